@@ -1,0 +1,1 @@
+"""noticebus: one notice posted, every responsible agency told, every silence noticed."""

@@ -1,0 +1,1 @@
+"""Floor 2: carrying notices between processes; one port, two implementations."""

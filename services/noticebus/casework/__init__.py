@@ -1,0 +1,1 @@
+"""Floor 5: every use case; one function is one transaction."""

@@ -1,0 +1,96 @@
+"""The two clocks, injected wherever the time is needed; nothing else in noticebus reads the time.
+
+*World* time decides deadlines, steps, retries and entries; tests and the demo set, step or speed it up.
+*Machine* time decides leases, timeouts and signatures' timestamps; it is never scaled.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+from typing import Protocol
+
+WAIT_MAX = dt.timedelta(seconds=1)  # no loop sleeps longer than this in machine time
+
+
+class Clock(Protocol):
+    """What needs the time takes one of these. Instants are aware and UTC."""
+
+    def now(self) -> dt.datetime:
+        """Give the present instant, aware, UTC."""
+        ...
+
+    async def wait_until(self, instant: dt.datetime | None, *, wake: asyncio.Event) -> None:
+        """Return at `instant`, when `wake` is set (and clear it), or after `WAIT_MAX`, whichever is first."""
+        ...
+
+
+class SystemClock:
+    """The process's own clock."""
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC)
+
+    async def wait_until(self, instant: dt.datetime | None, *, wake: asyncio.Event) -> None:
+        await _wait(wake, WAIT_MAX if instant is None else instant - self.now())
+
+
+class ScaledClock:
+    """A world clock that starts at `start` and runs `speed` times as fast as the machine's."""
+
+    def __init__(self, *, start: dt.datetime, speed: float, machine: Clock) -> None:
+        self._machine = machine
+        self._speed = speed
+        self._world_origin = start
+        self._machine_origin = machine.now()
+
+    def now(self) -> dt.datetime:
+        elapsed = self._machine.now() - self._machine_origin
+        return self._world_origin + elapsed * self._speed
+
+    def jump_to(self, instant: dt.datetime) -> None:
+        """Step forward to `instant` and stand still there: the demo's second half moves from due time to due time."""
+        self._world_origin, self._machine_origin = instant, self._machine.now()
+        self._speed = 0.0
+
+    async def wait_until(self, instant: dt.datetime | None, *, wake: asyncio.Event) -> None:
+        if instant is None or (self._speed == 0.0 and instant > self.now()):
+            await _wait(wake, WAIT_MAX)
+        else:
+            await _wait(wake, (instant - self.now()) / (self._speed or 1.0))
+
+
+class ManualClock:
+    """A clock that tests move. Waiters return as soon as the clock has reached their instant."""
+
+    def __init__(self, start: dt.datetime) -> None:
+        self._now = start
+        self._moved: list[asyncio.Event] = []
+
+    def now(self) -> dt.datetime:
+        return self._now
+
+    def move_to(self, instant: dt.datetime) -> None:
+        """Set the clock and let every waiter look again."""
+        self._now = instant
+        for event in self._moved:
+            event.set()
+
+    def advance(self, by: dt.timedelta) -> None:
+        """Move the clock forward by `by`."""
+        self.move_to(self._now + by)
+
+    async def wait_until(self, instant: dt.datetime | None, *, wake: asyncio.Event) -> None:
+        if instant is not None and instant <= self._now:
+            return
+        if wake not in self._moved:
+            self._moved.append(wake)
+        await _wait(wake, WAIT_MAX)
+
+
+async def _wait(wake: asyncio.Event, how_long: dt.timedelta) -> None:
+    seconds = min(how_long, WAIT_MAX).total_seconds()
+    if seconds > 0:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await wake.wait()
+    wake.clear()

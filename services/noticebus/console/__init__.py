@@ -1,0 +1,1 @@
+"""Floor 6: people's pages, a shell over casework."""

@@ -1,0 +1,237 @@
+"""The words of the bus as enumerations: what is stored, sent and shown uses these values and no others."""
+
+from enum import StrEnum
+
+
+class AgencyKind(StrEnum):
+    FEDERAL = "federal"
+    LAW_ENFORCEMENT = "law_enforcement"
+    CPS = "cps"
+    TRIBAL_CHILD_WELFARE = "tribal_child_welfare"
+    SCHOOL_DISTRICT = "school_district"
+    FAITH = "faith"
+    COMMUNITY = "community"
+    OPERATOR = "operator"
+
+
+class Role(StrEnum):
+    """The part a responsible agency answers in."""
+
+    CPS = "cps"
+    SCHOOL = "school"
+    TRIBAL_CHILD_WELFARE = "tribal_child_welfare"
+    COMMUNITY = "community"
+
+
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    ADMIN = "admin"  # agencies, contacts, responsibilities, keys
+    OPERATE = "operate"  # approve subscriptions, record answers for others, read every report
+    POST = "post"  # post, update and cancel notices as its agency
+    ANSWER = "answer"  # acknowledge, ask and read as its agency
+    SUBSCRIBE = "subscribe"  # manage its agency's subscriptions
+    AUDIT = "audit"  # read every report and the ledger, change nothing
+
+
+class Position(StrEnum):
+    """Where a contact stands in an agency's order of escalation, until rosters say who is on duty when."""
+
+    ON_DUTY = "on_duty"
+    SECOND = "second"
+    HEAD = "head"
+    OTHER = "other"
+
+
+class NoticeKind(StrEnum):
+    ENFORCEMENT_ACTION = "enforcement_action"
+    FAMILY_SAFETY = "family_safety"
+    ADVANCE = "advance"
+    ALL_CLEAR = "all_clear"
+
+
+class Msg(StrEnum):
+    """CAP 1.2 `msgType`, in lower case."""
+
+    ALERT = "alert"
+    UPDATE = "update"
+    CANCEL = "cancel"
+
+
+class Status(StrEnum):
+    """CAP 1.2 `status`, in lower case. Nothing but `actual` enters a live figure."""
+
+    ACTUAL = "actual"
+    EXERCISE = "exercise"
+    TEST = "test"
+
+
+class NoticeClass(StrEnum):
+    A = "A"  # children may be without a carer now
+    B = "B"  # it happened, children known or unknown
+    C = "C"  # prepare
+    D = "D"  # record only
+
+
+class NoticeState(StrEnum):
+    SCHEDULED = "scheduled"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+
+
+class IncidentState(StrEnum):
+    OPEN = "open"
+    CANCELLED = "cancelled"
+
+
+class ChangeReason(StrEnum):
+    NEW_INFO = "new_info"
+    CORRECTION = "correction"
+    WITHDRAWN = "withdrawn"
+
+
+class Standing(StrEnum):
+    """`mandatory` comes from a responsibility; a subscription alone makes `advisory`."""
+
+    MANDATORY = "mandatory"
+    ADVISORY = "advisory"
+
+
+class ObligationState(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+    WAIVED = "waived"
+
+
+class Owed(StrEnum):
+    """What an obligation's debtor owes: an answer to a notice, or an answer to a question."""
+
+    NOTICE = "notice"
+    QUESTION = "question"
+
+
+class Answer(StrEnum):
+    RECEIVED = "received"
+    ACCEPTED = "accepted"
+    NEED_MORE_TIME = "need_more_time"
+    DECLINED = "declined"
+
+
+class DeclineReason(StrEnum):
+    NO_JURISDICTION = "no_jurisdiction"
+    NO_CAPACITY = "no_capacity"
+    DUPLICATE = "duplicate"
+    OTHER = "other"
+
+
+class How(StrEnum):
+    """The way an answer reached the operator who records it."""
+
+    PHONE = "phone"
+    RADIO = "radio"
+    IN_PERSON = "in_person"
+    MAIL = "mail"
+
+
+class VerifiedBy(StrEnum):
+    """What identified the person or system that answered."""
+
+    API_KEY = "api_key"
+    OPERATOR = "operator"
+    LINK = "link"
+
+
+class Notify(StrEnum):
+    """Whom an escalation step reaches. `operators` are the bus's own."""
+
+    ON_DUTY = "on_duty"
+    SECOND = "second"
+    HEAD = "head"
+    ALL_CONTACTS = "all_contacts"
+    OPERATORS = "operators"
+
+
+class Channel(StrEnum):
+    WEBHOOK = "webhook"
+    EMAIL = "email"
+    INBOX = "inbox"
+
+
+class ContentLevel(StrEnum):
+    """How much of a notice a subscription may carry (domain.md, section 4 tiers)."""
+
+    ID_ONLY = "id_only"
+    PUBLIC = "public"
+    PARTNER = "partner"
+    CPS = "cps"
+
+
+class SubscriptionState(StrEnum):
+    PENDING_APPROVAL = "pending_approval"
+    PENDING_VERIFICATION = "pending_verification"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ENDED = "ended"
+
+
+class Cause(StrEnum):
+    """Why a delivery exists. Only `notice` consumes a subscription's sequence number."""
+
+    NOTICE = "notice"
+    STEP = "step"
+    CORRECTION = "correction"
+    QUESTION = "question"
+    HANDSHAKE = "handshake"
+    HEARTBEAT = "heartbeat"
+    TEST = "test"
+
+
+class DeliveryState(StrEnum):
+    QUEUED = "queued"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    EXHAUSTED = "exhausted"
+    MOOT = "moot"
+    REVOKED = "revoked"
+
+
+class Outcome(StrEnum):
+    """What one attempt came to."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"  # the recipient said no: any 3xx or 4xx
+    GONE = "gone"  # 410: ends the delivery
+    FAILED = "failed"  # 5xx, or the connection broke
+    TIMED_OUT = "timed_out"
+    BLOCKED = "blocked"  # the egress guard refused the address
+    UNSENDABLE = "unsendable"  # ours: nothing was put on the wire
+
+
+class Fault(StrEnum):
+    """Whose fault a failed attempt was."""
+
+    OURS = "ours"
+    NETWORK = "network"
+    RECIPIENT = "recipient"
+
+
+class UnreachableReason(StrEnum):
+    NO_VERIFIED_CHANNEL = "no_verified_channel"
+    SUBSCRIPTION_PAUSED = "subscription_paused"
+
+
+class QuestionState(StrEnum):
+    OPEN = "open"
+    ANSWERED = "answered"
+
+
+class QuestionTopic(StrEnum):
+    HOW_MANY_CHILDREN = "how_many_children"
+    AGES = "ages"
+    LANGUAGES = "languages"
+    WHERE_PROCESSED = "where_processed"
+    WHEN_RELEASED = "when_released"
+    WHO_IS_THE_CONTACT = "who_is_the_contact"
+    OTHER = "other"

@@ -1,0 +1,1 @@
+"""Floor 6: the HTTP interface, a shell over casework."""

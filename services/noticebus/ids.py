@@ -1,0 +1,79 @@
+"""Identifiers: TypeIDs (a prefix over a UUIDv7), one type per aggregate so that none passes for another."""
+
+from typing import NewType
+
+from typeid import TypeID
+
+AcknowledgementId = NewType("AcknowledgementId", str)
+AgencyId = NewType("AgencyId", str)
+ApiKeyId = NewType("ApiKeyId", str)
+ContactId = NewType("ContactId", str)
+DeliveryId = NewType("DeliveryId", str)
+EntryId = NewType("EntryId", str)
+IncidentId = NewType("IncidentId", str)
+NoticeId = NewType("NoticeId", str)
+ObligationId = NewType("ObligationId", str)
+PolicyId = NewType("PolicyId", str)
+QuestionId = NewType("QuestionId", str)
+ResponsibilityId = NewType("ResponsibilityId", str)
+SubscriptionId = NewType("SubscriptionId", str)
+
+
+def _mint(prefix: str) -> str:
+    return str(TypeID(prefix=prefix))
+
+
+def new_acknowledgement_id() -> AcknowledgementId:
+    return AcknowledgementId(_mint("ack"))
+
+
+def new_agency_id() -> AgencyId:
+    return AgencyId(_mint("agy"))
+
+
+def new_api_key_id() -> ApiKeyId:
+    return ApiKeyId(_mint("key"))
+
+
+def new_contact_id() -> ContactId:
+    return ContactId(_mint("cnt"))
+
+
+def new_delivery_id() -> DeliveryId:
+    return DeliveryId(_mint("dlv"))
+
+
+def new_entry_id() -> EntryId:
+    return EntryId(_mint("ent"))
+
+
+def new_incident_id() -> IncidentId:
+    return IncidentId(_mint("inc"))
+
+
+def new_notice_id() -> NoticeId:
+    return NoticeId(_mint("ntc"))
+
+
+def new_obligation_id() -> ObligationId:
+    return ObligationId(_mint("obl"))
+
+
+def new_policy_id() -> PolicyId:
+    return PolicyId(_mint("pol"))
+
+
+def new_question_id() -> QuestionId:
+    return QuestionId(_mint("qst"))
+
+
+def new_responsibility_id() -> ResponsibilityId:
+    return ResponsibilityId(_mint("rsp"))
+
+
+def new_subscription_id() -> SubscriptionId:
+    return SubscriptionId(_mint("sub"))
+
+
+def new_request_id() -> str:
+    return _mint("req")

@@ -1,0 +1,1 @@
+"""Floor 6: the escalation clock, the sequencer and the auditor."""
