@@ -1,0 +1,128 @@
+"""The connection to the database: one shape over SQLite (embedded) and PostgreSQL (production).
+
+SQLite has one writer: a pool of one connection, `BEGIN IMMEDIATE`, whose waiting line is the queue; readers have a pool
+of their own. PostgreSQL has row locks, always taken in the order incident, obligations by id, deliveries by id.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from noticebus.errors import UnavailableError
+
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cache_size=-65536",
+)
+READERS_MAX = 4
+POOL_SIZE = 10
+POOL_OVERFLOW = 10
+POOL_WAIT_S = 5.0
+LOCK_TIMEOUT = "5s"
+STATEMENT_TIMEOUT = "30s"
+
+
+class Database:
+    """Engines of one database. Safe to use from many tasks of one event loop."""
+
+    def __init__(self, url: str) -> None:
+        parsed = sa.make_url(url)
+        self.url = url
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            parsed = parsed.set(drivername="sqlite+aiosqlite")
+            self._writer = _sqlite_engine(parsed, size=1, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(parsed, size=READERS_MAX, begin="BEGIN")
+            self._relaxed = self._writer
+        else:
+            parsed = parsed.set(drivername="postgresql+asyncpg")
+            self._writer = self._reader = _postgres_engine(parsed, durable=True)
+            self._relaxed = _postgres_engine(parsed, durable=False)
+
+    @property
+    def engines(self) -> tuple[AsyncEngine, ...]:
+        """Every distinct engine: what a statement counter listens to."""
+        return tuple({id(e): e for e in (self._writer, self._reader, self._relaxed)}.values())
+
+    @contextlib.asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Open a writing transaction; it commits durably on leaving, rolls back on an error.
+
+        Raises UnavailableError where the database does not answer; nothing was then stored.
+        """
+        async with _available(), self._writer.begin() as conn:
+            yield conn
+
+    @contextlib.asynccontextmanager
+    async def begin_relaxed(self) -> AsyncIterator[AsyncConnection]:
+        """Open a writing transaction whose commit may be lost in a crash: only for claims, which then repeat."""
+        async with _available(), self._relaxed.begin() as conn:
+            yield conn
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Open a reading transaction."""
+        async with _available(), self._reader.begin() as conn:
+            yield conn
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        for engine in self.engines:
+            await engine.dispose()
+
+
+@contextlib.asynccontextmanager
+async def _available() -> AsyncIterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError) as error:
+        cause = str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+        raise UnavailableError(
+            f"The database did not answer ({cause}). Nothing was stored; try again shortly."
+        ) from error
+
+
+def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url, pool_size=size, max_overflow=0, pool_timeout=POOL_WAIT_S, poolclass=sa.AsyncAdaptedQueuePool
+    )
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own object
+        connection.isolation_level = None  # transactions are ours, not the driver's
+        cursor = connection.cursor()
+        for pragma in SQLITE_PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres_engine(url: sa.URL, *, durable: bool) -> AsyncEngine:
+    settings = {
+        "application_name": "noticebus",
+        "lock_timeout": LOCK_TIMEOUT,
+        "statement_timeout": STATEMENT_TIMEOUT,
+        "jit": "off",
+    }
+    if not durable:
+        settings["synchronous_commit"] = "off"
+    return create_async_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=POOL_WAIT_S,
+        pool_pre_ping=False,
+        connect_args={"server_settings": settings, "timeout": POOL_WAIT_S},
+    )

@@ -1,0 +1,111 @@
+"""The ledger's rows: entries appended in the business transaction, indexes given afterwards by the sequencer."""
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.contracts.canonical import canonical
+from noticebus.ids import EntryId, IncidentId, ObligationId, new_entry_id
+from noticebus.store.tables import entries, obligation_history
+
+SALT_BYTES = 16
+LEAF_PREFIX = b"\x00"  # RFC 6962, section 2.1: leaves and nodes are hashed apart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One fact for the ledger. `body` holds only JSON values and never personal data."""
+
+    id: EntryId
+    type: str
+    incident_id: IncidentId | None
+    body: Mapping[str, Any]
+    recorded_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An entry as it was stored: its id and the RFC 6962 hash of its salted RFC 8785 bytes."""
+
+    id: EntryId
+    leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What an obligation is from `entry_id` on, whole."""
+
+    obligation_id: ObligationId
+    entry_id: EntryId
+    facts: Mapping[str, Any]
+
+
+def make_entry(
+    type_: str, body: Mapping[str, Any], *, at: dt.datetime, incident_id: IncidentId | None = None
+) -> Entry:
+    """Make an entry with a fresh id."""
+    return Entry(id=new_entry_id(), type=type_, incident_id=incident_id, body=body, recorded_at=at)
+
+
+async def append(conn: AsyncConnection, new: Sequence[Entry]) -> list[Recorded]:
+    """Append `new` in order, in the caller's transaction; the sequencer indexes them after the commit."""
+    rows, recorded = [], []
+    for entry in new:
+        body = canonical(
+            {
+                "id": entry.id,
+                "type": entry.type,
+                "incident_id": entry.incident_id,
+                "recorded_at": entry.recorded_at.isoformat(),
+                "data": entry.body,
+            }
+        )
+        salt = secrets.token_bytes(SALT_BYTES)
+        leaf_hash = hashlib.sha256(LEAF_PREFIX + salt + body).digest()
+        rows.append(
+            {
+                "id": entry.id,
+                "type": entry.type,
+                "incident_id": entry.incident_id,
+                "body": body,
+                "salt": salt,
+                "leaf_hash": leaf_hash,
+                "recorded_at": entry.recorded_at,
+            }
+        )
+        recorded.append(Recorded(id=entry.id, leaf_hash=leaf_hash))
+    if rows:
+        await conn.execute(entries.insert(), rows)
+    return recorded
+
+
+async def append_history(conn: AsyncConnection, new: Sequence[History]) -> None:
+    """Store what obligations have become, each under the entry that made it so."""
+    if new:
+        await conn.execute(
+            obligation_history.insert(),
+            [
+                {"obligation_id": one.obligation_id, "entry_id": one.entry_id, "facts": one.facts}
+                for one in new
+            ],
+        )
+
+
+async def newest_index(conn: AsyncConnection) -> int:
+    """Give the greatest index sequenced so far, -1 where there is none: what a report stands on."""
+    statement = sa.select(sa.func.coalesce(sa.func.max(entries.c.index), -1))
+    return int((await conn.execute(statement)).scalar_one())
+
+
+async def index_at(conn: AsyncConnection, *, at: dt.datetime) -> int:
+    """Give the greatest index among entries recorded by `at`, -1 where there is none."""
+    statement = sa.select(sa.func.coalesce(sa.func.max(entries.c.index), -1)).where(
+        entries.c.recorded_at <= at, entries.c.index.is_not(None)
+    )
+    return int((await conn.execute(statement)).scalar_one())

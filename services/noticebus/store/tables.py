@@ -1,0 +1,460 @@
+"""Every table, named and constrained: what must hold of the data is held by the database."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import sqlalchemy as sa
+
+from noticebus.contracts import vocabulary as words
+from noticebus.store.columns import BigId, Instant, Json
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+def _one_of(column: str, values: Iterable[StrEnum]) -> sa.CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return sa.CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _key() -> sa.Column[str]:
+    return sa.Column("id", sa.String(40), primary_key=True)
+
+
+def _ref(name: str, target: str, *, nullable: bool = False, index: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.String(40), sa.ForeignKey(target), nullable=nullable, index=index)
+
+
+def _when(name: str, *, nullable: bool = False) -> sa.Column[object]:
+    return sa.Column(name, Instant, nullable=nullable)
+
+
+agencies = sa.Table(
+    "agencies",
+    metadata,
+    _key(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("zone", sa.Text, nullable=False),
+    sa.Column("holidays_state", sa.Text),
+    sa.Column("revision", sa.Integer, nullable=False),
+    _when("created_at"),
+    _one_of("kind", words.AgencyKind),
+)
+
+contacts = sa.Table(
+    "contacts",
+    metadata,
+    _key(),
+    _ref("agency_id", "agencies.id", index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("position", sa.Text, nullable=False),
+    sa.Column("email", sa.Text),
+    sa.Column("phone", sa.Text),
+    _when("email_verified_at", nullable=True),
+    _when("phone_verified_at", nullable=True),
+    _when("ended_at", nullable=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    _when("created_at"),
+    _one_of("position", words.Position),
+)
+
+responsibilities = sa.Table(
+    "responsibilities",
+    metadata,
+    _key(),
+    _ref("agency_id", "agencies.id", index=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("area_keys", Json, nullable=False),
+    _when("created_at"),
+    _when("ended_at", nullable=True),
+    _one_of("role", words.Role),
+)
+
+# One row per area of a living responsibility; ending one deletes its rows, so the index holds only what routes.
+responsibility_areas = sa.Table(
+    "responsibility_areas",
+    metadata,
+    sa.Column("area_key", sa.Text, primary_key=True),
+    sa.Column(
+        "responsibility_id", sa.String(40), sa.ForeignKey("responsibilities.id"), primary_key=True
+    ),
+)
+
+subscriptions = sa.Table(
+    "subscriptions",
+    metadata,
+    _key(),
+    _ref("agency_id", "agencies.id", index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("url", sa.Text),
+    _ref("contact_id", "contacts.id", nullable=True),
+    sa.Column("content_level", sa.Text, nullable=False),
+    sa.Column("area_keys", Json, nullable=False),
+    sa.Column("kinds", Json, nullable=False),
+    sa.Column("secrets_sealed", Json, nullable=False),
+    sa.Column("challenge", sa.Text, nullable=False),
+    _when("approved_at", nullable=True),
+    sa.Column("approved_by", sa.Text),
+    _when("verified_at", nullable=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    _when("created_at"),
+    _one_of("state", words.SubscriptionState),
+    _one_of("channel", words.Channel),
+    _one_of("content_level", words.ContentLevel),
+)
+
+# The index routing reads: one row per area and kind ("*" is any kind) of an approved, living subscription.
+subscription_areas = sa.Table(
+    "subscription_areas",
+    metadata,
+    sa.Column("area_key", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("subscription_id", sa.String(40), sa.ForeignKey("subscriptions.id"), primary_key=True),
+)
+
+# Apart from `subscriptions`, because this row is written by every notice and that one hardly ever.
+subscription_counters = sa.Table(
+    "subscription_counters",
+    metadata,
+    sa.Column("subscription_id", sa.String(40), sa.ForeignKey("subscriptions.id"), primary_key=True),
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
+)
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    _key(),
+    _ref("agency_id", "agencies.id", index=True),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("latest_version", sa.Integer, nullable=False),
+    sa.Column("latest_notice_id", sa.String(40), nullable=False),
+    _when("created_at"),
+    _when("ended_at", nullable=True),
+    _one_of("status", words.Status),
+    _one_of("state", words.IncidentState),
+)
+
+notices = sa.Table(
+    "notices",
+    metadata,
+    _key(),
+    _ref("incident_id", "incidents.id"),
+    sa.Column("version", sa.Integer, nullable=False),
+    _ref("agency_id", "agencies.id"),
+    sa.Column("msg", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("class", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("material", sa.Boolean, nullable=False),
+    sa.Column("change_reason", sa.Text),
+    _when("occurred_at"),
+    _when("accepted_at"),
+    _when("release_at", nullable=True),
+    _when("released_at", nullable=True),
+    _when("next_update_due", nullable=True),
+    sa.Column("posted_by", sa.String(40), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("body_digest", sa.String(64), nullable=False),
+    sa.Column("area_keys", Json, nullable=False),
+    sa.Column("uncovered", Json, nullable=False),
+    sa.Column("refdata_version", sa.Text, nullable=False),
+    sa.UniqueConstraint("incident_id", "version"),
+    _one_of("msg", words.Msg),
+    _one_of("kind", words.NoticeKind),
+    _one_of("status", words.Status),
+    _one_of("class", words.NoticeClass),
+    _one_of("state", words.NoticeState),
+    sa.Index(
+        "ix_notices_release_due",
+        "release_at",
+        postgresql_where=sa.text("state = 'scheduled'"),
+        sqlite_where=sa.text("state = 'scheduled'"),
+    ),
+    sa.Index("ix_notices_agency", "agency_id", "accepted_at"),
+)
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("id", sa.String(80), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("recipient_kind", sa.Text, nullable=False),
+    sa.Column("class", sa.Text, nullable=False),
+    sa.Column("body", Json, nullable=False),
+    _when("created_at"),
+    _one_of("recipient_kind", words.AgencyKind),
+    _one_of("class", words.NoticeClass),
+)
+
+obligations = sa.Table(
+    "obligations",
+    metadata,
+    _key(),
+    _ref("incident_id", "incidents.id"),
+    _ref("agency_id", "agencies.id", index=True),
+    sa.Column("owed", sa.Text, nullable=False),
+    sa.Column("owed_for", sa.String(40), nullable=False),  # a question's id, or "" for the notice
+    sa.Column("standing", sa.Text, nullable=False),
+    sa.Column("role", sa.Text),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("class", sa.Text, nullable=False),
+    _ref("round_notice_id", "notices.id"),
+    sa.Column("round_version", sa.Integer, nullable=False),
+    _when("round_started_at", nullable=True),
+    _when("held_until", nullable=True),
+    _when("due_at", nullable=True),
+    sa.Column("policy", Json, nullable=False),
+    sa.Column("steps_at", Json, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    _when("next_step_at", nullable=True),
+    _when("delivered_at", nullable=True),
+    _when("opened_at", nullable=True),
+    _when("received_at", nullable=True),
+    _when("promised_until", nullable=True),
+    sa.Column("more_time_used", sa.Boolean, nullable=False),
+    sa.Column("reachable", sa.Boolean, nullable=False),
+    sa.Column("unreachable_reason", sa.Text),
+    _when("closed_at", nullable=True),
+    sa.Column("answered_version", sa.Integer, nullable=False),
+    _when("created_at"),
+    sa.UniqueConstraint("incident_id", "agency_id", "owed", "owed_for"),
+    _one_of("owed", words.Owed),
+    _one_of("standing", words.Standing),
+    _one_of("status", words.Status),
+    _one_of("state", words.ObligationState),
+    _one_of("class", words.NoticeClass),
+    # The escalation clock reads this and nothing else: only what still has a step to come is in it.
+    sa.Index(
+        "ix_obligations_next_step",
+        "next_step_at",
+        postgresql_where=sa.text("next_step_at IS NOT NULL"),
+        sqlite_where=sa.text("next_step_at IS NOT NULL"),
+    ),
+    # The unacknowledged report's first page.
+    sa.Index(
+        "ix_obligations_open_due",
+        "status",
+        "due_at",
+        "id",
+        postgresql_where=sa.text("state = 'open'"),
+        sqlite_where=sa.text("state = 'open'"),
+    ),
+)
+
+# What each obligation was, from one ledger index to the next: how a past report is answered.
+obligation_history = sa.Table(
+    "obligation_history",
+    metadata,
+    sa.Column("position", BigId, primary_key=True, autoincrement=True),
+    _ref("obligation_id", "obligations.id"),
+    sa.Column("entry_id", sa.String(40), nullable=False, index=True),
+    sa.Column("facts", Json, nullable=False),
+    sa.Column("from_index", sa.BigInteger),
+    sa.Column("to_index", sa.BigInteger),
+    sa.Index("ix_obligation_history_obligation", "obligation_id", "position"),
+    sa.Index("ix_obligation_history_from", "from_index"),
+)
+
+# One row per fired or skipped step: the key is what makes "exactly once" true (I5).
+steps = sa.Table(
+    "steps",
+    metadata,
+    sa.Column("obligation_id", sa.String(40), sa.ForeignKey("obligations.id"), primary_key=True),
+    sa.Column("epoch", sa.Integer, primary_key=True),
+    sa.Column("step", sa.Integer, primary_key=True),
+    sa.Column("notify", sa.Text, nullable=False),
+    sa.Column("skipped", sa.Boolean, nullable=False),
+    sa.Column("contact_ids", Json, nullable=False),
+    _when("planned_at"),
+    _when("fired_at"),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    _key(),
+    _ref("incident_id", "incidents.id", nullable=True, index=True),
+    _ref("obligation_id", "obligations.id", nullable=True, index=True),
+    _ref("notice_id", "notices.id", nullable=True),
+    _ref("subscription_id", "subscriptions.id", nullable=True),
+    _ref("contact_id", "contacts.id", nullable=True),
+    _ref("agency_id", "agencies.id"),
+    sa.Column("subject", sa.String(40), nullable=False),  # obligation, subscription or question it serves
+    sa.Column("destination", sa.String(60), nullable=False),  # subscription's id, or contact's id and channel
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("round", sa.Integer, nullable=False),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("class", sa.Text, nullable=False),
+    sa.Column("content_level", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger),
+    _when("answer_due_at", nullable=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("recipient_attempts", sa.Integer, nullable=False),  # those that count against the recipient
+    _when("due_at", nullable=True),  # world time: not before; none for what is fetched, not sent
+    _when("lease_until"),  # machine time: whose it is until then, the bus's or a dispatcher's
+    _when("first_failed_at", nullable=True),
+    _when("finished_at", nullable=True),
+    sa.Column("body_digest", sa.String(64)),
+    _when("created_at"),
+    sa.UniqueConstraint("subject", "version", "destination", "cause", "round", "step"),
+    _one_of("channel", words.Channel),
+    _one_of("cause", words.Cause),
+    _one_of("class", words.NoticeClass),
+    _one_of("state", words.DeliveryState),
+    # The sweep: retries, expired leases, releases, and everything while the bus is away.
+    sa.Index(
+        "ix_deliveries_due",
+        "due_at",
+        postgresql_where=sa.text("state IN ('queued', 'sending')"),
+        sqlite_where=sa.text("state IN ('queued', 'sending')"),
+    ),
+    sa.Index(
+        "ix_deliveries_inbox",
+        "subscription_id",
+        "sequence",
+        postgresql_where=sa.text("sequence IS NOT NULL"),
+        sqlite_where=sa.text("sequence IS NOT NULL"),
+    ),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("delivery_id", sa.String(40), sa.ForeignKey("deliveries.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    _when("started_at"),
+    _when("finished_at"),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("fault", sa.Text),
+    sa.Column("status_code", sa.Integer),
+    sa.Column("response_excerpt", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.Column("duration_ms", sa.Integer, nullable=False),
+    _one_of("outcome", words.Outcome),
+)
+
+acknowledgements = sa.Table(
+    "acknowledgements",
+    metadata,
+    _key(),
+    _ref("obligation_id", "obligations.id", index=True),
+    _ref("notice_id", "notices.id"),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("by_name", sa.Text, nullable=False),
+    sa.Column("by_role", sa.Text, nullable=False),
+    sa.Column("note", sa.Text),
+    _when("eta", nullable=True),
+    sa.Column("reason", sa.Text),
+    sa.Column("reference", sa.Text),
+    sa.Column("verified_by", sa.Text, nullable=False),
+    sa.Column("actor", sa.String(40), nullable=False),  # the key or contact that identified itself
+    sa.Column("how", sa.Text),
+    sa.Column("on_behalf_of", sa.Text),
+    sa.Column("late", sa.Boolean, nullable=False),
+    sa.Column("closed", sa.Boolean, nullable=False),
+    _when("acted_at"),
+    _when("recorded_at"),
+    _one_of("answer", words.Answer),
+    _one_of("verified_by", words.VerifiedBy),
+)
+
+# What was tried on one acknowledge link: wrong codes are counted, so that six digits are enough.
+links = sa.Table(
+    "links",
+    metadata,
+    sa.Column("obligation_id", sa.String(40), sa.ForeignKey("obligations.id"), primary_key=True),
+    sa.Column("contact_id", sa.String(40), sa.ForeignKey("contacts.id"), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("wrong_codes", sa.Integer, nullable=False),
+)
+
+questions = sa.Table(
+    "questions",
+    metadata,
+    _key(),
+    _ref("incident_id", "incidents.id", index=True),
+    _ref("notice_id", "notices.id"),
+    _ref("asked_by", "agencies.id"),
+    _ref("obligation_id", "obligations.id"),
+    sa.Column("topic", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    _when("due_at"),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("answer", Json),
+    _when("answered_at", nullable=True),
+    _when("created_at"),
+    _one_of("topic", words.QuestionTopic),
+    _one_of("state", words.QuestionState),
+)
+
+# Append-only. `position` is insert order; `index` is given later by the sequencer and has no gap.
+entries = sa.Table(
+    "entries",
+    metadata,
+    sa.Column("position", BigId, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(40), nullable=False, unique=True),
+    sa.Column("index", sa.BigInteger, unique=True),
+    sa.Column("type", sa.Text, nullable=False),
+    sa.Column("incident_id", sa.String(40), index=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("salt", sa.LargeBinary, nullable=False),
+    sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
+    _when("recorded_at"),
+    sa.Index(
+        "ix_entries_unsequenced",
+        "position",
+        postgresql_where=sa.text('"index" IS NULL'),
+        sqlite_where=sa.text('"index" IS NULL'),
+    ),
+)
+
+idempotency_records = sa.Table(
+    "idempotency_records",
+    metadata,
+    sa.Column("client_id", sa.String(40), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("response", Json, nullable=False),
+    _when("created_at"),
+    sa.Index("ix_idempotency_records_created_at", "created_at"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    _key(),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("secret_hash", sa.String(64), nullable=False, unique=True),
+    _ref("agency_id", "agencies.id", nullable=True, index=True),
+    sa.Column("scopes", Json, nullable=False),
+    _when("created_at"),
+    _when("expires_at", nullable=True),
+    _when("revoked_at", nullable=True),
+)
+
+# Small facts about the installation itself: the world clock's origin, the last egress list entered in the ledger.
+markers = sa.Table(
+    "markers",
+    metadata,
+    sa.Column("name", sa.String(60), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
