@@ -1,0 +1,179 @@
+"""One round of an obligation's clock: when its steps fall, which applies now, whom it reaches."""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from noticebus.contracts.vocabulary import Channel, Notify, Position
+from noticebus.domain.policies import Hold, HoldRule, Policy
+from noticebus.domain.working_time import Hours, next_business_day_at, next_open
+from noticebus.ids import ContactId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """The times of one round, computed once when it starts.
+
+    Only the clock is held, never the delivery itself.
+    """
+
+    started_at: dt.datetime
+    held_until: dt.datetime | None
+    due_at: dt.datetime | None
+    steps_at: tuple[dt.datetime, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fire:
+    """Step `step_index` fires now; those in `skipped` were overtaken.
+
+    `next_at` is when the one after it falls.
+    """
+
+    step_index: int
+    skipped: tuple[int, ...]
+    next_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Nothing to do before `until`."""
+
+    until: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Every step has fired or was skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContactPoint:
+    """A person or desk of an agency, and how it is reached.
+
+    A telephone is for people: the bus does not dial.
+    """
+
+    id: ContactId
+    position: Position
+    email: str | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        return (Channel.EMAIL,) if self.email else ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """Whom a step reaches. `fell_through` is the level that took the place of an empty one, if any.
+
+    Contacts can be empty only at the operators' level: the bus's own operators are named in its
+    settings.
+    """
+
+    contacts: tuple[ContactPoint, ...]
+    fell_through: Notify | None
+
+
+def start_round(*, policy: Policy, hours: Hours, started_at: dt.datetime) -> Round:
+    """Compute a round's times.
+
+    `policy` is the frozen one, fitted to the recipient's standing; instants are UTC.
+    """
+    base = _base(policy.hold, hours, started_at)
+    held = policy.hold.hold is Hold.WINDOW and bool(policy.steps) and base > started_at
+    return Round(
+        started_at=started_at,
+        held_until=base if held else None,
+        due_at=None if policy.due_after is None else base + policy.due_after,
+        steps_at=tuple(base + step.after for step in policy.steps),
+    )
+
+
+def extended(current: Round, *, step_index: int, until: dt.datetime) -> Round:
+    """Let the steps from `step_index` on wait for a promise.
+
+    The next falls at `until`, the rest keep their distance. `due_at` stays. A promise sooner than
+    the next step moves nothing, so that answering early is never punished.
+    """
+    left = current.steps_at[step_index:]
+    if not left or until <= left[0]:
+        return current
+    delay = until - left[0]
+    moved = tuple(instant + delay for instant in left)
+    return replace(current, steps_at=current.steps_at[:step_index] + moved)
+
+
+def next_firing(*, current: Round, step_index: int, now: dt.datetime) -> Fire | Wait | Finished:
+    """Decide what happens at `now`, where `step_index` is the first step neither fired nor skipped.
+
+    After an outage only the latest step that has fallen fires; those before it are skipped (I5).
+    """
+    steps_at = current.steps_at
+    if step_index >= len(steps_at):
+        return Finished()
+    if now < steps_at[step_index]:
+        return Wait(until=steps_at[step_index])
+    fires = max(index for index in range(step_index, len(steps_at)) if steps_at[index] <= now)
+    following = steps_at[fires + 1 :]
+    return Fire(
+        step_index=fires,
+        skipped=tuple(range(step_index, fires)),
+        next_at=following[0] if following else None,
+    )
+
+
+def resolve(
+    notify: Notify, contacts: Iterable[ContactPoint], *, operators: Iterable[ContactPoint] = ()
+) -> Resolved:
+    """Find whom a step reaches.
+
+    An empty level passes at once to the next with someone in it, last the operators.
+    """
+    reachable = sorted((contact for contact in contacts if contact.channels), key=_by_id)
+    for level in _levels_from(notify):
+        found = tuple(contact for contact in reachable if _is_at(contact, level))
+        if found:
+            return Resolved(contacts=found, fell_through=None if level is notify else level)
+    return Resolved(
+        contacts=tuple(sorted((one for one in operators if one.channels), key=_by_id)),
+        fell_through=None if notify is Notify.OPERATORS else Notify.OPERATORS,
+    )
+
+
+def _base(rule: HoldRule, hours: Hours, started_at: dt.datetime) -> dt.datetime:
+    match rule.hold:
+        case Hold.NEVER:
+            return started_at
+        case Hold.WINDOW:
+            return next_open(hours, started_at)
+        case Hold.BUSINESS_DAY:
+            assert rule.at is not None, "held by HoldRule"
+            return next_business_day_at(hours, started_at, rule.at)
+        case _:  # pragma: no cover  (mypy proves it unreachable)
+            assert_never(rule.hold)
+
+
+_UP = (Notify.ON_DUTY, Notify.SECOND, Notify.HEAD)
+_POSITIONS = {
+    Notify.ON_DUTY: Position.ON_DUTY,
+    Notify.SECOND: Position.SECOND,
+    Notify.HEAD: Position.HEAD,
+}
+
+
+def _levels_from(notify: Notify) -> tuple[Notify, ...]:
+    """List the agency's own levels to try, in order."""
+    if notify is Notify.OPERATORS:
+        return ()
+    return _UP[_UP.index(notify) :] if notify in _UP else (notify,)
+
+
+def _is_at(contact: ContactPoint, level: Notify) -> bool:
+    return level is Notify.ALL_CONTACTS or contact.position is _POSITIONS[level]
+
+
+def _by_id(contact: ContactPoint) -> str:
+    return contact.id

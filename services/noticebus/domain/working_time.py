@@ -1,0 +1,183 @@
+"""When a recipient can be expected to answer: opening hours in its own zone, with public holidays.
+
+Instants go in and come out aware and UTC; only the inside of this module thinks in wall-clock time.
+"""
+
+import datetime as dt
+import functools
+import zoneinfo
+from dataclasses import dataclass
+from enum import StrEnum
+
+import holidays
+
+WEEK = frozenset(range(7))  # Monday is 0, as in `datetime.date.weekday`
+MONDAY_TO_FRIDAY = frozenset(range(5))
+HORIZON_DAYS = (
+    400  # one opening day a week exists within it even if every holiday falls on that weekday
+)
+MIDNIGHT = dt.time(0, 0)
+
+
+class Window(StrEnum):
+    """The opening hours an agency can choose, research/domain.md section 5.3."""
+
+    ALWAYS = "always"
+    OFFICE = "office"
+    SCHOOL_DAY = "school_day"
+    COMMUNITY = "community"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hours:
+    """An agency's opening hours in local time.
+
+    A window that closes at or before it opens ends on the next day, so equal times mean a whole
+    day. `country` (ISO 3166-1) and `subdiv` name the holidays: always for business days, for the
+    window only if it rests on them.
+    """
+
+    zone: str
+    opens: dt.time
+    closes: dt.time
+    weekdays: frozenset[int]
+    country: str | None = "US"
+    subdiv: str | None = None
+    rests_on_holidays: bool = True
+
+    def __post_init__(self) -> None:
+        if self.zone not in _known_zones():
+            message = f"No time zone {self.zone!r}; use an IANA name such as America/Chicago."
+            raise ValueError(message)
+        if not self.weekdays or not self.weekdays <= WEEK:
+            message = "Opening hours need at least one weekday between 0 (Monday) and 6 (Sunday)."
+            raise ValueError(message)
+        if self.country is not None and not _holidays_known(self.country, self.subdiv):
+            message = (
+                f"No public holidays for {self.country} {self.subdiv or ''}; use ISO 3166 codes."
+            )
+            raise ValueError(message)
+
+
+def hours_for(
+    window: Window, *, zone: str, country: str | None = "US", subdiv: str | None = None
+) -> Hours:
+    """Give the opening hours of a preset in `zone`, with the holidays of `country` and `subdiv`."""
+    opens, closes, weekdays, rests_on_holidays = _PRESETS[window]
+    return Hours(
+        zone=zone,
+        opens=opens,
+        closes=closes,
+        weekdays=weekdays,
+        country=country,
+        subdiv=subdiv,
+        rests_on_holidays=rests_on_holidays,
+    )
+
+
+def is_open(hours: Hours, instant: dt.datetime) -> bool:
+    """Say whether `instant` lies in a window; the closing instant is outside it."""
+    today = _local_date(hours, instant)
+    return any(
+        start <= instant < end
+        for start, end in (
+            _window(hours, day)
+            for day in (today - dt.timedelta(days=1), today)  # last night's window may still run
+            if _opens_on(hours, day)
+        )
+    )
+
+
+def next_open(hours: Hours, instant: dt.datetime) -> dt.datetime:
+    """Give `instant` itself while open, else the start of the next window, UTC."""
+    if is_open(hours, instant):
+        return instant
+    today = _local_date(hours, instant)
+    days = (today + dt.timedelta(days=n) for n in range(HORIZON_DAYS))
+    starts = (_window(hours, day)[0] for day in days if _opens_on(hours, day))
+    opening = next((start for start in starts if start > instant), None)
+    assert opening is not None, "a week without an opening cannot last a year"
+    return opening
+
+
+def next_business_day_at(hours: Hours, instant: dt.datetime, time: dt.time) -> dt.datetime:
+    """Give local `time` on the first business day after `instant`'s local date, UTC.
+
+    Business days are the opening weekdays from Monday to Friday (for an agency open at weekends
+    only: its own days) without public holidays, even for a desk that never closes.
+    """
+    today = _local_date(hours, instant)
+    weekdays = hours.weekdays & MONDAY_TO_FRIDAY or hours.weekdays
+    days = (today + dt.timedelta(days=n) for n in range(1, HORIZON_DAYS))
+    business = (day for day in days if day.weekday() in weekdays and not _is_holiday(hours, day))
+    day = next(business, None)
+    assert day is not None, "a week without a business day cannot last a year"
+    return _first_utc(day, time, hours.zone)
+
+
+def _local_date(hours: Hours, instant: dt.datetime) -> dt.date:
+    return instant.astimezone(zoneinfo.ZoneInfo(hours.zone)).date()
+
+
+def _opens_on(hours: Hours, day: dt.date) -> bool:
+    rests = hours.rests_on_holidays and _is_holiday(hours, day)
+    return day.weekday() in hours.weekdays and not rests
+
+
+def _window(hours: Hours, day: dt.date) -> tuple[dt.datetime, dt.datetime]:
+    last_day = day + dt.timedelta(days=1) if hours.closes <= hours.opens else day
+    return (
+        _first_utc(day, hours.opens, hours.zone),
+        _last_utc(last_day, hours.closes, hours.zone),
+    )
+
+
+def _first_utc(day: dt.date, time: dt.time, zone: str) -> dt.datetime:
+    """Take the first of an hour that happens twice.
+
+    A skipped hour moves on by the gap (PEP 495).
+    """
+    local = dt.datetime.combine(day, time, tzinfo=zoneinfo.ZoneInfo(zone)).replace(fold=0)
+    return local.astimezone(dt.UTC)
+
+
+def _last_utc(day: dt.date, time: dt.time, zone: str) -> dt.datetime:
+    """Take the last of an hour that happens twice, so that a window never loses its end."""
+    local = dt.datetime.combine(day, time, tzinfo=zoneinfo.ZoneInfo(zone))
+    return max(local.replace(fold=fold).astimezone(dt.UTC) for fold in (0, 1))
+
+
+def _is_holiday(hours: Hours, day: dt.date) -> bool:
+    return hours.country is not None and _is_public_holiday(hours.country, hours.subdiv, day)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_public_holiday(country: str, subdiv: str | None, day: dt.date) -> bool:
+    return day in _calendar(country, subdiv)
+
+
+@functools.lru_cache(maxsize=128)
+def _calendar(country: str, subdiv: str | None) -> holidays.HolidayBase:
+    return holidays.country_holidays(country, subdiv=subdiv)
+
+
+@functools.lru_cache(maxsize=256)
+def _holidays_known(country: str, subdiv: str | None) -> bool:
+    try:
+        _calendar(country, subdiv)
+    except NotImplementedError:
+        return False
+    return True
+
+
+@functools.cache
+def _known_zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+_PRESETS = {
+    Window.ALWAYS: (MIDNIGHT, MIDNIGHT, WEEK, False),
+    Window.OFFICE: (dt.time(8, 0), dt.time(17, 0), MONDAY_TO_FRIDAY, True),
+    Window.SCHOOL_DAY: (dt.time(6, 30), dt.time(17, 0), MONDAY_TO_FRIDAY, True),
+    Window.COMMUNITY: (dt.time(8, 0), dt.time(21, 0), WEEK, False),
+}
