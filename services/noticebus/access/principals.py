@@ -1,0 +1,145 @@
+"""Who is asking: API keys turned into principals, and what a principal may do and see."""
+
+import datetime as dt
+import hashlib
+import re
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from noticebus.clock import Clock
+from noticebus.contracts.vocabulary import AgencyKind, Scope
+from noticebus.errors import ForbiddenError, NotFoundError, UnauthenticatedError
+from noticebus.ids import AgencyId, ApiKeyId
+from noticebus.store.database import Database
+from noticebus.store.keys import KnownKey, find_key_by_hash
+
+KEY_PREFIX = "noticebus_live_"
+KEY_SECRET_BYTES = 32
+KEY_FORM = re.compile(r"noticebus_live_[0-9a-z]{26}_[A-Za-z0-9_-]{32,64}", re.ASCII)
+CACHED_MAX = 10_000
+CACHED_FOR = dt.timedelta(seconds=5)  # how long a revoked key may still work
+SEES_EVERY_AGENCY = frozenset({Scope.ADMIN, Scope.OPERATE, Scope.AUDIT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """An identified caller. `agency_id` is None for a key of the bus itself, not of an agency."""
+
+    key_id: ApiKeyId
+    name: str
+    agency_id: AgencyId | None
+    agency_kind: AgencyKind | None
+    scopes: frozenset[Scope]
+
+
+class Principals:
+    """Authenticates bearers against one database, remembering each good one for `CACHED_FOR`."""
+
+    def __init__(self, database: Database, *, machine: Clock) -> None:
+        self._database = database
+        self._machine = machine
+        # Owned by the event loop's thread; the oldest entry is dropped when it is full.
+        self._known: OrderedDict[str, tuple[dt.datetime, Principal]] = OrderedDict()
+
+    async def authenticate(self, bearer: str) -> Principal:
+        """Turn a key into its principal; raises UnauthenticatedError where it opens nothing."""
+        now = self._machine.now()
+        secret_hash = hash_key(bearer)
+        cached = self._known.get(secret_hash)
+        if cached is not None and now < cached[0]:
+            return cached[1]
+        self._known.pop(secret_hash, None)
+        principal, expires_at = await authenticate(self._database, bearer=bearer, now=now)
+        good_until = now + CACHED_FOR if expires_at is None else min(now + CACHED_FOR, expires_at)
+        self._known[secret_hash] = (good_until, principal)
+        if len(self._known) > CACHED_MAX:
+            self._known.popitem(last=False)
+        return principal
+
+
+async def authenticate(
+    database: Database, *, bearer: str, now: dt.datetime
+) -> tuple[Principal, dt.datetime | None]:
+    """Look a key up and give its principal and when it expires; UnauthenticatedError where it opens nothing."""
+    if KEY_FORM.fullmatch(bearer) is None:
+        raise UnauthenticatedError(
+            "This is not an API key of the bus. Send 'Authorization: Bearer noticebus_live_…' with the whole key."
+        )
+    async with database.read() as conn:
+        known = await find_key_by_hash(conn, secret_hash=hash_key(bearer))
+    return _living(known, now=now), known.key.expires_at if known else None
+
+
+def new_key(key_id: ApiKeyId) -> str:
+    """Make the secret of key `key_id`: shown once, stored only as a hash."""
+    return f"{KEY_PREFIX}{key_id.partition('_')[2]}_{secrets.token_urlsafe(KEY_SECRET_BYTES)}"
+
+
+def hash_key(bearer: str) -> str:
+    """Hash a key for storing and finding: 256 random bits need no slow hash, only a one-way one."""
+    return hashlib.sha256(bearer.encode()).hexdigest()
+
+
+def require(principal: Principal, *scopes: Scope) -> None:
+    """Raise ForbiddenError unless the key has at least one of `scopes`."""
+    if principal.scopes.isdisjoint(scopes):
+        needed = " or ".join(f"'{scope}'" for scope in scopes)
+        held = ", ".join(sorted(principal.scopes)) or "none"
+        raise ForbiddenError(
+            f"This needs a key with the scope {needed}; yours has: {held}. "
+            "Ask an administrator of the bus for a key that has it."
+        )
+
+
+def sees_every_agency(principal: Principal) -> bool:
+    """Say whether the principal sees the things of agencies other than its own."""
+    return not principal.scopes.isdisjoint(SEES_EVERY_AGENCY)
+
+
+def visible_agency(principal: Principal) -> AgencyId | None:
+    """Give the one agency a list must be limited to, or None where the principal sees all."""
+    if sees_every_agency(principal):
+        return None
+    return own_agency(principal)
+
+
+def own_agency(principal: Principal) -> AgencyId:
+    """Give the principal's agency; ForbiddenError for a key that belongs to none."""
+    if principal.agency_id is None:
+        raise ForbiddenError(
+            "This key belongs to no agency, so it cannot act as one. Use a key made for your agency."
+        )
+    return principal.agency_id
+
+
+def require_visible(principal: Principal, agency_id: str, *, what: str) -> None:
+    """Raise NotFoundError, as for a thing that does not exist, where `what` belongs to an agency not to be seen."""
+    if not sees_every_agency(principal) and principal.agency_id != agency_id:
+        raise NotFoundError(f"There is no {what} here that your key may see. Check the id.")
+
+
+def _living(known: KnownKey | None, *, now: dt.datetime) -> Principal:
+    if known is None:
+        raise UnauthenticatedError(
+            "No such API key. Check that it was copied whole, or ask an administrator of the bus for a new one."
+        )
+    key = known.key
+    if key.revoked_at is not None:
+        raise UnauthenticatedError(
+            f"The API key {key.id} was revoked. Ask an administrator of the bus for a new one.",
+            code="key-revoked",
+        )
+    if key.expires_at is not None and key.expires_at <= now:
+        raise UnauthenticatedError(
+            f"The API key {key.id} expired at {key.expires_at:%Y-%m-%dT%H:%M:%SZ}. "
+            "Ask an administrator of the bus for a new one.",
+            code="key-expired",
+        )
+    return Principal(
+        key_id=key.id,
+        name=key.name,
+        agency_id=key.agency_id,
+        agency_kind=known.agency_kind,
+        scopes=frozenset(key.scopes),
+    )
