@@ -85,7 +85,9 @@ async def list_keys(
     conn: AsyncConnection, *, agency_id: str | None, after: str, limit: int
 ) -> list[ApiKey]:
     """List at most `limit` keys with ids after `after`, of one agency or of all, in the order of their ids."""
-    statement = sa.select(*_LISTED).where(api_keys.c.id > after).order_by(api_keys.c.id).limit(limit)
+    statement = (
+        sa.select(*_LISTED).where(api_keys.c.id > after).order_by(api_keys.c.id).limit(limit)
+    )
     if agency_id is not None:
         statement = statement.where(api_keys.c.agency_id == agency_id)
     return [_key(row) for row in (await conn.execute(statement)).mappings()]
@@ -106,7 +108,7 @@ async def any_key_exists(conn: AsyncConnection) -> bool:
     return (await conn.execute(sa.select(api_keys.c.id).limit(1))).first() is not None
 
 
-def _key(row: Any) -> ApiKey:  # noqa: ANN401 - a row of SQLAlchemy's
+def _key(row: Any) -> ApiKey:
     return ApiKey(
         id=ApiKeyId(row["id"]),
         name=row["name"],

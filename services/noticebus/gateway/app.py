@@ -1,0 +1,72 @@
+"""The HTTP interface put together: routers, middleware, problems and OpenAPI."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+
+from noticebus.access.principals import Principals
+from noticebus.casework.desk import Desk
+from noticebus.gateway import problems
+from noticebus.gateway.dependencies import Check
+from noticebus.gateway.middleware import BodyGuard, LastResort, RequestIds, SecurityHeaders
+
+ROUTERS: tuple[APIRouter, ...] = ()
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    desk: Desk,
+    *,
+    principals: Principals | None = None,
+    checks: Mapping[str, Check] | None = None,
+    routers: Sequence[APIRouter] = (),
+    webhooks: APIRouter | None = None,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """Create the application around `desk`. `routers` are those of other services, `checks` go on /readyz."""
+    app = FastAPI(
+        title="noticebus",
+        summary="One notice posted, every responsible agency told, every silence noticed.",
+        version=version("noticebus"),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        webhooks=webhooks,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(RequestIds),
+            Middleware(SecurityHeaders, https=desk.base_url.startswith("https://")),
+            Middleware(LastResort),
+            Middleware(BodyGuard),
+        ],
+    )
+    app.state.desk = desk
+    app.state.principals = principals or Principals(desk.database, machine=desk.machine)
+    app.state.checks = checks or {}
+    problems.install(app)
+    for router in (*ROUTERS, *routers):
+        app.include_router(router)
+    _describe_problems(app)
+    return app
+
+
+def _describe_problems(app: FastAPI) -> None:
+    describe = app.openapi
+
+    def described() -> dict[str, Any]:
+        schema = describe()
+        known = schema.setdefault("components", {}).setdefault("schemas", {})
+        if "Problem" not in known:
+            problem = problems.Problem.model_json_schema(
+                ref_template="#/components/schemas/{model}"
+            )
+            known.update(problem.pop("$defs", {}))
+            known["Problem"] = problem
+        return schema
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI documents replacing it

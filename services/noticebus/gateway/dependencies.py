@@ -1,0 +1,136 @@
+"""What handlers are handed: the desk, the caller, a page's bounds, a precondition."""
+
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Request, Response
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from noticebus.access.principals import Principal, Principals
+from noticebus.casework.desk import Desk
+from noticebus.errors import BadRequestError, PreconditionError, UnauthenticatedError
+
+PAGE_MAX = 200
+PAGE_DEFAULT = 50
+CURSOR_MAX = 120
+REVISION_FORM = re.compile(r'(?:W/)?"([0-9]{1,9})"')
+
+Check = Callable[[], Awaitable[str | None]]  # what is wrong, or None
+
+_bearer = HTTPBearer(auto_error=False, description="An API key of the bus: `noticebus_live_…`.")
+_api_key = APIKeyHeader(
+    name="X-Api-Key",
+    auto_error=False,
+    description="The same key, for gateways that pass it this way.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The bounds of one page of a list: after which id, and how many."""
+
+    after: str
+    limit: int
+
+
+async def get_desk(request: Request) -> Desk:
+    """Give the desk the application was created with."""
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+async def get_caller(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    api_key: Annotated[str | None, Depends(_api_key)],
+) -> Principal:
+    """Identify the caller by its API key; 401 where there is none."""
+    key = bearer.credentials if bearer is not None else api_key
+    if not key:
+        raise UnauthenticatedError(
+            "The request carries no API key. Send 'Authorization: Bearer noticebus_live_…'."
+        )
+    principals: Principals = request.app.state.principals
+    return await principals.authenticate(key)
+
+
+async def get_page(
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many at most.")] = PAGE_DEFAULT,
+    cursor: Annotated[
+        str, Query(max_length=CURSOR_MAX, description="`next` of the page before; opaque.")
+    ] = "",
+) -> Page:
+    """Read a page's bounds from the query."""
+    return Page(after=decode_cursor(cursor), limit=limit)
+
+
+async def get_revision(
+    if_match: Annotated[
+        str | None, Header(description='The `ETag` of what you change, as in `"3"`.')
+    ] = None,
+) -> int | None:
+    """Read the revision an edit is based on from `If-Match`; None where the header is absent."""
+    if if_match is None:
+        return None
+    found = REVISION_FORM.fullmatch(if_match.strip())
+    if found is None:
+        raise PreconditionError(
+            "'If-Match' does not hold an ETag of this thing. Read it again and send its 'ETag' back."
+        )
+    return int(found[1])
+
+
+async def get_checks(request: Request) -> Mapping[str, Check]:
+    """Give the readiness checks the application was created with."""
+    checks: Mapping[str, Check] = request.app.state.checks
+    return checks
+
+
+TheDesk = Annotated[Desk, Depends(get_desk)]
+Caller = Annotated[Principal, Depends(get_caller)]
+ThePage = Annotated[Page, Depends(get_page)]
+IfMatch = Annotated[int | None, Depends(get_revision)]
+Checks = Annotated[Mapping[str, Check], Depends(get_checks)]
+
+
+def encode_cursor(last: str) -> str:
+    """Make the opaque cursor of the page that follows `last`."""
+    return base64.urlsafe_b64encode(last.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """Read a cursor back; 400 where it is not one of ours."""
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        decoded = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+    except (UnicodeError, binascii.Error) as error:
+        raise _foreign_cursor() from error
+    if not all(character.isalnum() or character in "_-:." for character in decoded):
+        raise _foreign_cursor()
+    return decoded
+
+
+def link_next(request: Request, response: Response, *, last: str | None) -> str | None:
+    """Set `Link: rel="next"` where a page follows, and give its cursor; `last` is None where none does."""
+    if last is None:
+        return None
+    cursor = encode_cursor(last)
+    base_url = request.app.state.desk.base_url.rstrip("/")
+    target = request.url.include_query_params(cursor=cursor)
+    response.headers["Link"] = f'<{base_url}{target.path}?{target.query}>; rel="next"'
+    return cursor
+
+
+def set_etag(response: Response, revision: int) -> None:
+    """Say which revision was answered, for the `If-Match` of the next edit."""
+    response.headers["ETag"] = f'"{revision}"'
+
+
+def _foreign_cursor() -> BadRequestError:
+    return BadRequestError(
+        "The cursor is not one the bus gave out. Start again without it and follow 'next'."
+    )

@@ -1,0 +1,209 @@
+"""Every problem the bus answers with, in one table: what it means and what to do; and the page of each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemPage:
+    """What a person reads behind a problem's `type`."""
+
+    code: str
+    status: int
+    title: str
+    meaning: str
+    remedy: str
+
+
+def _page(code: str, status: int, title: str, meaning: str, remedy: str) -> ProblemPage:
+    return ProblemPage(code=code, status=status, title=title, meaning=meaning, remedy=remedy)
+
+
+_ALL = (
+    _page(
+        "bad-request",
+        400,
+        "The request cannot be read",
+        "The request is not what HTTP or JSON allows: broken JSON, text that is not UTF-8, a NUL character, a cursor that is not ours.",
+        "Read `detail`, repair the request and send it again. Sending it unchanged gives the same answer.",
+    ),
+    _page(
+        "refused",
+        400,
+        "The request was refused",
+        "The bus understood the request and will not do it.",
+        "Read `detail`: it says what was refused and why.",
+    ),
+    _page(
+        "unauthenticated",
+        401,
+        "No valid key",
+        "The request carries no API key, or one that the bus does not know.",
+        "Send `Authorization: Bearer <key>` with the whole key, or ask an administrator of the bus for one.",
+    ),
+    _page(
+        "key-expired",
+        401,
+        "The key has expired",
+        "The API key was valid once; its end date has passed.",
+        "Ask an administrator of the bus for a new key and put it in place of the old one.",
+    ),
+    _page(
+        "key-revoked",
+        401,
+        "The key was revoked",
+        "An administrator ended this API key.",
+        "Ask an administrator of the bus for a new key. If you did not expect this, ask why before you do.",
+    ),
+    _page(
+        "forbidden",
+        403,
+        "This key may not do that",
+        "The key is valid, but lacks the scope or belongs to an agency that may not do this.",
+        "`detail` names the scope that is needed. Use another key or ask an administrator for one.",
+    ),
+    _page(
+        "not-found",
+        404,
+        "Nothing there",
+        "There is no such address or thing, or your key may not see it; the bus does not say which.",
+        "Check the id and the path; ids are case-sensitive and carry their kind, as in `sub_…`.",
+    ),
+    _page(
+        "method-not-allowed",
+        405,
+        "The method does not exist here",
+        "The address exists, but not for this HTTP method.",
+        "The `Allow` header lists the methods that do.",
+    ),
+    _page(
+        "slow-body",
+        408,
+        "The body came too slowly",
+        "The request's body did not arrive in time, so the bus stopped waiting. Nothing was stored.",
+        "Send the request again over a working connection.",
+    ),
+    _page(
+        "conflict",
+        409,
+        "Not in this state",
+        "The request was right once or will be later, but not for the state the thing is in now.",
+        "Read the thing again, look at its `state`, and decide anew.",
+    ),
+    _page(
+        "contacts-first",
+        409,
+        "A contact must come first",
+        "A webhook needs a person behind it: when it fails, somebody must be told. The agency has no contact with mail or phone.",
+        "Create a contact for the agency (`POST /v1/agencies/{id}/contacts`), then the subscription.",
+    ),
+    _page(
+        "stale-version",
+        409,
+        "Another version came first",
+        "`base_version` is no longer the incident's newest version.",
+        "Read the incident, apply your change to its newest version, and send it with that `base_version`.",
+    ),
+    _page(
+        "idempotency-conflict",
+        409,
+        "The first request still runs",
+        "Another request with the same `Idempotency-Key` has not finished.",
+        "Wait a few seconds and send the same request again with the same key.",
+    ),
+    _page(
+        "stale-revision",
+        412,
+        "Somebody else changed it first",
+        "`If-Match` names a revision that is no longer the newest. Nothing was changed.",
+        "Read the thing again, take its `ETag`, look at what changed, and repeat your change on it.",
+    ),
+    _page(
+        "too-large",
+        413,
+        "The body is too large",
+        "A request may carry 262,144 bytes (256 KiB) at most.",
+        "Send less: leave out what belongs behind a link, or split the request.",
+    ),
+    _page(
+        "unsupported-media-type",
+        415,
+        "Not JSON",
+        "The body's `Content-Type` is not JSON.",
+        "Send JSON with the header `Content-Type: application/json`.",
+    ),
+    _page(
+        "invalid",
+        422,
+        "The request says something wrong",
+        "The request could be read, but a field is missing, unknown or has a value it cannot have. Nothing was stored.",
+        "`errors` lists every fault with a JSON pointer into your body and what to do about it.",
+    ),
+    _page(
+        "idempotency-key-reused",
+        422,
+        "The key belongs to another request",
+        "The same `Idempotency-Key` was used before with another body.",
+        "Use a fresh key for each new request, and the same key only to repeat one unchanged.",
+    ),
+    _page(
+        "precondition-required",
+        428,
+        "If-Match is missing",
+        "This changes something that several people administer, so the request must say which revision it changes.",
+        "Read the thing, and send its `ETag` back in the header `If-Match`.",
+    ),
+    _page(
+        "rate-limited",
+        429,
+        "Too many requests",
+        "The key has used up its share for now.",
+        "Wait for the seconds in `Retry-After`, then go on.",
+    ),
+    _page(
+        "internal",
+        500,
+        "A fault of the bus",
+        "Something went wrong on our side. The fault is logged under the request's id.",
+        "Send the request again with the same `Idempotency-Key`. If it stays, give the operator the `request_id`.",
+    ),
+    _page(
+        "unavailable",
+        503,
+        "Not available now",
+        "The bus, or something it depends on, does not answer. Nothing was accepted or stored.",
+        "Wait for the seconds in `Retry-After` and send the same request again with the same `Idempotency-Key`.",
+    ),
+)
+
+PROBLEMS: Mapping[str, ProblemPage] = {page.code: page for page in _ALL}
+
+_FRAME = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width"><title>{title}</title></head><body>{body}</body></html>\n'
+)
+
+
+def render_page(page: ProblemPage) -> str:
+    """Render one problem's page as HTML that needs nothing else."""
+    body = (
+        f"<h1>{escape(page.title)}</h1>"
+        f"<p>Code <code>{page.code}</code>, HTTP status {page.status}.</p>"
+        f"<h2>What it means</h2><p>{escape(page.meaning)}</p>"
+        f"<h2>What to do</h2><p>{escape(page.remedy)}</p>"
+        '<p><a href="/problems">All problems</a></p>'
+    )
+    return _FRAME.format(title=escape(page.title), body=body)
+
+
+def render_index() -> str:
+    """Render the list of all problems as one table."""
+    rows = "".join(
+        f'<tr><td><a href="/problems/{page.code}">{page.code}</a></td><td>{page.status}</td>'
+        f"<td>{escape(page.meaning)}</td><td>{escape(page.remedy)}</td></tr>"
+        for page in _ALL
+    )
+    head = "<tr><th>Code</th><th>Status</th><th>What it means</th><th>What to do</th></tr>"
+    body = f"<h1>Problems</h1><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+    return _FRAME.format(title="Problems", body=body)

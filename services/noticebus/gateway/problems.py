@@ -1,0 +1,227 @@
+"""Every error as an RFC 9457 problem: the one place where an exception becomes a status and a document."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from noticebus.errors import BadRequestError, Detail, InvalidError, NotFoundError, NoticebusError
+from noticebus.gateway.problem_pages import PROBLEMS
+
+MEDIA_TYPE = "application/problem+json"
+BODY_LOCATION = "body"
+CODE_OF_STATUS = {
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
+
+log = structlog.get_logger(__name__)
+
+
+class ProblemError(BaseModel):
+    """One fault of a request."""
+
+    model_config = ConfigDict(extra="allow")
+
+    pointer: str = Field(description="RFC 6901 pointer to the faulty member.")
+    message: str = Field(description="What is wrong and what to do.")
+
+
+class Problem(BaseModel):
+    """An RFC 9457 problem. Members may be added; treat unknown ones as absent."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(description="A page that says what the problem means and what to do.")
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="The stable last part of `type`.")
+    request_id: str
+    errors: list[ProblemError] = Field(default_factory=list)
+    retry_after: int | None = Field(default=None, description="Seconds to wait before a repeat.")
+
+
+def problem_document(error: NoticebusError, *, base_url: str, request_id: str) -> dict[str, Any]:
+    """Give the problem document of `error`."""
+    page = PROBLEMS.get(error.code) or PROBLEMS.get(type(error).code) or PROBLEMS["refused"]
+    document: dict[str, Any] = {
+        "type": f"{base_url.rstrip('/')}/problems/{page.code}",
+        "title": page.title,
+        "status": status_of(error),
+        "detail": error.message,
+        "code": error.code,
+        "request_id": request_id,
+    }
+    if error.details:
+        document["errors"] = [_located(detail) for detail in error.details]
+    if (retry_after := _retry_after(error)) is not None:
+        document["retry_after"] = retry_after
+    return document
+
+
+def problem_response(
+    error: NoticebusError, *, request: Request, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer `request` with the problem that `error` is."""
+    document = problem_document(
+        error, base_url=request.app.state.desk.base_url, request_id=request_id_of(request)
+    )
+    all_headers = dict(headers or {})
+    if document["status"] == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: 401 must say how
+        all_headers["WWW-Authenticate"] = 'Bearer realm="noticebus"'
+    if "retry_after" in document:
+        all_headers["Retry-After"] = str(document["retry_after"])
+    return Response(
+        json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"),
+        status_code=document["status"],
+        media_type=MEDIA_TYPE,
+        headers=all_headers,
+    )
+
+
+def status_of(error: NoticebusError) -> int:
+    """Give the HTTP status: the code's own where its page has one, else the error class's."""
+    page = PROBLEMS.get(error.code)
+    return error.status if page is None else page.status
+
+
+def request_id_of(request: Request) -> str:
+    """Give the id minted for this request."""
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error that reaches FastAPI with a problem."""
+
+    async def noticebus_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, NoticebusError)
+        if status_of(error) >= 500:  # noqa: PLR2004 - the class of server errors
+            log.warning("request.unavailable", code=error.code, request_id=request_id_of(request))
+        return problem_response(error, request=request)
+
+    async def validation_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return problem_response(from_validation(error.errors()), request=request)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem_response(from_http(error), request=request, headers=error.headers)
+
+    app.add_exception_handler(NoticebusError, noticebus_error)
+    app.add_exception_handler(RequestValidationError, validation_error)
+    app.add_exception_handler(HTTPException, http_error)
+
+
+def from_validation(faults: Sequence[Any]) -> NoticebusError:
+    """Turn FastAPI's validation faults into one error with a pointer for each."""
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        position = faults[0]["loc"][-1]
+        return BadRequestError(
+            f"The body is not valid JSON (at character {position}). Repair it and send it again."
+        )
+    details = tuple(
+        Detail(pointer=_pointer(fault["loc"]), message=_sentence(fault)) for fault in faults
+    )
+    return InvalidError(
+        f"The request has {len(details)} fault{'s' if len(details) != 1 else ''}; `errors` says where. Nothing was stored.",
+        details=details,
+    )
+
+
+def from_http(error: HTTPException) -> NoticebusError:
+    """Turn an HTTP error of the framework into ours."""
+    code = CODE_OF_STATUS.get(error.status_code)
+    match code:
+        case "not-found":
+            return NotFoundError(
+                "There is nothing at this address. The addresses are in /openapi.json."
+            )
+        case "method-not-allowed":
+            return BadRequestError(
+                "This address does not take this method. The 'Allow' header lists those it takes.",
+                code=code,
+            )
+        case None:
+            return BadRequestError("The request cannot be read. Check its body and headers.")
+        case _:
+            return BadRequestError(PROBLEMS[code].meaning, code=code)
+
+
+def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """Describe the problems an operation may answer with, for OpenAPI, each with an example."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        page = PROBLEMS[code]
+        entry = described.setdefault(
+            page.status,
+            {
+                "description": page.title,
+                "content": {
+                    MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+                },
+            },
+        )
+        entry["content"][MEDIA_TYPE]["examples"][code] = {
+            "summary": page.title,
+            "value": _example(code),
+        }
+    return described
+
+
+def _example(code: str) -> dict[str, Any]:
+    page = PROBLEMS[code]
+    example = {
+        "type": f"https://bus.example.gov/problems/{code}",
+        "title": page.title,
+        "status": page.status,
+        "detail": page.meaning,
+        "code": code,
+        "request_id": "req_01k6v3x8hkfz2rj3m0c4k7s9ta",
+    }
+    if code == "invalid":
+        example["errors"] = [{"pointer": "/name", "message": "This field is required; add it."}]
+    if code == "unavailable":
+        example["retry_after"] = 2
+    return example
+
+
+def _pointer(location: Sequence[Any]) -> str:
+    parts = [str(part) for part in location]
+    if parts and parts[0] == BODY_LOCATION:
+        parts = parts[1:]
+    elif len(parts) > 1:
+        parts = [f"{parts[0]}:{parts[1]}"]
+    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _located(detail: Detail) -> dict[str, str]:
+    place, colon, name = detail.pointer.removeprefix("/").partition(":")
+    if colon and place in {"query", "path", "header", "cookie"}:
+        return {"pointer": f"/{name}", "message": detail.message, "in": place}
+    return {"pointer": detail.pointer, "message": detail.message}
+
+
+def _sentence(fault: Any) -> str:  # a fault is a dict of pydantic's
+    match fault["type"]:
+        case "missing":
+            return "This is required; add it."
+        case "extra_forbidden":
+            return "There is no such field; check its spelling or leave it out."
+        case _:
+            text = str(fault["msg"]).removeprefix("Value error, ")
+            return text if text.endswith((".", "!", "?")) else text + "."
+
+
+def _retry_after(error: NoticebusError) -> int | None:
+    seconds = getattr(error, "retry_after_s", None)
+    return None if seconds is None else int(seconds)
