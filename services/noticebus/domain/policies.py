@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypedDict
 
 from noticebus.contracts.vocabulary import AgencyKind, Channel, NoticeClass, Notify, Standing
-from noticebus.domain.working_time import Hours, Window, is_open
+from noticebus.domain.working_time import Hours, Window, hours_for, is_open
 from noticebus.ids import PolicyId
 
 
@@ -173,9 +173,9 @@ def default_policies() -> tuple[Policy, ...]:
     )
 
 
-def default_window(kind: AgencyKind) -> Window:
-    """Give the opening hours assumed for an agency of `kind` that has stated none."""
-    return _WINDOWS[kind]
+def default_hours(kind: AgencyKind, *, zone: str, subdiv: str | None = None) -> Hours:
+    """Give the opening hours assumed for an agency of `kind`; `subdiv` is its state ("MS")."""
+    return hours_for(_WINDOWS[kind], zone=zone, subdiv=subdiv)
 
 
 def for_standing(policy: Policy, standing: Standing) -> Policy:
