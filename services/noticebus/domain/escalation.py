@@ -82,7 +82,7 @@ def start_round(*, policy: Policy, hours: Hours, started_at: dt.datetime) -> Rou
 
     `policy` is the frozen one, fitted to the recipient's standing; instants are UTC.
     """
-    base = _base(policy.hold, hours, started_at)
+    base = _base(policy.hold, hours, started_at=started_at)
     held = policy.hold.hold is Hold.WINDOW and bool(policy.steps) and base > started_at
     return Round(
         started_at=started_at,
@@ -143,7 +143,7 @@ def resolve(
     )
 
 
-def _base(rule: HoldRule, hours: Hours, started_at: dt.datetime) -> dt.datetime:
+def _base(rule: HoldRule, hours: Hours, *, started_at: dt.datetime) -> dt.datetime:
     match rule.hold:
         case Hold.NEVER:
             return started_at
@@ -151,7 +151,7 @@ def _base(rule: HoldRule, hours: Hours, started_at: dt.datetime) -> dt.datetime:
             return next_open(hours, started_at)
         case Hold.BUSINESS_DAY:
             assert rule.at is not None, "held by HoldRule"
-            return next_business_day_at(hours, started_at, rule.at)
+            return next_business_day_at(hours, started_at, time=rule.at)
         case _:  # pragma: no cover  (mypy proves it unreachable)
             assert_never(rule.hold)
 

@@ -160,13 +160,15 @@ def default_policy(
     at: dt.datetime,
 ) -> Policy:
     """Choose the default in force at `at` for a recipient, fitted to its standing."""
-    return for_standing(_default(kind, notice_class, _profile(kind, hours, at)), standing)
+    return for_standing(
+        _default(kind, notice_class, profile=_profile(kind, hours, at=at)), standing
+    )
 
 
 def default_policies() -> tuple[Policy, ...]:
     """List every default once, in a stable order, as an installation is seeded with them."""
     return tuple(
-        _default(kind, notice_class, profile)
+        _default(kind, notice_class, profile=profile)
         for kind, profiles in _PROFILES_OF_KIND.items()
         for profile in profiles
         for notice_class in NoticeClass
@@ -203,7 +205,7 @@ class _Profile(StrEnum):
     POSTER = "poster"
 
 
-def _profile(kind: AgencyKind, hours: Hours, at: dt.datetime) -> _Profile:
+def _profile(kind: AgencyKind, hours: Hours, *, at: dt.datetime) -> _Profile:
     profiles = _PROFILES_OF_KIND[kind]
     if kind is AgencyKind.SCHOOL_DISTRICT and not is_open(hours, at):
         return _Profile.SCHOOL_NIGHT
@@ -213,7 +215,7 @@ def _profile(kind: AgencyKind, hours: Hours, at: dt.datetime) -> _Profile:
 
 
 @functools.cache
-def _default(kind: AgencyKind, notice_class: NoticeClass, profile: _Profile) -> Policy:
+def _default(kind: AgencyKind, notice_class: NoticeClass, *, profile: _Profile) -> Policy:
     hold, steps = _DEFAULTS[profile].get(notice_class, _NOTHING_DUE)
     return Policy(
         id=PolicyId(f"default.{kind.value}.{profile.value}.{notice_class.value}"),

@@ -103,7 +103,7 @@ class Routing:
         return tuple(one for one in self.recipients if not one.reachable)
 
 
-def route(  # noqa: PLR0913  (the notice's three facts and the three sets they are matched with)
+def route(
     *,
     area_keys: frozenset[str],
     poster_id: AgencyId,
@@ -129,11 +129,12 @@ def route(  # noqa: PLR0913  (the notice's three facts and the three sets they a
             kinds[order.agency_id] = order.agency_kind
     recipients = (
         _recipient(
-            notice_class,
-            (agency_id, kind),
-            duties.get(agency_id, set()),
-            orders.get(agency_id, set()),
-            contacts_by_agency.get(agency_id, ()),
+            agency_id,
+            kind,
+            notice_class=notice_class,
+            duties=duties.get(agency_id, set()),
+            orders=orders.get(agency_id, set()),
+            contacts=contacts_by_agency.get(agency_id, ()),
         )
         for agency_id, kind in kinds.items()
     )
@@ -225,18 +226,19 @@ def uncovered_after_decline(
 
 
 def _recipient(
+    agency_id: AgencyId,
+    kind: AgencyKind,
+    *,
     notice_class: NoticeClass,
-    agency: tuple[AgencyId, AgencyKind],
     duties: Iterable[ResponsibilityMatch],
     orders: Iterable[SubscriptionMatch],
     contacts: Iterable[ContactPoint],
 ) -> Recipient:
-    agency_id, kind = agency
     owed = tuple(sorted(duties, key=_duty_order))
     usable = tuple(sorted((one for one in orders if one.usable), key=_by_subscription_id))
     # Mail around a paused or unproven subscription is for those who must be told, not for readers.
     desk = _desk(contacts) if owed or usable else ()
-    first, fallback = _channel_plan(notice_class, usable, desk)
+    first, fallback = _channel_plan(notice_class, usable=usable, desk=desk)
     return Recipient(
         agency_id=agency_id,
         kind=kind,
@@ -263,6 +265,7 @@ def _desk(contacts: Iterable[ContactPoint]) -> tuple[ContactPoint, ...]:
 
 def _channel_plan(
     notice_class: NoticeClass,
+    *,
     usable: Iterable[SubscriptionMatch],
     desk: Iterable[ContactPoint],
 ) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:

@@ -100,7 +100,7 @@ def next_open(hours: Hours, instant: dt.datetime) -> dt.datetime:
     return opening
 
 
-def next_business_day_at(hours: Hours, instant: dt.datetime, time: dt.time) -> dt.datetime:
+def next_business_day_at(hours: Hours, instant: dt.datetime, *, time: dt.time) -> dt.datetime:
     """Give local `time` on the first business day after `instant`'s local date, UTC.
 
     Business days are the opening weekdays from Monday to Friday (for an agency open at weekends
@@ -112,7 +112,7 @@ def next_business_day_at(hours: Hours, instant: dt.datetime, time: dt.time) -> d
     business = (day for day in days if day.weekday() in weekdays and not _is_holiday(hours, day))
     day = next(business, None)
     assert day is not None, "a week without a business day cannot last a year"
-    return _first_utc(day, time, hours.zone)
+    return _first_utc(day, time, zone=hours.zone)
 
 
 def _local_date(hours: Hours, instant: dt.datetime) -> dt.date:
@@ -127,12 +127,12 @@ def _opens_on(hours: Hours, day: dt.date) -> bool:
 def _window(hours: Hours, day: dt.date) -> tuple[dt.datetime, dt.datetime]:
     last_day = day + dt.timedelta(days=1) if hours.closes <= hours.opens else day
     return (
-        _first_utc(day, hours.opens, hours.zone),
-        _last_utc(last_day, hours.closes, hours.zone),
+        _first_utc(day, hours.opens, zone=hours.zone),
+        _last_utc(last_day, hours.closes, zone=hours.zone),
     )
 
 
-def _first_utc(day: dt.date, time: dt.time, zone: str) -> dt.datetime:
+def _first_utc(day: dt.date, time: dt.time, *, zone: str) -> dt.datetime:
     """Take the first of an hour that happens twice.
 
     A skipped hour moves on by the gap (PEP 495).
@@ -141,30 +141,28 @@ def _first_utc(day: dt.date, time: dt.time, zone: str) -> dt.datetime:
     return local.astimezone(dt.UTC)
 
 
-def _last_utc(day: dt.date, time: dt.time, zone: str) -> dt.datetime:
+def _last_utc(day: dt.date, time: dt.time, *, zone: str) -> dt.datetime:
     """Take the last of an hour that happens twice, so that a window never loses its end."""
     local = dt.datetime.combine(day, time, tzinfo=zoneinfo.ZoneInfo(zone))
     return max(local.replace(fold=fold).astimezone(dt.UTC) for fold in (0, 1))
 
 
 def _is_holiday(hours: Hours, day: dt.date) -> bool:
-    return hours.country is not None and _is_public_holiday(hours.country, hours.subdiv, day)
+    if hours.country is None:
+        return False
+    return day in _holidays_of(hours.country, hours.subdiv, year=day.year)
 
 
-@functools.lru_cache(maxsize=4096)
-def _is_public_holiday(country: str, subdiv: str | None, day: dt.date) -> bool:
-    return day in _calendar(country, subdiv)
-
-
-@functools.lru_cache(maxsize=128)
-def _calendar(country: str, subdiv: str | None) -> holidays.HolidayBase:
-    return holidays.country_holidays(country, subdiv=subdiv)
+@functools.lru_cache(maxsize=1024)
+def _holidays_of(country: str, subdiv: str | None, *, year: int) -> frozenset[dt.date]:
+    """Copy one year, because the library's own calendars fill themselves while they are read."""
+    return frozenset(holidays.country_holidays(country, subdiv=subdiv, years=year))
 
 
 @functools.lru_cache(maxsize=256)
 def _holidays_known(country: str, subdiv: str | None) -> bool:
     try:
-        _calendar(country, subdiv)
+        holidays.country_holidays(country, subdiv=subdiv)
     except NotImplementedError:
         return False
     return True
