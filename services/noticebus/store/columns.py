@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +35,23 @@ class Instant(sa.types.TypeDecorator[dt.datetime]):
         if dialect.name == "sqlite":
             return dt.datetime.fromisoformat(value)
         return value.astimezone(dt.UTC)  # type: ignore[no-any-return]
+
+
+class Word(sa.types.TypeDecorator[StrEnum]):
+    """One word of the vocabulary, stored as text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, words: type[StrEnum]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+        return None if value is None else self.words(value)
 
 
 class Json(sa.types.TypeDecorator[Any]):

@@ -1,0 +1,148 @@
+"""What a poster is told when a notice has been accepted (design section 8)."""
+
+import base64
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from noticebus.contracts.vocabulary import Standing
+from noticebus.domain.routing import Recipient, Routing, Uncovered
+from noticebus.errors import InvalidError
+from noticebus.store.ledger import Recorded
+from noticebus.store.notices import IdempotencyRecord, Notice
+from noticebus.store.obligations import Obligation
+
+if TYPE_CHECKING:
+    from noticebus.access.keyring import Keyring
+    from noticebus.store.matching import AgencyFacts
+
+RECIPIENTS_SHOWN_MAX = 200
+
+
+def response(  # noqa: PLR0913  (everything the answer shows)
+    notice: Notice,
+    *,
+    routing: Routing,
+    obligations: Sequence[Obligation],
+    facts: "Mapping[Any, AgencyFacts]",
+    warnings: Sequence[str],
+    receipt: dict[str, str],
+) -> dict[str, Any]:
+    """Build the 201: who was bound, who cannot be reached and why, which places nobody answers for."""
+    return {
+        "id": notice.id,
+        "incident_id": notice.incident_id,
+        "version": notice.version,
+        "state": notice.state.value,
+        "accepted_at": wire_instant(notice.accepted_at),
+        "recipients": recipients_view(notice, routing, obligations, facts),
+        "warnings": [*warnings, *loud(routing, notice.uncovered)],
+        "receipt": receipt,
+    }
+
+
+def recipients_view(
+    notice: Notice,
+    routing: Routing,
+    obligations: Sequence[Obligation],
+    facts: "Mapping[Any, AgencyFacts]",
+) -> dict[str, Any]:
+    """Show the recipients: counts of all, the first `RECIPIENTS_SHOWN_MAX` by name, `next` for the rest."""
+    mandatory = sum(one.standing is Standing.MANDATORY for one in obligations)
+    by_agency = {one.agency_id: one for one in routing.recipients}
+    shown = sorted(obligations, key=_by_id)[:RECIPIENTS_SHOWN_MAX]
+    more = len(obligations) > RECIPIENTS_SHOWN_MAX
+    return {
+        "count": len(obligations),
+        "mandatory": mandatory,
+        "advisory": len(obligations) - mandatory,
+        "next": f"/v1/incidents/{notice.incident_id}/obligations?cursor={shown[-1].id}"
+        if more
+        else None,
+        "obligations": [
+            {
+                "id": one.id,
+                "agency": agency_view(facts[one.agency_id]),
+                "standing": one.standing.value,
+                "class": one.notice_class.value,
+                "due_at": wire_instant(one.due_at),
+                "channels": [channel.value for channel in by_agency[one.agency_id].channels],
+            }
+            for one in shown
+        ],
+        "unreachable": [
+            {
+                "agency": agency_view(facts[one.agency_id]),
+                "reason": one.unreachable_reason.value if one.unreachable_reason else None,
+            }
+            for one in routing.unreachable[:RECIPIENTS_SHOWN_MAX]
+        ],
+        "uncovered": notice.uncovered,
+    }
+
+
+def agency_view(facts: "AgencyFacts") -> dict[str, str]:
+    """Show an agency as answers and reports name it."""
+    return {"id": facts.id, "name": facts.name, "kind": facts.kind.value}
+
+
+def uncovered_view(gap: Uncovered) -> dict[str, str]:
+    """Show a place nobody answers for."""
+    place = {"county_fips": gap.county_fips} if gap.county_fips else {"lea_id": str(gap.lea_id)}
+    return {**place, "missing": gap.missing.value}
+
+
+def loud(routing: Routing, uncovered: Iterable[Mapping[str, str]]) -> list[str]:
+    """Say in sentences what a poster must not overlook (I6)."""
+    said = []
+    if not routing.recipients:
+        said.append(
+            "No recipient matched: nobody has been told. Ring the agencies for this place,"
+            " and ask an operator to record who answers for it."
+        )
+    said += [
+        f"Nobody answers as {gap['missing']} for"
+        f" {'county ' + gap['county_fips'] if 'county_fips' in gap else 'district ' + gap['lea_id']}."
+        for gap in uncovered
+    ]
+    if routing.unreachable:
+        said.append(
+            f"{len(routing.unreachable)} recipients cannot be reached by any verified channel:"
+            " ring them, they are on the operators' report."
+        )
+    return said
+
+
+def receipt(keyring: "Keyring", entry: Recorded) -> dict[str, str]:
+    """Sign what was entered: the entry's id, its leaf hash (RFC 6962), and the bus's Ed25519 signature over it."""
+    leaf_hash = base64.b64encode(entry.leaf_hash).decode()
+    return {
+        "entry_id": entry.id,
+        "leaf_hash": leaf_hash,
+        "signature": keyring.sign_receipt(leaf_hash),
+    }
+
+
+def replayed(record: IdempotencyRecord, fingerprint: str) -> dict[str, Any]:
+    """Give what the same request was answered before; the same key on another body is refused."""
+    if record.fingerprint != fingerprint:
+        raise InvalidError(
+            "This Idempotency-Key was used for another notice. Use a new key for a new notice,"
+            " and the same key only to repeat the same one.",
+            code="idempotency-key-reused",
+        )
+    return record.response
+
+
+def wire_instant(instant: dt.datetime | None) -> str | None:
+    """Write an instant as RFC 3339 UTC with `Z`."""
+    return None if instant is None else instant.isoformat().replace("+00:00", "Z")
+
+
+def _by_id(obligation: Obligation) -> str:
+    return obligation.id
+
+
+def channels_of(recipient: Recipient) -> list[str]:
+    """Name the channels of a recipient in the order they are used."""
+    return [channel.value for channel in recipient.channels]

@@ -1,0 +1,282 @@
+"""Answering: what an acknowledgement does, whoever gives it and however it arrives; one transaction."""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.access.principals import Principal, own_agency, require
+from noticebus.casework import accepted, reroute
+from noticebus.casework.binding import round_of, with_round
+from noticebus.casework.desk import Desk
+from noticebus.casework.tracing import obligation_entry
+from noticebus.contracts.vocabulary import (
+    Answer,
+    Cause,
+    DeclineReason,
+    How,
+    ObligationState,
+    Owed,
+    Scope,
+    VerifiedBy,
+)
+from noticebus.domain import obligation as rules
+from noticebus.domain.escalation import extended
+from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
+from noticebus.ids import NoticeId, ObligationId, new_acknowledgement_id
+from noticebus.store import acknowledgements, deliveries, ledger, notices, obligations
+from noticebus.store.acknowledgements import Acknowledgement
+from noticebus.store.obligations import Obligation
+
+MOOT_CAUSES = (Cause.NOTICE, Cause.STEP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenAnswer:
+    """An answer as it was given, and by whom."""
+
+    answer: Answer
+    by_name: str
+    by_role: str
+    note: str | None = None
+    eta: dt.datetime | None = None
+    reason: DeclineReason | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """The notice an answer names, and its version."""
+
+    notice_id: NoticeId
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who or what identified the answering person (I4)."""
+
+    verified_by: VerifiedBy
+    id: str
+    how: How | None = None
+    on_behalf_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What became of an answer. `fresh` is false for the same answer to the same version again."""
+
+    acknowledgement: Acknowledgement
+    obligation: Obligation
+    receipt: dict[str, str] | None
+    fresh: bool
+
+
+async def answer_as_agency(
+    desk: Desk, principal: Principal, *, notice_id: NoticeId, given: GivenAnswer
+) -> Answered:
+    """Record the answer of the caller's own agency to a notice."""
+    require(principal, Scope.ANSWER)
+    agency_id = own_agency(principal)
+    async with desk.database.read() as conn:
+        notice = (await notices.notices_by_id(conn, [notice_id])).get(notice_id)
+        owed = notice and await obligations.find_obligation(
+            conn, incident_id=notice.incident_id, agency_id=agency_id
+        )
+    if notice is None or owed is None or owed.round_started_at is None:
+        raise NotFoundError(f"There is no notice {notice_id} that your agency must answer. Check the id.")
+    actor = Actor(verified_by=VerifiedBy.API_KEY, id=principal.key_id)
+    about = About(notice_id=notice.id, version=notice.version)
+    return await answer(desk, obligation_id=owed.id, about=about, given=given, actor=actor)
+
+
+async def answer_for_recipient(  # noqa: PLR0913  (an operator's record says who, how and for whom)
+    desk: Desk,
+    principal: Principal,
+    *,
+    obligation_id: ObligationId,
+    given: GivenAnswer,
+    how: How,
+    on_behalf_of: str | None,
+) -> Answered:
+    """Record what a recipient told an operator; it is an answer to the round that is running."""
+    require(principal, Scope.OPERATE)
+    async with desk.database.read() as conn:
+        owed = await obligations.obligation_by_id(conn, obligation_id)
+    if owed is None or owed.owed is not Owed.NOTICE or owed.round_started_at is None:
+        raise NotFoundError(f"There is no obligation {obligation_id} to answer. Check the id.")
+    actor = Actor(
+        verified_by=VerifiedBy.OPERATOR, id=principal.key_id, how=how, on_behalf_of=on_behalf_of
+    )
+    about = About(notice_id=owed.round_notice_id, version=owed.round_version)
+    return await answer(desk, obligation_id=owed.id, about=about, given=given, actor=actor)
+
+
+async def answer(
+    desk: Desk, *, obligation_id: ObligationId, about: About, given: GivenAnswer, actor: Actor
+) -> Answered:
+    """Record an answer to a version by an identified actor, and do what it does, in one transaction (I4, I5)."""
+    now = desk.world.now()
+    async with desk.database.begin() as conn:
+        before = await _locked(conn, obligation_id)
+        same = await acknowledgements.find_same(
+            conn,
+            obligation_id=obligation_id,
+            version=about.version,
+            answer=given.answer,
+            reason=given.reason,
+            eta=given.eta,
+        )
+        if same is not None:
+            return Answered(acknowledgement=same, obligation=before, receipt=None, fresh=False)
+        decision = _decide(before, given, version=about.version, now=now)
+        after = _apply(before, decision, version=about.version, answer=given.answer, now=now)
+        closed = before.state is ObligationState.OPEN and after.state is not ObligationState.OPEN
+        made = _acknowledgement(
+            before.id, given, actor, about, outcome=(decision.late, closed), now=now
+        )
+        entry, line = obligation_entry("acknowledgement.recorded", after, _data(made), at=now)
+        if not await obligations.save(conn, before=before, after=after):
+            raise ConflictError("The obligation changed meanwhile; nothing was stored. Send the answer again.")
+        await acknowledgements.insert(conn, made)
+        (recorded,) = await ledger.append(conn, [entry])
+        await ledger.append_history(conn, [line])
+        if after.state is not ObligationState.OPEN:
+            await deliveries.make_moot(conn, [obligation_id], finished_at=now, causes=MOOT_CAUSES)
+        handed = []
+        if isinstance(decision, rules.Declines) and decision.reroute:
+            handed = await reroute.after_decline(conn, desk, after)
+    desk.committed(handed)
+    return Answered(
+        acknowledgement=made,
+        obligation=after,
+        receipt=accepted.receipt(desk.keyring, recorded),
+        fresh=True,
+    )
+
+
+async def _locked(conn: AsyncConnection, obligation_id: ObligationId) -> Obligation:
+    found = await obligations.lock_obligations(conn, ids=[obligation_id])
+    if not found:
+        raise NotFoundError(f"There is no obligation {obligation_id} to answer. Check the id.")
+    return found[0]
+
+
+def rules_view(stored: Obligation) -> rules.Obligation:
+    """Give the rules what they need of a stored obligation."""
+    return rules.Obligation(
+        state=stored.state,
+        epoch=stored.epoch,
+        notice_class=stored.notice_class,
+        owed=stored.owed,
+        standing=stored.standing,
+        round_version=stored.round_version,
+        due_at=stored.due_at,
+        promised_until=stored.promised_until,
+        more_time_used=stored.more_time_used,
+    )
+
+
+Taken = rules.Closes | rules.Declines | rules.Extends | rules.Notes
+
+
+def _decide(before: Obligation, given: GivenAnswer, *, version: int, now: dt.datetime) -> Taken:
+    answered = rules.Given(
+        answer=given.answer, version=version, eta=given.eta, reason=given.reason
+    )
+    decision = rules.decide(obligation=rules_view(before), answer=answered, now=now)
+    if isinstance(decision, rules.Refused):
+        field = "/eta" if given.answer is Answer.NEED_MORE_TIME else "/reason"
+        raise InvalidError(
+            decision.sentence,
+            code=decision.code,
+            details=(Detail(pointer=field, message=decision.sentence),),
+        )
+    return decision
+
+
+def _apply(
+    before: Obligation, decision: Taken, *, version: int, answer: Answer, now: dt.datetime
+) -> Obligation:
+    """Write a decision onto the obligation."""
+    match decision:
+        case rules.Closes():
+            stopped = replace(before, state=ObligationState.CLOSED, closed_at=now, next_step_at=None)
+            return replace(
+                stopped,
+                received_at=before.received_at or now,
+                answered_version=max(before.answered_version, version),
+            )
+        case rules.Declines():
+            return replace(
+                before,
+                state=ObligationState.DECLINED,
+                closed_at=now,
+                next_step_at=None,
+                received_at=before.received_at or now,
+                answered_version=max(before.answered_version, version),
+            )
+        case rules.Extends(promised_until=until):
+            moved = extended(round_of(before), step_index=before.step, until=until)
+            waiting = with_round(before, moved)
+            return replace(
+                waiting,
+                promised_until=until,
+                more_time_used=True,
+                received_at=before.received_at or now,
+            )
+        case rules.Notes():
+            heard = answer is not Answer.DECLINED
+            return replace(before, received_at=before.received_at or now) if heard else before
+        case _:  # pragma: no cover  (mypy proves it unreachable)
+            assert_never(decision)
+
+
+def _acknowledgement(  # noqa: PLR0913  (who answered what about which version, and what it did)
+    obligation_id: ObligationId,
+    given: GivenAnswer,
+    actor: Actor,
+    about: About,
+    *,
+    outcome: tuple[bool, bool],
+    now: dt.datetime,
+) -> Acknowledgement:
+    late, closed = outcome
+    return Acknowledgement(
+        id=new_acknowledgement_id(),
+        obligation_id=obligation_id,
+        notice_id=about.notice_id,
+        version=about.version,
+        answer=given.answer,
+        by_name=given.by_name,
+        by_role=given.by_role,
+        note=given.note,
+        eta=given.eta,
+        reason=given.reason,
+        reference=given.reference,
+        verified_by=actor.verified_by,
+        actor=actor.id,
+        how=actor.how,
+        on_behalf_of=actor.on_behalf_of,
+        late=late,
+        closed=closed,
+        acted_at=now,
+        recorded_at=now,
+    )
+
+
+def _data(made: Acknowledgement) -> dict[str, object]:
+    """Say in the ledger what was answered; the person's name stays in the row, which can be erased."""
+    return {
+        "acknowledgement_id": made.id,
+        "version": made.version,
+        "answer": made.answer,
+        "reason": made.reason,
+        "eta": accepted.wire_instant(made.eta),
+        "verified_by": made.verified_by,
+        "actor": made.actor,
+        "how": made.how,
+        "late": made.late,
+        "closed": made.closed,
+    }

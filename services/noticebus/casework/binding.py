@@ -1,0 +1,273 @@
+"""Binding a recipient: from what routing found to the obligation and the deliveries that are stored."""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from noticebus.contracts.vocabulary import (
+    Cause,
+    Channel,
+    ContentLevel,
+    DeliveryState,
+    NoticeState,
+    ObligationState,
+    Owed,
+    Status,
+)
+from noticebus.domain.escalation import ContactPoint, Round, start_round
+from noticebus.domain.policies import (
+    Policy,
+    default_policy,
+    for_standing,
+    policy_from_record,
+    policy_to_record,
+)
+from noticebus.domain.routing import Recipient, SubscriptionMatch
+from noticebus.ids import SubscriptionId, new_delivery_id, new_obligation_id
+from noticebus.store.deliveries import Delivery
+from noticebus.store.matching import AgencyFacts
+from noticebus.store.notices import Notice
+from noticebus.store.obligations import Obligation
+
+BUS_HOLD = dt.timedelta(seconds=2)  # how long the sweep leaves a delivery to the bus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One instant on both clocks."""
+
+    world: dt.datetime
+    machine: dt.datetime
+
+
+def policy_id_for(recipient: Recipient, facts: AgencyFacts, notice: Notice, at: dt.datetime) -> str:
+    """Name the policy that is in force for a recipient at `at`."""
+    return _default_for(recipient, facts, notice, at).id
+
+
+def bind(
+    recipient: Recipient,
+    *,
+    notice: Notice,
+    facts: AgencyFacts,
+    policies: dict[str, Policy],
+    at: dt.datetime,
+) -> Obligation:
+    """Make a recipient's obligation to answer `notice`; its first round runs unless the notice is still embargoed."""
+    default = _default_for(recipient, facts, notice, at)
+    policy = for_standing(policies.get(default.id, default), recipient.standing)
+    obligation = Obligation(
+        id=new_obligation_id(),
+        incident_id=notice.incident_id,
+        agency_id=recipient.agency_id,
+        owed=Owed.NOTICE,
+        owed_for="",
+        standing=recipient.standing,
+        role=recipient.role,
+        status=notice.status,
+        state=ObligationState.OPEN,
+        epoch=1,
+        notice_class=notice.notice_class,
+        round_notice_id=notice.id,
+        round_version=notice.version,
+        round_started_at=None,
+        held_until=None,
+        due_at=None,
+        policy=policy_to_record(policy),
+        steps_at=[],
+        step=0,
+        next_step_at=None,
+        delivered_at=None,
+        opened_at=None,
+        received_at=None,
+        promised_until=None,
+        more_time_used=False,
+        reachable=recipient.reachable,
+        unreachable_reason=recipient.unreachable_reason,
+        closed_at=None,
+        answered_version=0,
+        created_at=at,
+    )
+    return obligation if notice.state is NoticeState.SCHEDULED else run(obligation, facts, at)
+
+
+def run(obligation: Obligation, facts: AgencyFacts, at: dt.datetime) -> Obligation:
+    """Start the clock of an obligation's present round under its frozen policy."""
+    policy = policy_from_record(obligation.policy)
+    return with_round(obligation, start_round(policy=policy, hours=facts.hours, started_at=at))
+
+
+def with_round(obligation: Obligation, current: Round) -> Obligation:
+    """Give an obligation the times of `current`; its next step is the one its `step` names."""
+    steps_at = [instant.isoformat() for instant in current.steps_at]
+    left = current.steps_at[obligation.step :]
+    return replace(
+        obligation,
+        round_started_at=current.started_at,
+        held_until=current.held_until,
+        due_at=current.due_at,
+        steps_at=steps_at,
+        next_step_at=left[0] if left else None,
+    )
+
+
+def round_of(obligation: Obligation) -> Round:
+    """Read the times of an obligation's present round back."""
+    assert obligation.round_started_at is not None, "a round that runs has a start"
+    return Round(
+        started_at=obligation.round_started_at,
+        held_until=obligation.held_until,
+        due_at=obligation.due_at,
+        steps_at=tuple(dt.datetime.fromisoformat(one) for one in obligation.steps_at),
+    )
+
+
+def notice_deliveries(  # noqa: PLR0913  (the notice's facts and the two sets of destinations)
+    obligation: Obligation,
+    *,
+    notice: Notice,
+    orders: Sequence[SubscriptionMatch],
+    desk: Sequence[ContactPoint],
+    channels: Iterable[Channel],
+    at: Moment,
+) -> list[Delivery]:
+    """Make the deliveries that carry `notice` to one recipient over `channels`, none numbered yet."""
+    wanted = set(channels)
+    made = [
+        to_subscription(obligation, notice=notice, order=order, cause=Cause.NOTICE, at=at)
+        for order in orders
+        if order.channel in wanted
+    ]
+    mailed = any(order.channel is Channel.EMAIL for order in orders)
+    if Channel.EMAIL in wanted and not mailed:
+        made += [
+            to_contact(obligation, notice=notice, contact=one, cause=Cause.NOTICE, at=at)
+            for one in desk
+        ]
+    return made
+
+
+def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
+    obligation: Obligation,
+    *,
+    notice: Notice,
+    order: SubscriptionMatch,
+    cause: Cause,
+    at: Moment,
+    step: int = 0,
+) -> Delivery:
+    """Make a delivery to a subscription's endpoint, mailbox or feed; a feed is fetched, never sent."""
+    fetched = order.channel is Channel.INBOX
+    made = _delivery(obligation, notice=notice, cause=cause, at=at, step=step)
+    return replace(
+        made,
+        subscription_id=order.subscription_id,
+        destination=order.subscription_id,
+        channel=order.channel,
+        content_level=order.content_level,
+        due_at=None if fetched else at.world,
+        lease_until=at.machine + BUS_HOLD,
+    )
+
+
+def to_contact(  # noqa: PLR0913  (what is carried, to whom, and why)
+    obligation: Obligation,
+    *,
+    notice: Notice,
+    contact: ContactPoint,
+    cause: Cause,
+    at: Moment,
+    step: int = 0,
+) -> Delivery:
+    """Make a mail to one contact; it carries a link and no content."""
+    made = _delivery(obligation, notice=notice, cause=cause, at=at, step=step)
+    return replace(
+        made,
+        contact_id=contact.id,
+        destination=f"{contact.id}:{Channel.EMAIL}",
+        due_at=at.world,
+        lease_until=at.machine + BUS_HOLD,
+    )
+
+
+def number(
+    deliveries: Sequence[Delivery], first: dict[SubscriptionId, int]
+) -> list[Delivery]:
+    """Give each delivery that consumes one its subscription's next number, counting on from `first`."""
+    following = dict(first)
+    numbered = []
+    for one in deliveries:
+        if consumes_number(one):
+            assert one.subscription_id is not None, "held by consumes_number"
+            sequence = following[one.subscription_id]
+            following[one.subscription_id] = sequence + 1
+            numbered.append(replace(one, sequence=sequence))
+        else:
+            numbered.append(one)
+    return numbered
+
+
+def consumes_number(delivery: Delivery) -> bool:
+    """Say whether a delivery is one of those a subscription counts (I10)."""
+    return delivery.subscription_id is not None and delivery.cause is Cause.NOTICE
+
+
+def counts_of(deliveries: Iterable[Delivery]) -> dict[SubscriptionId, int]:
+    """Count how many numbers each subscription needs for `deliveries`."""
+    counts: dict[SubscriptionId, int] = {}
+    for one in deliveries:
+        if consumes_number(one):
+            assert one.subscription_id is not None, "held by consumes_number"
+            counts[one.subscription_id] = counts.get(one.subscription_id, 0) + 1
+    return counts
+
+
+def _delivery(
+    obligation: Obligation, *, notice: Notice, cause: Cause, at: Moment, step: int
+) -> Delivery:
+    return Delivery(
+        id=new_delivery_id(),
+        incident_id=obligation.incident_id,
+        obligation_id=obligation.id,
+        notice_id=notice.id,
+        subscription_id=None,
+        contact_id=None,
+        agency_id=obligation.agency_id,
+        subject=obligation.id,
+        destination="",
+        channel=Channel.EMAIL,
+        cause=cause,
+        version=notice.version,
+        round=obligation.epoch,
+        step=step,
+        notice_class=obligation.notice_class,
+        content_level=ContentLevel.ID_ONLY,
+        sequence=None,
+        answer_due_at=obligation.due_at,
+        state=DeliveryState.QUEUED,
+        attempts=0,
+        recipient_attempts=0,
+        due_at=None,
+        lease_until=at.machine,
+        first_failed_at=None,
+        finished_at=None,
+        detail=None,
+        created_at=at.world,
+    )
+
+
+def _default_for(
+    recipient: Recipient, facts: AgencyFacts, notice: Notice, at: dt.datetime
+) -> Policy:
+    return default_policy(
+        kind=recipient.kind,
+        notice_class=notice.notice_class,
+        standing=recipient.standing,
+        hours=facts.hours,
+        at=at,
+    )
+
+
+def is_live(status: Status) -> bool:
+    """Say whether a status counts in live figures (I9)."""
+    return status is Status.ACTUAL

@@ -1,0 +1,231 @@
+"""Taking a notice in by group commit: whatever waits is routed, bound and stored in one transaction, then answered.
+
+Points of no return, in order: the commit (the notices are accepted, I1), the answer to each poster, the hand-over to
+the bus. A failure before the commit leaves nothing; one after it is made good by the sweep.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.casework import accepted, shards
+from noticebus.casework.binding import Moment, counts_of, number
+from noticebus.casework.desk import Desk
+from noticebus.casework.drafts import Draft
+from noticebus.casework.recipients import Bound, bind_all, find, route_notice, uncovered_of
+from noticebus.casework.tracing import routing_entries
+from noticebus.contracts.vocabulary import NoticeState
+from noticebus.errors import NoticebusError, RefusedError, UnavailableError
+from noticebus.store import ledger, matching, notices, obligations
+from noticebus.store.deliveries import insert_deliveries
+from noticebus.store.notices import IdempotencyRecord
+
+BATCH_NOTICES_MAX = 64
+BATCH_RECIPIENTS_MAX = 2_500  # with their deliveries about 5,000 rows
+WAITING_MAX = 1_000
+ANSWER_WAIT_S = 10.0
+TRIES_ALONE = 2  # the second finds what a concurrent post of the same key has stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What a poster is told. `fresh` is false where the same key had been answered before."""
+
+    response: dict[str, Any]
+    fresh: bool
+
+
+Answer = Answered | NoticebusError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    draft: Draft
+    answer: asyncio.Future[Answered]
+
+    def settle(self, answer: Answer) -> None:
+        if self.answer.done():  # the poster has gone; its retry is answered from the record
+            return
+        if isinstance(answer, NoticebusError):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
+
+
+class Intake:
+    """The one queue into the database. `run` commits batches until it is cancelled; `post` waits for its answer."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING_MAX)
+        self._held_over: list[_Waiting] = []  # the second of two equal keys waits for the next batch
+
+    async def post(self, draft: Draft) -> Answered:
+        """Hand a draft in and wait for its own commit; raises what refused it, or UnavailableError."""
+        waiting = _Waiting(draft=draft, answer=asyncio.get_running_loop().create_future())
+        try:
+            self._queue.put_nowait(waiting)
+        except asyncio.QueueFull:
+            raise UnavailableError(
+                "Too many notices are waiting to be stored. This one was not; send it again shortly."
+            ) from None
+        try:
+            async with asyncio.timeout(ANSWER_WAIT_S):
+                return await waiting.answer
+        except TimeoutError:
+            raise UnavailableError(
+                "The notice was not confirmed in time. Send it again with the same Idempotency-Key:"
+                " it will not be stored twice."
+            ) from None
+
+    async def run(self) -> None:
+        """Commit whatever waits, batch after batch; what still waits when it ends is told so."""
+        try:
+            while True:
+                await self._commit(await self._next_batch())
+        finally:
+            stopping = UnavailableError("The bus is stopping. Nothing was stored; send it again.")
+            while not self._queue.empty():
+                self._queue.get_nowait().settle(stopping)
+
+    async def _next_batch(self) -> list[_Waiting]:
+        """Take what waits, without delay, but no two of one key: the second must see the first's record."""
+        batch = self._held_over or [await self._queue.get()]
+        self._held_over = []
+        keys = {one.draft.idempotency for one in batch}
+        while len(batch) < BATCH_NOTICES_MAX and not self._queue.empty():
+            following = self._queue.get_nowait()
+            if following.draft.idempotency in keys:
+                self._held_over.append(following)
+                break
+            keys.add(following.draft.idempotency)
+            batch.append(following)
+        return batch
+
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        """Commit a batch and answer each; if it fails, try each notice alone, so that one cannot spoil the rest."""
+        while batch:
+            try:
+                answers = await take_in(self._desk, [one.draft for one in batch])
+            except (sa.exc.DBAPIError, NoticebusError):
+                for one in batch:
+                    one.settle(await self._commit_alone(one.draft))
+                return
+            for one, answer in zip(batch, answers, strict=False):
+                one.settle(answer)
+            batch = batch[len(answers) :]
+
+    async def _commit_alone(self, draft: Draft) -> Answer:
+        for _ in range(TRIES_ALONE):
+            try:
+                (answer,) = await take_in(self._desk, [draft])
+            except sa.exc.DBAPIError:
+                continue
+            except NoticebusError as error:
+                return error
+            return answer
+        return UnavailableError(
+            "The notice could not be stored, and nothing of it was. Send it again with the same key."
+        )
+
+
+async def take_in(desk: Desk, drafts: Sequence[Draft]) -> list[Answer]:
+    """Store drafts in one transaction and hand what follows to the bus.
+
+    Gives one answer each, in order, for as many of `drafts` as fit one transaction: at least one.
+    """
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
+    async with desk.database.begin() as conn:
+        records = await notices.find_idempotency_records(conn, [one.idempotency for one in drafts])
+        taken, bound = await _bind(
+            conn, [one for one in drafts if one.idempotency not in records], at=at
+        )
+        responses = await _store(conn, desk, taken, bound, at=at) if bound else []
+    desk.committed([shard for one in bound for shard in shards.of(one.notice, one.deliveries)])
+    made = {one.idempotency: response for one, response in zip(taken, responses, strict=True)}
+    answers: list[Answer] = []
+    for draft in drafts:
+        if draft.idempotency in records:
+            answers.append(_again(records[draft.idempotency], draft))
+        elif draft.idempotency in made:
+            answers.append(Answered(response=made[draft.idempotency], fresh=True))
+        else:
+            break
+    return answers
+
+
+def _again(record: IdempotencyRecord, draft: Draft) -> Answer:
+    try:
+        response = accepted.replayed(record, draft.fingerprint)
+    except RefusedError as error:
+        return error
+    return Answered(response=response, fresh=False)
+
+
+async def _bind(
+    conn: AsyncConnection, drafts: Sequence[Draft], *, at: Moment
+) -> tuple[list[Draft], list[Bound]]:
+    """Route and bind as many drafts as fit one transaction, the first always."""
+    if not drafts:
+        return [], []
+    found = await find(conn, [one.notice for one in drafts])
+    taken, routed, recipients = [], [], 0
+    for draft in drafts:
+        notice = replace(
+            draft.notice,
+            uncovered=uncovered_of(draft.notice, found),
+            accepted_at=at.world,
+            released_at=at.world if draft.notice.state is NoticeState.RELEASED else None,
+        )
+        routing = route_notice(notice, found)
+        recipients += len(routing.recipients)
+        if taken and recipients > BATCH_RECIPIENTS_MAX:
+            break
+        taken.append(draft)
+        routed.append((notice, routing))
+    return taken, await bind_all(conn, routed, found, at=at)
+
+
+async def _store(
+    conn: AsyncConnection,
+    desk: Desk,
+    drafts: Sequence[Draft],
+    bound: Sequence[Bound],
+    *,
+    at: Moment,
+) -> list[dict[str, Any]]:
+    every_delivery = [delivery for one in bound for delivery in one.deliveries]
+    first = await matching.take_sequences(conn, counts_of(every_delivery))
+    await notices.insert_incidents(conn, [one.incident(at.world) for one in drafts])
+    await notices.insert_notices(conn, [one.notice for one in bound])
+    await obligations.insert_obligations(conn, [owed for one in bound for owed in one.obligations])
+    await insert_deliveries(conn, number(every_delivery, first))
+    traces = [
+        routing_entries(one.notice, one.obligations, one.routing, at=at.world) for one in bound
+    ]
+    recorded = await ledger.append(conn, [entry for one in traces for entry in one.entries])
+    await ledger.append_history(conn, [line for one in traces for line in one.history])
+    leaves = {one.id: one for one in recorded}
+    responses = [
+        accepted.response(
+            one.notice,
+            routing=one.routing,
+            obligations=one.obligations,
+            facts=one.facts,
+            warnings=draft.warnings,
+            receipt=accepted.receipt(desk.keyring, leaves[trace.entries[0].id]),
+        )
+        for draft, one, trace in zip(drafts, bound, traces, strict=True)
+    ]
+    await notices.insert_idempotency_records(
+        conn,
+        [
+            draft.record(response, at=at.world)
+            for draft, response in zip(drafts, responses, strict=True)
+        ],
+    )
+    return responses

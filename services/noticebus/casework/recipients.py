@@ -1,0 +1,155 @@
+"""Finding and binding recipients: one look at the database for a whole batch of notices, then plain rules."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.casework import accepted
+from noticebus.casework.binding import Moment, bind, notice_deliveries, policy_id_for
+from noticebus.contracts.vocabulary import NoticeState
+from noticebus.domain.escalation import ContactPoint
+from noticebus.domain.policies import Policy
+from noticebus.domain.routing import (
+    County,
+    Recipient,
+    ResponsibilityMatch,
+    Routing,
+    coverage,
+    route,
+)
+from noticebus.ids import AgencyId
+from noticebus.store import matching, obligations
+from noticebus.store.deliveries import Delivery
+from noticebus.store.matching import AgencyFacts, OrderMatch
+from noticebus.store.notices import Notice
+from noticebus.store.obligations import Obligation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one look at the database found for a batch of notices."""
+
+    duties: list[ResponsibilityMatch]
+    orders: list[OrderMatch]
+    contacts: Mapping[AgencyId, list[ContactPoint]]
+    facts: Mapping[AgencyId, AgencyFacts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """One notice with everybody it binds and what is sent to them, not yet stored or numbered."""
+
+    notice: Notice
+    routing: Routing
+    obligations: list[Obligation]
+    deliveries: list[Delivery]
+    facts: Mapping[AgencyId, AgencyFacts]
+
+
+async def find(conn: AsyncConnection, batch: Sequence[Notice]) -> Found:
+    """Look up everything that routing `batch` needs: a constant number of statements."""
+    keys = {key for notice in batch for key in notice.area_keys}
+    duties = await matching.responsibilities_for(conn, keys)
+    orders = await matching.orders_for(conn, keys, {notice.kind for notice in batch})
+    agency_ids = {one.agency_id for one in duties} | {one.match.agency_id for one in orders}
+    return Found(
+        duties=duties,
+        orders=orders,
+        contacts=await matching.contact_points(conn, agency_ids) if agency_ids else {},
+        facts=await matching.agencies_by_id(conn, agency_ids) if agency_ids else {},
+    )
+
+
+def route_notice(notice: Notice, found: Found) -> Routing:
+    """Route one notice with what was found for its batch."""
+    keys = frozenset(notice.area_keys)
+    kinds = {matching.ANY_KIND, notice.kind.value}
+    return route(
+        area_keys=keys,
+        poster_id=notice.agency_id,
+        notice_class=notice.notice_class,
+        responsibilities=found.duties,
+        subscriptions=[
+            one.match for one in found.orders if one.area_key in keys and one.kind in kinds
+        ],
+        contacts_by_agency=found.contacts,
+    )
+
+
+def uncovered_of(
+    notice: Notice, found: Found, *, lost: frozenset[AgencyId] = frozenset()
+) -> list[dict[str, str]]:
+    """List the places of a notice that nobody answers for, as they are stored and shown."""
+    keys = set(notice.area_keys)
+    gaps = coverage(
+        counties=[County(fips=fips) for fips in _codes(keys, "county:")],
+        lea_ids=_codes(keys, "lea:"),
+        responsibilities=[one for one in found.duties if one.area_key in keys],
+        lost=lost,
+    )
+    return [accepted.uncovered_view(one) for one in gaps]
+
+
+async def bind_all(
+    conn: AsyncConnection,
+    routed: Sequence[tuple[Notice, Routing]],
+    found: Found,
+    *,
+    at: Moment,
+) -> list[Bound]:
+    """Bind every recipient of every routed notice under the policies in force."""
+    wanted = {
+        policy_id_for(one, found.facts[one.agency_id], notice, at.world)
+        for notice, routing in routed
+        for one in routing.recipients
+    }
+    policies = await obligations.latest_policies(conn, wanted) if wanted else {}
+    return [
+        _bind(notice, routing, found=found, policies=policies, at=at) for notice, routing in routed
+    ]
+
+
+def without(routing: Routing, known: Collection[AgencyId]) -> Routing:
+    """Leave out recipients that are bound already: a later run adds and never removes."""
+    left = tuple(one for one in routing.recipients if one.agency_id not in known)
+    return Routing(recipients=left)
+
+
+def _bind(
+    notice: Notice,
+    routing: Routing,
+    *,
+    found: Found,
+    policies: dict[str, Policy],
+    at: Moment,
+) -> Bound:
+    owed: list[Obligation] = []
+    sent: list[Delivery] = []
+    for recipient in routing.recipients:
+        facts = found.facts[recipient.agency_id]
+        obligation = bind(recipient, notice=notice, facts=facts, policies=policies, at=at.world)
+        owed.append(obligation)
+        sent += _first_deliveries(notice, obligation, recipient, at=at)
+    return Bound(
+        notice=notice, routing=routing, obligations=owed, deliveries=sent, facts=found.facts
+    )
+
+
+def _first_deliveries(
+    notice: Notice, obligation: Obligation, recipient: Recipient, *, at: Moment
+) -> list[Delivery]:
+    if notice.state is NoticeState.SCHEDULED:
+        return []
+    return notice_deliveries(
+        obligation,
+        notice=notice,
+        orders=recipient.subscriptions,
+        desk=recipient.contacts,
+        channels=recipient.first_channels,
+        at=at,
+    )
+
+
+def _codes(keys: Collection[str], prefix: str) -> list[str]:
+    return sorted(key.removeprefix(prefix) for key in keys if key.startswith(prefix))

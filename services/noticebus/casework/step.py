@@ -1,0 +1,225 @@
+"""The escalation clock's use cases: steps that fall due, and embargoed notices whose release does; a batch each."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from noticebus.casework import shards
+from noticebus.casework.binding import (
+    Moment,
+    counts_of,
+    notice_deliveries,
+    number,
+    round_of,
+    run,
+    to_contact,
+    to_subscription,
+)
+from noticebus.casework.desk import Desk
+from noticebus.casework.recipients import find, route_notice
+from noticebus.casework.tracing import obligation_entry
+from noticebus.contracts.vocabulary import Cause, Channel, NoticeState, Notify
+from noticebus.domain.escalation import ContactPoint, Fire, Resolved, next_firing, resolve
+from noticebus.domain.policies import Step, policy_from_record
+from noticebus.domain.routing import SubscriptionMatch
+from noticebus.ids import AgencyId, NoticeId
+from noticebus.store import ledger, matching, notices, obligations
+from noticebus.store.deliveries import Delivery, insert_deliveries
+from noticebus.store.ledger import Entry, History, make_entry
+from noticebus.store.notices import Notice
+from noticebus.store.obligations import Obligation, StepRow
+
+BATCH_OBLIGATIONS_MAX = 500
+BATCH_RELEASES_MAX = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Who can be reached now: contacts and subscriptions by agency, and the bus's own operators."""
+
+    contacts: Mapping[AgencyId, Sequence[ContactPoint]]
+    orders: Mapping[AgencyId, Sequence[SubscriptionMatch]]
+    operators: Sequence[ContactPoint]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fired:
+    """One obligation after its step, and everything the step wrote."""
+
+    obligation: Obligation
+    rows: list[StepRow]
+    deliveries: list[Delivery]
+    entry: Entry
+    history: History
+
+
+async def fire_due_steps(desk: Desk) -> int:
+    """Fire what is due, at most `BATCH_OBLIGATIONS_MAX` obligations; say how many there were.
+
+    After an outage only the step that applies now fires; those it overtook are rows marked skipped (I5).
+    """
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
+    async with desk.database.begin() as conn:
+        due = await obligations.lock_due(
+            conn, now=at.world, batch_size_max=BATCH_OBLIGATIONS_MAX
+        )
+        if not due:
+            return 0
+        agency_ids = {one.agency_id for one in due}
+        reach = Reach(
+            contacts=await matching.contact_points(conn, agency_ids),
+            orders=await matching.orders_of_agencies(conn, agency_ids),
+            operators=await matching.operator_points(conn),
+        )
+        about = await notices.notices_by_id(conn, {one.round_notice_id for one in due})
+        fired = [_fire(one, about[one.round_notice_id], reach, at=at) for one in due]
+        sent = [delivery for one in fired for delivery in one.deliveries]
+        await obligations.save_all(conn, [one.obligation for one in fired])
+        await obligations.insert_steps(conn, [row for one in fired for row in one.rows])
+        await insert_deliveries(conn, sent)
+        await ledger.append(conn, [one.entry for one in fired])
+        await ledger.append_history(conn, [one.history for one in fired])
+    for one in fired:
+        desk.metrics.count_step(one.rows[-1].notify)
+    desk.committed(shards.of_many(about, sent))
+    return len(due)
+
+
+def _fire(owed: Obligation, notice: Notice, reach: Reach, *, at: Moment) -> Fired:
+    decision = next_firing(current=round_of(owed), step_index=owed.step, now=at.world)
+    assert isinstance(decision, Fire), "only what is due is locked"
+    policy = policy_from_record(owed.policy)
+    step = policy.steps[decision.step_index]
+    reached = resolve(
+        step.notify, reach.contacts.get(owed.agency_id, ()), operators=reach.operators
+    )
+    after = replace(owed, step=decision.step_index + 1, next_step_at=decision.next_at)
+    rows = _rows(owed, decision, policy.steps, reached, now=at.world)
+    sent = _deliveries(owed, notice, step, reached, reach, index=decision.step_index, at=at)
+    data = {
+        "epoch": owed.epoch,
+        "step": decision.step_index,
+        "notify": step.notify,
+        "fell_through": reached.fell_through,
+        "skipped": list(decision.skipped),
+        "contact_ids": [one.id for one in reached.contacts],
+        "deliveries": [one.id for one in sent],
+    }
+    entry, line = obligation_entry("escalation.stepped", after, data, at=at.world)
+    return Fired(obligation=after, rows=rows, deliveries=sent, entry=entry, history=line)
+
+
+def _rows(
+    owed: Obligation,
+    decision: Fire,
+    steps: Sequence[Step],
+    reached: Resolved,
+    *,
+    now: dt.datetime,
+) -> list[StepRow]:
+    planned = round_of(owed).steps_at
+    return [
+        StepRow(
+            obligation_id=owed.id,
+            epoch=owed.epoch,
+            step=index,
+            notify=steps[index].notify,
+            skipped=index in decision.skipped,
+            contact_ids=[] if index in decision.skipped else [one.id for one in reached.contacts],
+            planned_at=planned[index],
+            fired_at=now,
+        )
+        for index in (*decision.skipped, decision.step_index)
+    ]
+
+
+def _deliveries(  # noqa: PLR0913  (whom the step reaches, over what, about what)
+    owed: Obligation,
+    notice: Notice,
+    step: Step,
+    reached: Resolved,
+    reach: Reach,
+    *,
+    index: int,
+    at: Moment,
+) -> list[Delivery]:
+    """Make the messages of a step: the recipient's own endpoints where the desk on duty is meant, and mail."""
+    sent: list[Delivery] = []
+    level = reached.fell_through or step.notify
+    if level in {Notify.ON_DUTY, Notify.ALL_CONTACTS} and Channel.WEBHOOK in step.channels:
+        sent += [
+            to_subscription(owed, notice=notice, order=order, cause=Cause.STEP, step=index, at=at)
+            for order in reach.orders.get(owed.agency_id, ())
+            if order.channel is Channel.WEBHOOK
+        ]
+    if Channel.EMAIL in step.channels:
+        sent += [
+            to_contact(owed, notice=notice, contact=one, cause=Cause.STEP, step=index, at=at)
+            for one in reached.contacts
+        ]
+    return sent
+
+
+async def release_due_notices(desk: Desk) -> int:
+    """Release embargoed notices whose time has come: their rounds start, their deliveries are made and numbered."""
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
+    async with desk.database.begin() as conn:
+        due = await notices.lock_due_releases(
+            conn, now=at.world, batch_size_max=BATCH_RELEASES_MAX
+        )
+        if not due:
+            return 0
+        released = {
+            one.id: replace(one, state=NoticeState.RELEASED, released_at=at.world) for one in due
+        }
+        started, sent, entries, history = [], [], [], []
+        found = await find(conn, due)
+        for notice in released.values():
+            by_agency = {one.agency_id: one for one in route_notice(notice, found).recipients}
+            bound = await obligations.lock_obligations(conn, incident_id=notice.incident_id)
+            entry = make_entry(
+                "notice.released",
+                {"notice_id": notice.id, "version": notice.version},
+                at=at.world,
+                incident_id=notice.incident_id,
+            )
+            entries.append(entry)
+            for owed in bound:
+                facts = found.facts.get(owed.agency_id)
+                if facts is None or owed.round_notice_id != notice.id:
+                    continue
+                running = run(owed, facts, at.world)
+                started.append(running)
+                line = obligations.facts_of(running)
+                history.append(History(obligation_id=owed.id, entry_id=entry.id, facts=line))
+                recipient = by_agency.get(owed.agency_id)
+                if recipient is not None:
+                    sent += notice_deliveries(
+                        running,
+                        notice=notice,
+                        orders=recipient.subscriptions,
+                        desk=recipient.contacts,
+                        channels=recipient.first_channels,
+                        at=at,
+                    )
+        numbered = number(sent, await matching.take_sequences(conn, counts_of(sent)))
+        await obligations.save_all(conn, started)
+        await notices.mark_notices(
+            conn, list(released), state=NoticeState.RELEASED, released_at=at.world
+        )
+        await insert_deliveries(conn, numbered)
+        await ledger.append(conn, entries)
+        await ledger.append_history(conn, history)
+    desk.committed(shards.of_many(_by_text(released), numbered))
+    return len(due)
+
+
+def _by_text(released: Mapping[NoticeId, Notice]) -> dict[str, Notice]:
+    return {str(id_): notice for id_, notice in released.items()}
+
+
+async def next_due_at(desk: Desk) -> dt.datetime | None:
+    """Tell when the clock has work again: the next step or release of all."""
+    async with desk.database.read() as conn:
+        found = [await obligations.next_step_at(conn), await notices.next_release_at(conn)]
+    return min((one for one in found if one is not None), default=None)

@@ -1,0 +1,105 @@
+"""The ledger's lines for what casework does: which entries are written, and which history follows from each."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from noticebus.contracts.vocabulary import Owed
+from noticebus.domain.routing import Recipient, Routing
+from noticebus.store.ledger import Entry, History, make_entry
+from noticebus.store.notices import Notice
+from noticebus.store.obligations import Obligation, facts_of
+
+ROUTING_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """Entries in order, and the history that stands under them."""
+
+    entries: list[Entry]
+    history: list[History]
+
+
+def notice_entry(notice: Notice, *, at: dt.datetime) -> Entry:
+    """Say that a notice was accepted: its digest and head, never its content."""
+    return make_entry(
+        "notice.accepted",
+        {
+            "notice_id": notice.id,
+            "version": notice.version,
+            "msg": notice.msg,
+            "kind": notice.kind,
+            "status": notice.status,
+            "class": notice.notice_class,
+            "agency_id": notice.agency_id,
+            "posted_by": notice.posted_by,
+            "body_sha256": notice.body_digest,
+            "material": notice.material,
+            "release_at": _text(notice.release_at),
+            "areas": sorted(notice.area_keys),
+            "refdata_version": notice.refdata_version,
+        },
+        at=at,
+        incident_id=notice.incident_id,
+    )
+
+
+def routing_entries(
+    notice: Notice, bound: Sequence[Obligation], routing: Routing, *, at: dt.datetime
+) -> Trace:
+    """Say who must answer a notice and who could not be reached, at most `ROUTING_CHUNK` recipients an entry."""
+    entries = [notice_entry(notice, at=at)]
+    history: list[History] = []
+    by_agency = {one.agency_id: one for one in routing.recipients}
+    for start in range(0, max(len(bound), 1), ROUTING_CHUNK):
+        chunk = bound[start : start + ROUTING_CHUNK]
+        entry = make_entry(
+            "routing.decided",
+            {
+                "notice_id": notice.id,
+                "version": notice.version,
+                "recipients": [_recipient_line(one, by_agency[one.agency_id]) for one in chunk],
+                "uncovered": notice.uncovered if start == 0 else [],
+            },
+            at=at,
+            incident_id=notice.incident_id,
+        )
+        entries.append(entry)
+        history += [
+            History(obligation_id=one.id, entry_id=entry.id, facts=facts_of(one)) for one in chunk
+        ]
+    return Trace(entries=entries, history=history)
+
+
+def obligation_entry(
+    type_: str, obligation: Obligation, data: Mapping[str, Any], *, at: dt.datetime
+) -> tuple[Entry, History]:
+    """Say what happened to one obligation, with what it is from then on."""
+    entry = make_entry(
+        type_,
+        {"obligation_id": obligation.id, "agency_id": obligation.agency_id, **data},
+        at=at,
+        incident_id=obligation.incident_id,
+    )
+    line = History(obligation_id=obligation.id, entry_id=entry.id, facts=facts_of(obligation))
+    return entry, line
+
+
+def _recipient_line(obligation: Obligation, recipient: Recipient) -> dict[str, Any]:
+    assert obligation.owed is Owed.NOTICE, "routing makes only what is owed to notices"
+    return {
+        "obligation_id": obligation.id,
+        "agency_id": obligation.agency_id,
+        "standing": obligation.standing,
+        "role": obligation.role,
+        "due_at": _text(obligation.due_at),
+        "policy": f"{obligation.policy['id']}@{obligation.policy['version']}",
+        "channels": list(recipient.channels),
+        "unreachable": obligation.unreachable_reason,
+    }
+
+
+def _text(instant: dt.datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()

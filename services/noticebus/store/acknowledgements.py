@@ -1,0 +1,199 @@
+"""Acknowledgements, the acknowledge links that were tried, and questions with their answers."""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.contracts.vocabulary import (
+    Answer,
+    DeclineReason,
+    How,
+    QuestionState,
+    QuestionTopic,
+    VerifiedBy,
+)
+from noticebus.ids import (
+    AcknowledgementId,
+    AgencyId,
+    ContactId,
+    IncidentId,
+    NoticeId,
+    ObligationId,
+    QuestionId,
+)
+from noticebus.store.rows import values_of
+from noticebus.store.tables import acknowledgements, links, obligations, questions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """An answer by an identified actor, as stored. `closed`: it ended the obligation."""
+
+    id: AcknowledgementId
+    obligation_id: ObligationId
+    notice_id: NoticeId
+    version: int
+    answer: Answer
+    by_name: str
+    by_role: str
+    note: str | None
+    eta: dt.datetime | None
+    reason: DeclineReason | None
+    reference: str | None
+    verified_by: VerifiedBy
+    actor: str
+    how: How | None
+    on_behalf_of: str | None
+    late: bool
+    closed: bool
+    acted_at: dt.datetime
+    recorded_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a recipient asked the poster, and what came back."""
+
+    id: QuestionId
+    incident_id: IncidentId
+    notice_id: NoticeId
+    asked_by: AgencyId
+    obligation_id: ObligationId
+    topic: QuestionTopic
+    text: str
+    due_at: dt.datetime
+    state: QuestionState
+    answer: dict[str, Any] | None
+    answered_at: dt.datetime | None
+    created_at: dt.datetime
+
+
+async def insert(conn: AsyncConnection, new: Acknowledgement) -> None:
+    """Insert one acknowledgement."""
+    await conn.execute(acknowledgements.insert(), values_of(new))
+
+
+async def find_same(  # noqa: PLR0913  (what makes two answers the same)
+    conn: AsyncConnection,
+    *,
+    obligation_id: ObligationId,
+    version: int,
+    answer: Answer,
+    reason: DeclineReason | None,
+    eta: dt.datetime | None,
+) -> Acknowledgement | None:
+    """Find the latest answer to this version, if it says the same."""
+    statement = (
+        sa.select(acknowledgements)
+        .where(
+            acknowledgements.c.obligation_id == obligation_id,
+            acknowledgements.c.version == version,
+        )
+        .order_by(acknowledgements.c.id.desc())
+        .limit(1)
+    )
+    row = (await conn.execute(statement)).mappings().one_or_none()
+    if row is None:
+        return None
+    latest = Acknowledgement(**row)
+    same = (latest.answer, latest.reason, latest.eta) == (answer, reason, eta)
+    return latest if same else None
+
+
+async def acknowledgements_of(
+    conn: AsyncConnection, obligation_ids: Collection[ObligationId]
+) -> dict[ObligationId, list[Acknowledgement]]:
+    """Read the answers of obligations, oldest first."""
+    statement = (
+        sa.select(acknowledgements)
+        .where(acknowledgements.c.obligation_id.in_(sorted(obligation_ids)))
+        .order_by(acknowledgements.c.id)
+    )
+    grouped: dict[ObligationId, list[Acknowledgement]] = {}
+    for row in (await conn.execute(statement)).mappings():
+        made = Acknowledgement(**row)
+        grouped.setdefault(made.obligation_id, []).append(made)
+    return grouped
+
+
+async def wrong_codes(
+    conn: AsyncConnection, *, obligation_id: ObligationId, contact_id: ContactId, version: int
+) -> int:
+    """Count the wrong codes tried on one link."""
+    statement = sa.select(links.c.wrong_codes).where(
+        links.c.obligation_id == obligation_id,
+        links.c.contact_id == contact_id,
+        links.c.version == version,
+    )
+    return (await conn.execute(statement)).scalar_one_or_none() or 0
+
+
+async def count_wrong_code(
+    conn: AsyncConnection, *, obligation_id: ObligationId, contact_id: ContactId, version: int
+) -> None:
+    """Count one more wrong code on one link."""
+    key = {"obligation_id": obligation_id, "contact_id": contact_id, "version": version}
+    tried = (
+        sa.update(links)
+        .where(*(links.c[name] == value for name, value in key.items()))
+        .values(wrong_codes=links.c.wrong_codes + 1)
+    )
+    if not (await conn.execute(tried)).rowcount:
+        await conn.execute(links.insert(), {**key, "wrong_codes": 1})
+
+
+async def note_opened(
+    conn: AsyncConnection, *, obligation_id: ObligationId, at: dt.datetime
+) -> bool:
+    """Note that a link was first opened: somebody, or some scanner, may have looked. Never an answer (I4)."""
+    statement = (
+        sa.update(obligations)
+        .where(obligations.c.id == obligation_id, obligations.c.opened_at.is_(None))
+        .values(opened_at=at)
+    )
+    return bool((await conn.execute(statement)).rowcount)
+
+
+async def insert_question(conn: AsyncConnection, new: Question) -> None:
+    """Insert one question; its obligation is there."""
+    await conn.execute(questions.insert(), values_of(new))
+
+
+async def question_by_id(
+    conn: AsyncConnection, question_id: QuestionId, *, lock: bool = False
+) -> Question | None:
+    """Read one question, locked where it is to be answered."""
+    statement = sa.select(questions).where(questions.c.id == question_id)
+    if lock:
+        statement = statement.with_for_update()
+    row = (await conn.execute(statement)).mappings().one_or_none()
+    return None if row is None else Question(**row)
+
+
+async def questions_of(
+    conn: AsyncConnection, incident_id: IncidentId, *, limit: int
+) -> list[Question]:
+    """Read at most `limit` questions about an incident, oldest first."""
+    statement = (
+        sa.select(questions)
+        .where(questions.c.incident_id == incident_id)
+        .order_by(questions.c.id)
+        .limit(limit)
+    )
+    return [Question(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def close_question(
+    conn: AsyncConnection, question_id: QuestionId, *, answer: dict[str, Any], at: dt.datetime
+) -> bool:
+    """Store a question's answer; false where it was answered before."""
+    statement = (
+        sa.update(questions)
+        .where(questions.c.id == question_id, questions.c.state == QuestionState.OPEN)
+        .values(state=QuestionState.ANSWERED, answer=answer, answered_at=at)
+    )
+    return bool((await conn.execute(statement)).rowcount)

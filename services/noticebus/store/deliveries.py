@@ -1,0 +1,390 @@
+"""Deliveries and their attempts: inserted with what causes them, claimed, sent, recorded."""
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Cause,
+    Channel,
+    ContentLevel,
+    DeliveryState,
+    Fault,
+    NoticeClass,
+    ObligationState,
+    Outcome,
+    SubscriptionState,
+)
+from noticebus.ids import (
+    AgencyId,
+    ContactId,
+    DeliveryId,
+    IncidentId,
+    NoticeId,
+    ObligationId,
+    SubscriptionId,
+)
+from noticebus.store.rows import values_of
+from noticebus.store.tables import (
+    agencies,
+    attempts,
+    contacts,
+    deliveries,
+    obligations,
+    subscriptions,
+)
+
+LIVE = (DeliveryState.QUEUED, DeliveryState.SENDING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One intent to carry something to one destination. `attempts` fences every record of an outcome."""
+
+    id: DeliveryId
+    incident_id: IncidentId | None
+    obligation_id: ObligationId | None
+    notice_id: NoticeId | None
+    subscription_id: SubscriptionId | None
+    contact_id: ContactId | None
+    agency_id: AgencyId
+    subject: str
+    destination: str
+    channel: Channel
+    cause: Cause
+    version: int
+    round: int
+    step: int
+    notice_class: NoticeClass
+    content_level: ContentLevel
+    sequence: int | None
+    answer_due_at: dt.datetime | None
+    state: DeliveryState
+    attempts: int
+    recipient_attempts: int
+    due_at: dt.datetime | None
+    lease_until: dt.datetime
+    first_failed_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    detail: dict[str, Any] | None
+    created_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a claimed delivery goes as things stand now: need to know is decided from this, when it is sent (I8)."""
+
+    delivery_id: DeliveryId
+    agency_kind: AgencyKind
+    agency_name: str
+    zone: str
+    url: str | None
+    secrets_sealed: list[dict[str, Any]] | None
+    subscription_state: SubscriptionState | None
+    content_level: ContentLevel | None
+    email: str | None
+    contact_ended_at: dt.datetime | None
+    obligation_state: ObligationState | None
+    first_digest: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of a delivery, with its outcome. `body_digest` is the SHA-256 of what was put on the wire, in hex."""
+
+    delivery_id: DeliveryId
+    number: int
+    started_at: dt.datetime
+    finished_at: dt.datetime
+    outcome: Outcome
+    fault: Fault | None
+    status_code: int | None
+    body_digest: str
+    response_excerpt: str
+    error: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """What a delivery becomes after one attempt."""
+
+    delivery_id: DeliveryId
+    attempts: int
+    state: DeliveryState
+    due_at: dt.datetime | None
+    recipient_attempts: int
+    first_failed_at: dt.datetime | None
+    finished_at: dt.datetime | None
+
+
+async def insert_deliveries(conn: AsyncConnection, new: Sequence[Delivery]) -> None:
+    """Insert `new`; the unique key (subject, version, destination, cause, round, step) refuses a second one."""
+    if new:
+        await conn.execute(deliveries.insert(), [values_of(one) for one in new])
+
+
+async def claim_shard(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, lease_until: dt.datetime
+) -> list[Delivery]:
+    """Claim what the bus handed over and nobody has tried yet; its hold by the bus is ignored."""
+    ours = (
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.id.in_(sorted(delivery_ids)),
+            deliveries.c.state == DeliveryState.QUEUED,
+            deliveries.c.attempts == 0,
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update(skip_locked=True)  # SQLite has no row locks: there the single writer protects us
+    )
+    return await _claim(conn, ours, lease_until=lease_until)
+
+
+async def claim_due(
+    conn: AsyncConnection,
+    *,
+    now: dt.datetime,
+    machine_now: dt.datetime,
+    lease_until: dt.datetime,
+    batch_size_max: int,
+) -> list[Delivery]:
+    """Claim at most `batch_size_max` deliveries due at `now` that nobody holds, longest due first."""
+    ours = (
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.state.in_(LIVE),
+            deliveries.c.due_at <= now,
+            deliveries.c.lease_until <= machine_now,
+        )
+        .order_by(deliveries.c.due_at)
+        .limit(batch_size_max)
+        .with_for_update(skip_locked=True)  # SQLite has no row locks: there the single writer protects us
+    )
+    return await _claim(conn, ours, lease_until=lease_until)
+
+
+async def _claim(
+    conn: AsyncConnection, ours: sa.Select[tuple[Any]], *, lease_until: dt.datetime
+) -> list[Delivery]:
+    statement = (
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(ours.scalar_subquery()))
+        .values(
+            state=DeliveryState.SENDING,
+            lease_until=lease_until,
+            attempts=deliveries.c.attempts + 1,
+        )
+        .returning(*deliveries.c)
+    )
+    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def destinations_of(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId]
+) -> dict[DeliveryId, Destination]:
+    """Read where deliveries go, as things stand now, with the digest of each one's first body."""
+    first = attempts.alias("first")
+    statement = (
+        sa.select(
+            deliveries.c.id.label("delivery_id"),
+            agencies.c.kind.label("agency_kind"),
+            agencies.c.name.label("agency_name"),
+            agencies.c.zone,
+            subscriptions.c.url,
+            subscriptions.c.secrets_sealed,
+            subscriptions.c.state.label("subscription_state"),
+            subscriptions.c.content_level,
+            contacts.c.email,
+            contacts.c.ended_at.label("contact_ended_at"),
+            obligations.c.state.label("obligation_state"),
+            first.c.body_digest.label("first_digest"),
+        )
+        .join(agencies, agencies.c.id == deliveries.c.agency_id)
+        .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+        .outerjoin(contacts, contacts.c.id == deliveries.c.contact_id)
+        .outerjoin(obligations, obligations.c.id == deliveries.c.obligation_id)
+        .outerjoin(first, (first.c.delivery_id == deliveries.c.id) & (first.c.number == 1))
+        .where(deliveries.c.id.in_(sorted(delivery_ids)))
+    )
+    found = [Destination(**row) for row in (await conn.execute(statement)).mappings()]
+    return {one.delivery_id: one for one in found}
+
+
+async def insert_attempts(conn: AsyncConnection, new: Sequence[Attempt]) -> None:
+    """Insert attempts; one number of one delivery is tried by one dispatcher only."""
+    await conn.execute(attempts.insert(), [values_of(one) for one in new])
+
+
+async def held_deliveries(
+    conn: AsyncConnection, claimed: Collection[tuple[DeliveryId, int]]
+) -> set[DeliveryId]:
+    """Lock those of `claimed` (id, attempt number) that are still ours: the fence before recording outcomes."""
+    numbers = dict(claimed)
+    statement = (
+        sa.select(deliveries.c.id, deliveries.c.attempts)
+        .where(
+            deliveries.c.id.in_(sorted(numbers)), deliveries.c.state == DeliveryState.SENDING
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+    )
+    rows = (await conn.execute(statement)).all()
+    return {DeliveryId(id_) for id_, number in rows if numbers[DeliveryId(id_)] == number}
+
+
+async def finish_delivered(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, finished_at: dt.datetime
+) -> None:
+    """Mark deliveries as accepted by a machine at the other end: one statement, however many."""
+    await conn.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(sorted(delivery_ids)))
+        .values(state=DeliveryState.DELIVERED, due_at=None, finished_at=finished_at)
+    )
+
+
+async def record(
+    conn: AsyncConnection, recordings: Sequence[Recording], *, machine_now: dt.datetime
+) -> None:
+    """Write what failed deliveries become (queued again, exhausted or revoked) and end their leases."""
+    statement = (
+        sa.update(deliveries)
+        .where(
+            deliveries.c.id == sa.bindparam("b_id"),
+            deliveries.c.attempts == sa.bindparam("b_attempts"),
+            deliveries.c.state == DeliveryState.SENDING,
+        )
+        .values(
+            {
+                name: sa.bindparam(f"b_{name}")
+                for name in (
+                    "state",
+                    "due_at",
+                    "lease_until",
+                    "recipient_attempts",
+                    "first_failed_at",
+                    "finished_at",
+                )
+            }
+        )
+    )
+    await conn.execute(
+        statement,
+        [
+            {
+                "b_id": one.delivery_id,
+                "b_attempts": one.attempts,
+                "b_state": one.state,
+                "b_due_at": one.due_at,
+                "b_lease_until": machine_now,
+                "b_recipient_attempts": one.recipient_attempts,
+                "b_first_failed_at": one.first_failed_at,
+                "b_finished_at": one.finished_at,
+            }
+            for one in recordings
+        ],
+    )
+
+
+async def make_moot(
+    conn: AsyncConnection,
+    obligation_ids: Collection[ObligationId],
+    *,
+    finished_at: dt.datetime,
+    causes: Collection[Cause],
+) -> int:
+    """End what is still queued for obligations because an answer or a cancel made it pointless."""
+    queued = (
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.obligation_id.in_(sorted(obligation_ids)),
+            deliveries.c.state == DeliveryState.QUEUED,
+            deliveries.c.cause.in_(sorted(causes)),
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+    )
+    statement = (
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(queued.scalar_subquery()))
+        .values(state=DeliveryState.MOOT, due_at=None, finished_at=finished_at)
+    )
+    return (await conn.execute(statement)).rowcount
+
+
+async def next_due_at(conn: AsyncConnection, *, machine_now: dt.datetime) -> dt.datetime | None:
+    """Tell when the sweep has work again: the earliest due time among what nobody holds."""
+    statement = sa.select(sa.func.min(deliveries.c.due_at)).where(
+        deliveries.c.state.in_(LIVE),
+        deliveries.c.due_at.is_not(None),
+        deliveries.c.lease_until <= machine_now,
+    )
+    return (await conn.execute(statement)).scalar_one_or_none()
+
+
+async def void_leases(conn: AsyncConnection, *, machine_now: dt.datetime) -> int:
+    """Give back everything held: only where no other dispatcher can be alive (the embedded profile, at start)."""
+    statement = (
+        sa.update(deliveries)
+        .where(deliveries.c.state.in_(LIVE), deliveries.c.lease_until > machine_now)
+        .values(lease_until=machine_now)
+    )
+    return (await conn.execute(statement)).rowcount
+
+
+async def deliveries_of(
+    conn: AsyncConnection,
+    *,
+    subscription_id: SubscriptionId | None = None,
+    incident_id: IncidentId | None = None,
+    before: DeliveryId | None = None,
+    limit: int,
+) -> list[Delivery]:
+    """Read at most `limit` deliveries of a subscription or an incident, newest first."""
+    statement = sa.select(deliveries).order_by(deliveries.c.id.desc()).limit(limit)
+    if subscription_id is not None:
+        statement = statement.where(deliveries.c.subscription_id == subscription_id)
+    if incident_id is not None:
+        statement = statement.where(deliveries.c.incident_id == incident_id)
+    if before is not None:
+        statement = statement.where(deliveries.c.id < before)
+    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def attempts_of(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId]
+) -> dict[DeliveryId, list[Attempt]]:
+    """Read the attempts of deliveries, first try first."""
+    statement = (
+        sa.select(attempts)
+        .where(attempts.c.delivery_id.in_(sorted(delivery_ids)))
+        .order_by(attempts.c.delivery_id, attempts.c.number)
+    )
+    grouped: dict[DeliveryId, list[Attempt]] = {}
+    for row in (await conn.execute(statement)).mappings():
+        attempt = Attempt(**row)
+        grouped.setdefault(attempt.delivery_id, []).append(attempt)
+    return grouped
+
+
+async def inbox_page(
+    conn: AsyncConnection, *, subscription_id: SubscriptionId, after: int, limit: int
+) -> list[Delivery]:
+    """Read at most `limit` numbered deliveries of a subscription with a sequence greater than `after`, in order."""
+    statement = (
+        sa.select(deliveries)
+        .where(
+            deliveries.c.subscription_id == subscription_id,
+            deliveries.c.sequence.is_not(None),
+            deliveries.c.sequence > after,
+        )
+        .order_by(deliveries.c.sequence)
+        .limit(limit)
+    )
+    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]

@@ -1,0 +1,219 @@
+"""What routing reads: who answers for these areas, who subscribes to them, and how they are reached."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.contracts.vocabulary import AgencyKind, NoticeKind, SubscriptionState
+from noticebus.domain.escalation import ContactPoint
+from noticebus.domain.policies import default_window
+from noticebus.domain.routing import ResponsibilityMatch, SubscriptionMatch
+from noticebus.domain.working_time import Hours, hours_for
+from noticebus.ids import AgencyId, SubscriptionId
+from noticebus.store.tables import (
+    agencies,
+    contacts,
+    responsibilities,
+    responsibility_areas,
+    subscription_areas,
+    subscription_counters,
+    subscriptions,
+)
+
+ANY_KIND = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgencyFacts:
+    """What a notice needs to know of an agency: its name, kind and calendar."""
+
+    id: AgencyId
+    name: str
+    kind: AgencyKind
+    zone: str
+    holidays_state: str | None
+
+    @property
+    def hours(self) -> Hours:
+        return hours_for(default_window(self.kind), zone=self.zone, subdiv=self.holidays_state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderMatch:
+    """A subscription, with the area and notice kind through which it matched."""
+
+    area_key: str
+    kind: str
+    match: SubscriptionMatch
+
+
+async def responsibilities_for(
+    conn: AsyncConnection, area_keys: Collection[str]
+) -> list[ResponsibilityMatch]:
+    """Find who answers for any of `area_keys`, with the area that matched."""
+    statement = (
+        sa.select(
+            responsibilities.c.agency_id,
+            agencies.c.kind.label("agency_kind"),
+            responsibilities.c.role,
+            responsibility_areas.c.area_key,
+        )
+        .select_from(responsibility_areas)
+        .join(responsibilities, responsibilities.c.id == responsibility_areas.c.responsibility_id)
+        .join(agencies, agencies.c.id == responsibilities.c.agency_id)
+        .where(responsibility_areas.c.area_key.in_(sorted(area_keys)))
+    )
+    return [ResponsibilityMatch(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def orders_for(
+    conn: AsyncConnection, area_keys: Collection[str], kinds: Collection[NoticeKind]
+) -> list[OrderMatch]:
+    """Find the subscriptions to any of `area_keys` for any of `kinds`, each with what matched."""
+    statement = (
+        sa.select(
+            subscription_areas.c.area_key,
+            subscription_areas.c.kind,
+            subscriptions.c.id,
+            subscriptions.c.agency_id,
+            agencies.c.kind.label("agency_kind"),
+            subscriptions.c.channel,
+            subscriptions.c.content_level,
+            subscriptions.c.state,
+        )
+        .select_from(subscription_areas)
+        .join(subscriptions, subscriptions.c.id == subscription_areas.c.subscription_id)
+        .join(agencies, agencies.c.id == subscriptions.c.agency_id)
+        .where(
+            subscription_areas.c.area_key.in_(sorted(area_keys)),
+            subscription_areas.c.kind.in_([ANY_KIND, *sorted(kinds)]),
+            subscriptions.c.state != SubscriptionState.ENDED,
+        )
+    )
+    return [
+        OrderMatch(
+            area_key=row.area_key,
+            kind=row.kind,
+            match=SubscriptionMatch(
+                subscription_id=SubscriptionId(row.id),
+                agency_id=AgencyId(row.agency_id),
+                agency_kind=row.agency_kind,
+                channel=row.channel,
+                content_level=row.content_level,
+                verified=row.state in {SubscriptionState.ACTIVE, SubscriptionState.PAUSED},
+                paused=row.state == SubscriptionState.PAUSED,
+            ),
+        )
+        for row in await conn.execute(statement)
+    ]
+
+
+async def orders_of_agencies(
+    conn: AsyncConnection, agency_ids: Collection[AgencyId]
+) -> dict[AgencyId, list[SubscriptionMatch]]:
+    """Find every living subscription of agencies, whatever its areas: whom a step or an update reaches."""
+    statement = (
+        sa.select(
+            subscriptions.c.id.label("subscription_id"),
+            subscriptions.c.agency_id,
+            agencies.c.kind.label("agency_kind"),
+            subscriptions.c.channel,
+            subscriptions.c.content_level,
+            subscriptions.c.state,
+        )
+        .join(agencies, agencies.c.id == subscriptions.c.agency_id)
+        .where(
+            subscriptions.c.agency_id.in_(sorted(agency_ids)),
+            subscriptions.c.state == SubscriptionState.ACTIVE,
+        )
+        .order_by(subscriptions.c.id)
+    )
+    found: dict[AgencyId, list[SubscriptionMatch]] = {}
+    for row in (await conn.execute(statement)).mappings():
+        facts = {name: value for name, value in row.items() if name != "state"}
+        match = SubscriptionMatch(**facts, verified=True, paused=False)
+        found.setdefault(match.agency_id, []).append(match)
+    return found
+
+
+async def contact_points(
+    conn: AsyncConnection, agency_ids: Collection[AgencyId]
+) -> dict[AgencyId, list[ContactPoint]]:
+    """Read the living contacts of agencies, each with only the addresses that are verified."""
+    return await _contact_points(conn, contacts.c.agency_id.in_(sorted(agency_ids)))
+
+
+async def operator_points(conn: AsyncConnection) -> list[ContactPoint]:
+    """Read the contacts of the bus's own operators."""
+    operators = sa.select(agencies.c.id).where(agencies.c.kind == AgencyKind.OPERATOR)
+    found = await _contact_points(conn, contacts.c.agency_id.in_(operators))
+    return [point for points in found.values() for point in points]
+
+
+async def _contact_points(
+    conn: AsyncConnection, of: sa.ColumnElement[bool]
+) -> dict[AgencyId, list[ContactPoint]]:
+    statement = (
+        sa.select(contacts).where(of, contacts.c.ended_at.is_(None)).order_by(contacts.c.id)
+    )
+    found: dict[AgencyId, list[ContactPoint]] = {}
+    for row in await conn.execute(statement):
+        point = ContactPoint(
+            id=row.id,
+            position=row.position,
+            email=row.email if row.email_verified_at else None,
+            phone=row.phone if row.phone_verified_at else None,
+        )
+        found.setdefault(row.agency_id, []).append(point)
+    return found
+
+
+async def agencies_by_id(
+    conn: AsyncConnection, agency_ids: Collection[AgencyId]
+) -> dict[AgencyId, AgencyFacts]:
+    """Read names, kinds and calendars."""
+    statement = sa.select(
+        agencies.c.id, agencies.c.name, agencies.c.kind, agencies.c.zone, agencies.c.holidays_state
+    ).where(agencies.c.id.in_(sorted(set(agency_ids))))
+    found = [AgencyFacts(**row) for row in (await conn.execute(statement)).mappings()]
+    return {one.id: one for one in found}
+
+
+async def known_leas(conn: AsyncConnection, lea_ids: Collection[str]) -> frozenset[str]:
+    """Find which school districts exist for this installation: those somebody answers for or subscribes to."""
+    keys = sorted(f"lea:{lea_id}" for lea_id in set(lea_ids))
+    if not keys:
+        return frozenset()
+    statement = sa.union(
+        sa.select(responsibility_areas.c.area_key).where(responsibility_areas.c.area_key.in_(keys)),
+        sa.select(subscription_areas.c.area_key).where(subscription_areas.c.area_key.in_(keys)),
+    )
+    return frozenset(
+        key.removeprefix("lea:") for key in (await conn.execute(statement)).scalars()
+    )
+
+
+async def take_sequences(
+    conn: AsyncConnection, counts: Mapping[SubscriptionId, int]
+) -> dict[SubscriptionId, int]:
+    """Take `counts[s]` numbers of each subscription's sequence, in id order; give the first number of each."""
+    if not counts:
+        return {}
+    locked = (
+        sa.select(subscription_counters)
+        .where(subscription_counters.c.subscription_id.in_(sorted(counts)))
+        .order_by(subscription_counters.c.subscription_id)
+        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+    )
+    last = {SubscriptionId(row[0]): int(row[1]) for row in await conn.execute(locked)}
+    assert last.keys() == counts.keys(), "every subscription has a counter from its first day"
+    statement = (
+        sa.update(subscription_counters)
+        .where(subscription_counters.c.subscription_id == sa.bindparam("b_id"))
+        .values(last_sequence=sa.bindparam("b_last"))
+    )
+    rows = [{"b_id": one, "b_last": last[one] + counts[one]} for one in sorted(counts)]
+    await conn.execute(statement, rows)
+    return {one: last[one] + 1 for one in counts}

@@ -1,0 +1,239 @@
+"""Incidents, their notices, and the idempotency records that commit with them."""
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.contracts.vocabulary import (
+    ChangeReason,
+    IncidentState,
+    Msg,
+    NoticeClass,
+    NoticeKind,
+    NoticeState,
+    Status,
+)
+from noticebus.ids import AgencyId, IncidentId, NoticeId
+from noticebus.store.rows import values_of
+from noticebus.store.tables import idempotency_records, incidents, notices, obligations
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """The thread of everything posted about one event."""
+
+    id: IncidentId
+    agency_id: AgencyId
+    status: Status
+    state: IncidentState
+    latest_version: int
+    latest_notice_id: NoticeId
+    created_at: dt.datetime
+    ended_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One posted message, as stored. `body` is the canonical JSON of what was posted (RFC 8785)."""
+
+    id: NoticeId
+    incident_id: IncidentId
+    version: int
+    agency_id: AgencyId
+    msg: Msg
+    kind: NoticeKind
+    status: Status
+    notice_class: NoticeClass
+    state: NoticeState
+    material: bool
+    change_reason: ChangeReason | None
+    occurred_at: dt.datetime
+    accepted_at: dt.datetime
+    release_at: dt.datetime | None
+    released_at: dt.datetime | None
+    next_update_due: dt.datetime | None
+    posted_by: str
+    body: bytes
+    body_digest: str
+    area_keys: list[str]
+    uncovered: list[dict[str, str]]
+    refdata_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyRecord:
+    """What one client was answered under one key."""
+
+    client_id: str
+    key: str
+    fingerprint: str
+    response: dict[str, Any]
+    created_at: dt.datetime
+
+
+async def insert_incidents(conn: AsyncConnection, new: Sequence[Incident]) -> None:
+    """Insert `new` incidents."""
+    await conn.execute(incidents.insert(), [values_of(one) for one in new])
+
+
+async def insert_notices(conn: AsyncConnection, new: Sequence[Notice]) -> None:
+    """Insert `new` notices; their incidents are there."""
+    await conn.execute(notices.insert(), [values_of(one) for one in new])
+
+
+async def lock_incidents(
+    conn: AsyncConnection, incident_ids: Collection[IncidentId]
+) -> dict[IncidentId, Incident]:
+    """Lock incidents in id order: the first lock of every transaction that changes one of their obligations."""
+    statement = (
+        sa.select(incidents)
+        .where(incidents.c.id.in_(sorted(incident_ids)))
+        .order_by(incidents.c.id)
+        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+    )
+    found = [Incident(**row) for row in (await conn.execute(statement)).mappings()]
+    return {one.id: one for one in found}
+
+
+async def incident_by_id(conn: AsyncConnection, incident_id: IncidentId) -> Incident | None:
+    """Read one incident."""
+    statement = sa.select(incidents).where(incidents.c.id == incident_id)
+    row = (await conn.execute(statement)).mappings().one_or_none()
+    return None if row is None else Incident(**row)
+
+
+async def advance_incident(
+    conn: AsyncConnection, *, notice: Notice, state: IncidentState, ended_at: dt.datetime | None
+) -> bool:
+    """Make `notice` its incident's latest version; false where another version was first."""
+    statement = (
+        sa.update(incidents)
+        .where(
+            incidents.c.id == notice.incident_id, incidents.c.latest_version == notice.version - 1
+        )
+        .values(
+            latest_version=notice.version,
+            latest_notice_id=notice.id,
+            state=state,
+            ended_at=ended_at,
+        )
+    )
+    return bool((await conn.execute(statement)).rowcount)
+
+
+async def notices_by_id(
+    conn: AsyncConnection, notice_ids: Collection[NoticeId]
+) -> dict[NoticeId, Notice]:
+    """Read notices whole."""
+    statement = sa.select(notices).where(notices.c.id.in_(sorted(set(notice_ids))))
+    found = [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+    return {one.id: one for one in found}
+
+
+async def versions_of(conn: AsyncConnection, incident_id: IncidentId) -> list[Notice]:
+    """Read every version of an incident, oldest first."""
+    statement = (
+        sa.select(notices).where(notices.c.incident_id == incident_id).order_by(notices.c.version)
+    )
+    return [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def notice_page(
+    conn: AsyncConnection,
+    *,
+    visible_to: AgencyId | None,
+    before: NoticeId | None,
+    limit: int,
+) -> list[Notice]:
+    """Read at most `limit` notices, newest first, that `visible_to` posted or owes an answer to (None: all)."""
+    statement = sa.select(notices).order_by(notices.c.id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(notices.c.id < before)
+    if visible_to is not None:
+        statement = statement.where(_visible_to(visible_to))
+    return [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+def _visible_to(agency_id: AgencyId) -> sa.ColumnElement[bool]:
+    owes = (
+        sa.select(sa.literal(1))
+        .where(
+            obligations.c.incident_id == notices.c.incident_id,
+            obligations.c.agency_id == agency_id,
+        )
+        .exists()
+    )
+    released = notices.c.state != NoticeState.SCHEDULED
+    return (notices.c.agency_id == agency_id) | (owes & released)
+
+
+async def lock_due_releases(
+    conn: AsyncConnection, *, now: dt.datetime, batch_size_max: int
+) -> list[Notice]:
+    """Lock at most `batch_size_max` embargoed notices whose release is due at `now`, oldest first."""
+    statement = (
+        sa.select(notices)
+        .where(notices.c.state == NoticeState.SCHEDULED, notices.c.release_at <= now)
+        .order_by(notices.c.release_at)
+        .limit(batch_size_max)
+        .with_for_update(skip_locked=True)  # SQLite has no row locks: there the single writer protects us
+    )
+    return [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def next_release_at(conn: AsyncConnection) -> dt.datetime | None:
+    """Tell when the next embargoed notice is to be released."""
+    statement = sa.select(sa.func.min(notices.c.release_at)).where(
+        notices.c.state == NoticeState.SCHEDULED
+    )
+    return (await conn.execute(statement)).scalar_one_or_none()
+
+
+async def mark_notices(
+    conn: AsyncConnection,
+    notice_ids: Collection[NoticeId],
+    *,
+    state: NoticeState,
+    released_at: dt.datetime | None,
+) -> None:
+    """Set the state of notices that are still scheduled."""
+    statement = (
+        sa.update(notices)
+        .where(notices.c.id.in_(sorted(notice_ids)), notices.c.state == NoticeState.SCHEDULED)
+        .values(state=state, released_at=released_at)
+    )
+    await conn.execute(statement)
+
+
+async def find_idempotency_records(
+    conn: AsyncConnection, pairs: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], IdempotencyRecord]:
+    """Read what was answered under these (client, key) pairs."""
+    columns = sa.tuple_(idempotency_records.c.client_id, idempotency_records.c.key)
+    statement = sa.select(idempotency_records).where(columns.in_(list(pairs)))
+    found = [IdempotencyRecord(**row) for row in (await conn.execute(statement)).mappings()]
+    return {(one.client_id, one.key): one for one in found}
+
+
+async def insert_idempotency_records(
+    conn: AsyncConnection, new: Sequence[IdempotencyRecord]
+) -> None:
+    """Insert records; a key taken meanwhile is an integrity error, and the whole transaction is tried again."""
+    await conn.execute(idempotency_records.insert(), [values_of(one) for one in new])
+
+
+async def prune_idempotency_records(
+    conn: AsyncConnection, *, before: dt.datetime, batch_size_max: int
+) -> int:
+    """Delete at most `batch_size_max` records created before `before`; say how many went."""
+    old = (
+        sa.select(idempotency_records.c.client_id, idempotency_records.c.key)
+        .where(idempotency_records.c.created_at < before)
+        .limit(batch_size_max)
+    )
+    columns = sa.tuple_(idempotency_records.c.client_id, idempotency_records.c.key)
+    return (await conn.execute(sa.delete(idempotency_records).where(columns.in_(old)))).rowcount

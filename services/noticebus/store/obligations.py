@@ -1,0 +1,311 @@
+"""Obligations, their fired steps and the policies they freeze."""
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.contracts.vocabulary import (
+    NoticeClass,
+    Notify,
+    ObligationState,
+    Owed,
+    Role,
+    Standing,
+    Status,
+    UnreachableReason,
+)
+from noticebus.domain.policies import Policy, PolicyRecord, policy_from_record, policy_to_record
+from noticebus.ids import AgencyId, IncidentId, NoticeId, ObligationId
+from noticebus.store.rows import values_of
+from noticebus.store.tables import obligations, policies, steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obligation:
+    """One incident owed to one recipient, as stored. `policy` is frozen with the round; `step` is the next one's index."""
+
+    id: ObligationId
+    incident_id: IncidentId
+    agency_id: AgencyId
+    owed: Owed
+    owed_for: str
+    standing: Standing
+    role: Role | None
+    status: Status
+    state: ObligationState
+    epoch: int
+    notice_class: NoticeClass
+    round_notice_id: NoticeId
+    round_version: int
+    round_started_at: dt.datetime | None
+    held_until: dt.datetime | None
+    due_at: dt.datetime | None
+    policy: PolicyRecord
+    steps_at: list[str]
+    step: int
+    next_step_at: dt.datetime | None
+    delivered_at: dt.datetime | None
+    opened_at: dt.datetime | None
+    received_at: dt.datetime | None
+    promised_until: dt.datetime | None
+    more_time_used: bool
+    reachable: bool
+    unreachable_reason: UnreachableReason | None
+    closed_at: dt.datetime | None
+    answered_version: int
+    created_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """One step of one round, fired or skipped; its key makes it happen once (I5)."""
+
+    obligation_id: ObligationId
+    epoch: int
+    step: int
+    notify: Notify
+    skipped: bool
+    contact_ids: list[str]
+    planned_at: dt.datetime
+    fired_at: dt.datetime
+
+
+_UNCHANGING = frozenset(
+    {"id", "incident_id", "agency_id", "owed", "owed_for", "status", "created_at", "policy"}
+)
+
+
+def facts_of(obligation: Obligation) -> dict[str, Any]:
+    """Give what may change about an obligation as JSON: its line in the history."""
+    return {
+        name: value.isoformat() if isinstance(value, dt.datetime) else value
+        for name, value in values_of(obligation).items()
+        if name not in _UNCHANGING
+    }
+
+
+async def insert_obligations(conn: AsyncConnection, new: Sequence[Obligation]) -> None:
+    """Insert `new`; an agency owes one incident one answer."""
+    if new:
+        await conn.execute(obligations.insert(), [values_of(one) for one in new])
+
+
+async def lock_obligations(
+    conn: AsyncConnection,
+    *,
+    ids: Collection[ObligationId] | None = None,
+    incident_id: IncidentId | None = None,
+) -> list[Obligation]:
+    """Lock obligations in id order, by id or all of one incident."""
+    statement = sa.select(obligations).order_by(obligations.c.id).with_for_update()
+    if ids is not None:
+        statement = statement.where(obligations.c.id.in_(sorted(ids)))
+    if incident_id is not None:
+        statement = statement.where(obligations.c.incident_id == incident_id)
+    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def lock_due(
+    conn: AsyncConnection, *, now: dt.datetime, batch_size_max: int
+) -> list[Obligation]:
+    """Lock at most `batch_size_max` obligations with a step due at `now`, longest due first."""
+    statement = (
+        sa.select(obligations)
+        .where(obligations.c.next_step_at <= now)
+        .order_by(obligations.c.next_step_at)
+        .limit(batch_size_max)
+        .with_for_update(skip_locked=True)  # SQLite has no row locks: there the single writer protects us
+    )
+    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def next_step_at(conn: AsyncConnection) -> dt.datetime | None:
+    """Tell when the next step of any obligation is due."""
+    statement = sa.select(sa.func.min(obligations.c.next_step_at)).where(
+        obligations.c.next_step_at.is_not(None)
+    )
+    return (await conn.execute(statement)).scalar_one_or_none()
+
+
+async def save(conn: AsyncConnection, *, before: Obligation, after: Obligation) -> bool:
+    """Write `after` over `before` if it is still what it was; false where another transaction was first."""
+    changed = {
+        name: value
+        for name, value in values_of(after).items()
+        if value != getattr(before, name)
+    }
+    if not changed:
+        return True
+    statement = (
+        sa.update(obligations)
+        .where(
+            obligations.c.id == before.id,
+            obligations.c.state == before.state,
+            obligations.c.epoch == before.epoch,
+            obligations.c.step == before.step,
+        )
+        .values(changed)
+    )
+    return bool((await conn.execute(statement)).rowcount)
+
+
+_SAVED = tuple(
+    name
+    for name in Obligation.__dataclass_fields__
+    if name not in _UNCHANGING - {"policy"}
+)
+
+
+async def save_all(conn: AsyncConnection, changed: Sequence[Obligation]) -> None:
+    """Write obligations whose rows this transaction has locked."""
+    if not changed:
+        return
+    statement = (
+        sa.update(obligations)
+        .where(obligations.c.id == sa.bindparam("b_id"))
+        .values({name: sa.bindparam(f"b_{name}") for name in _SAVED})
+    )
+    await conn.execute(
+        statement,
+        [
+            {"b_id": one.id} | {f"b_{name}": getattr(one, name) for name in _SAVED}
+            for one in changed
+        ],
+    )
+
+
+async def insert_steps(conn: AsyncConnection, new: Sequence[StepRow]) -> None:
+    """Insert fired and skipped steps; a second row for the same one is an integrity error (I5)."""
+    if new:
+        await conn.execute(steps.insert(), [values_of(one) for one in new])
+
+
+async def steps_of(
+    conn: AsyncConnection, obligation_ids: Collection[ObligationId]
+) -> list[StepRow]:
+    """Read the fired and skipped steps of obligations, in order."""
+    statement = (
+        sa.select(steps)
+        .where(steps.c.obligation_id.in_(sorted(obligation_ids)))
+        .order_by(steps.c.obligation_id, steps.c.epoch, steps.c.step)
+    )
+    return [StepRow(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def mark_delivered(
+    conn: AsyncConnection, obligation_ids: Collection[ObligationId], *, at: dt.datetime
+) -> list[Obligation]:
+    """Note the first delivery to each obligation's recipient, closing those that delivery closes (class D)."""
+    closes = (obligations.c.notice_class == NoticeClass.D) & (
+        obligations.c.state == ObligationState.OPEN
+    )
+    statement = (
+        sa.update(obligations)
+        .where(obligations.c.id.in_(sorted(obligation_ids)), obligations.c.delivered_at.is_(None))
+        .values(
+            delivered_at=at,
+            state=sa.case((closes, ObligationState.CLOSED.value), else_=obligations.c.state),
+            closed_at=sa.case((closes, at), else_=obligations.c.closed_at),
+        )
+        .returning(*obligations.c)
+    )
+    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def obligation_by_id(
+    conn: AsyncConnection, obligation_id: ObligationId
+) -> Obligation | None:
+    """Read one obligation."""
+    statement = sa.select(obligations).where(obligations.c.id == obligation_id)
+    row = (await conn.execute(statement)).mappings().one_or_none()
+    return None if row is None else Obligation(**row)
+
+
+async def find_obligation(
+    conn: AsyncConnection, *, incident_id: IncidentId, agency_id: AgencyId
+) -> Obligation | None:
+    """Read what an agency owes an incident's notices."""
+    statement = sa.select(obligations).where(
+        obligations.c.incident_id == incident_id,
+        obligations.c.agency_id == agency_id,
+        obligations.c.owed == Owed.NOTICE,
+        obligations.c.owed_for == "",
+    )
+    row = (await conn.execute(statement)).mappings().one_or_none()
+    return None if row is None else Obligation(**row)
+
+
+async def obligations_of(
+    conn: AsyncConnection,
+    *,
+    incident_id: IncidentId,
+    after: ObligationId | None = None,
+    limit: int,
+) -> list[Obligation]:
+    """Read at most `limit` obligations of an incident in id order."""
+    statement = (
+        sa.select(obligations)
+        .where(obligations.c.incident_id == incident_id)
+        .order_by(obligations.c.id)
+        .limit(limit)
+    )
+    if after is not None:
+        statement = statement.where(obligations.c.id > after)
+    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def counts_by_state(
+    conn: AsyncConnection, incident_id: IncidentId
+) -> dict[ObligationState, int]:
+    """Count an incident's obligations by state: their sum is how many were ever created (I2)."""
+    statement = (
+        sa.select(obligations.c.state, sa.func.count())
+        .where(obligations.c.incident_id == incident_id)
+        .group_by(obligations.c.state)
+    )
+    return {row[0]: row[1] for row in await conn.execute(statement)}
+
+
+async def latest_policies(
+    conn: AsyncConnection, policy_ids: Collection[str]
+) -> dict[str, Policy]:
+    """Read the version in force of each policy."""
+    newest = (
+        sa.select(policies.c.id, sa.func.max(policies.c.version).label("version"))
+        .where(policies.c.id.in_(sorted(policy_ids)))
+        .group_by(policies.c.id)
+        .subquery()
+    )
+    statement = sa.select(policies.c.body).join(
+        newest, (policies.c.id == newest.c.id) & (policies.c.version == newest.c.version)
+    )
+    found = [policy_from_record(body) for body in (await conn.execute(statement)).scalars()]
+    return {one.id: one for one in found}
+
+
+async def seed_policies(
+    conn: AsyncConnection, defaults: Sequence[Policy], *, now: dt.datetime
+) -> int:
+    """Insert those defaults the installation does not have yet; say how many."""
+    known = set((await conn.execute(sa.select(policies.c.id).distinct())).scalars())
+    missing = [one for one in defaults if one.id not in known]
+    if missing:
+        await conn.execute(
+            policies.insert(),
+            [
+                {
+                    "id": one.id,
+                    "version": one.version,
+                    "recipient_kind": one.recipient_kind,
+                    "notice_class": one.notice_class,
+                    "body": policy_to_record(one),
+                    "created_at": now,
+                }
+                for one in missing
+            ],
+        )
+    return len(missing)
