@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TypedDict
 
 from noticebus.contracts.vocabulary import AgencyKind, Channel, NoticeClass, Notify, Standing
-from noticebus.domain.working_time import Hours, Window, hours_for, is_open
+from noticebus.domain.working_time import Hours, Window, is_open
 from noticebus.ids import PolicyId
 
 
@@ -175,9 +175,9 @@ def default_policies() -> tuple[Policy, ...]:
     )
 
 
-def default_hours(kind: AgencyKind, *, zone: str, subdiv: str | None = None) -> Hours:
-    """Give the opening hours assumed for an agency of `kind`; `subdiv` is its state ("MS")."""
-    return hours_for(_WINDOWS[kind], zone=zone, subdiv=subdiv)
+def default_window(kind: AgencyKind) -> Window:
+    """Give the opening hours assumed for an agency of `kind` that has stated none."""
+    return _WINDOWS[kind]
 
 
 def for_standing(policy: Policy, standing: Standing) -> Policy:
@@ -185,7 +185,8 @@ def for_standing(policy: Policy, standing: Standing) -> Policy:
 
     An advisory recipient's silence is listed for the operators and goes no further.
     """
-    if standing is Standing.MANDATORY:
+    stops = all(step.lists_only for step in policy.steps if step.notify is Notify.OPERATORS)
+    if standing is Standing.MANDATORY or stops:
         return policy
     steps = tuple(
         replace(step, channels=()) if step.notify is Notify.OPERATORS else step

@@ -17,6 +17,7 @@ HORIZON_DAYS = (
     400  # one opening day a week exists within it even if every holiday falls on that weekday
 )
 MIDNIGHT = dt.time(0, 0)
+ONE_DAY = dt.timedelta(days=1)
 
 
 class Window(StrEnum):
@@ -78,14 +79,8 @@ def hours_for(
 def is_open(hours: Hours, instant: dt.datetime) -> bool:
     """Say whether `instant` lies in a window; the closing instant is outside it."""
     today = _local_date(hours, instant)
-    return any(
-        start <= instant < end
-        for start, end in (
-            _window(hours, day)
-            for day in (today - dt.timedelta(days=1), today)  # last night's window may still run
-            if _opens_on(hours, day)
-        )
-    )
+    windows = (_window(hours, today - ONE_DAY), _window(hours, today))  # last night's may still run
+    return any(window is not None and window[0] <= instant < window[1] for window in windows)
 
 
 def next_open(hours: Hours, instant: dt.datetime) -> dt.datetime:
@@ -94,8 +89,8 @@ def next_open(hours: Hours, instant: dt.datetime) -> dt.datetime:
         return instant
     today = _local_date(hours, instant)
     days = (today + dt.timedelta(days=n) for n in range(HORIZON_DAYS))
-    starts = (_window(hours, day)[0] for day in days if _opens_on(hours, day))
-    opening = next((start for start in starts if start > instant), None)
+    windows = (window for day in days if (window := _window(hours, day)) is not None)
+    opening = next((start for start, _ in windows if start > instant), None)
     assert opening is not None, "a week without an opening cannot last a year"
     return opening
 
@@ -119,13 +114,16 @@ def _local_date(hours: Hours, instant: dt.datetime) -> dt.date:
     return instant.astimezone(zoneinfo.ZoneInfo(hours.zone)).date()
 
 
-def _opens_on(hours: Hours, day: dt.date) -> bool:
+@functools.lru_cache(maxsize=8192)
+def _window(hours: Hours, day: dt.date) -> tuple[dt.datetime, dt.datetime] | None:
+    """Give the window that opens on `day`, None on a day of rest.
+
+    Kept, because one notice asks it of every school of a state.
+    """
     rests = hours.rests_on_holidays and _is_holiday(hours, day)
-    return day.weekday() in hours.weekdays and not rests
-
-
-def _window(hours: Hours, day: dt.date) -> tuple[dt.datetime, dt.datetime]:
-    last_day = day + dt.timedelta(days=1) if hours.closes <= hours.opens else day
+    if day.weekday() not in hours.weekdays or rests:
+        return None
+    last_day = day + ONE_DAY if hours.closes <= hours.opens else day
     return (
         _first_utc(day, hours.opens, zone=hours.zone),
         _last_utc(last_day, hours.closes, zone=hours.zone),

@@ -26,7 +26,8 @@ from noticebus.domain.escalation import (
     resolve,
     start_round,
 )
-from noticebus.domain.policies import default_hours, default_policy
+from noticebus.domain.policies import default_policy, default_window
+from noticebus.domain.working_time import hours_for
 from noticebus.ids import ContactId
 
 START = dt.datetime(2019, 8, 7, 17, tzinfo=dt.UTC)  # a Wednesday, 12:00 in Chicago
@@ -38,7 +39,7 @@ def after(minutes: float, *, start: dt.datetime = START) -> dt.datetime:
 
 
 def round_of(kind: AgencyKind, notice_class: NoticeClass, started_at: dt.datetime) -> Round:
-    hours = default_hours(kind, zone="America/Chicago", subdiv="MS")
+    hours = hours_for(default_window(kind), zone="America/Chicago", subdiv="MS")
     policy = default_policy(
         kind=kind,
         notice_class=notice_class,

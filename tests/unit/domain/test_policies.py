@@ -12,9 +12,9 @@ from noticebus.domain.policies import (
     Policy,
     PolicyRecord,
     Step,
-    default_hours,
     default_policies,
     default_policy,
+    default_window,
     for_standing,
     policy_from_record,
     policy_to_record,
@@ -39,7 +39,7 @@ def policy_of(
     standing: Standing = Standing.MANDATORY,
     window: Window | None = None,
 ) -> Policy:
-    hours = default_hours(kind, zone=ZONE) if window is None else hours_for(window, zone=ZONE)
+    hours = hours_for(window or default_window(kind), zone=ZONE)
     return default_policy(
         kind=kind, notice_class=notice_class, standing=standing, hours=hours, at=at
     )
@@ -234,7 +234,7 @@ def test_only_a_business_day_hold_has_a_time(hold: Hold, at: dt.time | None) -> 
     ],
 )
 def test_each_kind_has_assumed_hours(kind: AgencyKind, *, awake: bool) -> None:
-    hours = default_hours(kind, zone=ZONE, subdiv="MS")
+    hours = hours_for(default_window(kind), zone=ZONE)
 
     assert is_open(hours, NOON)
     assert is_open(hours, NIGHT) is awake
