@@ -1,0 +1,103 @@
+"""Subscriptions: an agency's standing order, and what the bus says about it."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from noticebus.contracts.base import (
+    UNSET,
+    Accepted,
+    AgencyIdText,
+    ContactIdText,
+    Instant,
+    Name,
+    Published,
+    SubscriptionIdText,
+    Url,
+    at,
+    refuse,
+)
+from noticebus.contracts.places import StandingArea, StandingAreas
+from noticebus.contracts.vocabulary import Channel, ContentLevel, NoticeKind, SubscriptionState
+from noticebus.errors import Detail
+
+Kinds = Annotated[tuple[NoticeKind, ...], Field(max_length=20)]
+"""Notice kinds; none listed means every kind, those to come included."""
+
+
+class SubscriptionPost(Accepted):
+    """A new standing order. A webhook needs its `url`, mail its `contact_id`, an inbox neither."""
+
+    agency_id: AgencyIdText | None = None
+    name: Name
+    areas: StandingAreas
+    kinds: Kinds = ()
+    content_level: ContentLevel
+    channel: Channel
+    url: Url | None = None
+    contact_id: ContactIdText | None = None
+
+    @model_validator(mode="after")
+    def _has_its_destination(self) -> Self:
+        refuse(_destination_faults(self))
+        return self
+
+
+class SubscriptionPatch(Accepted):
+    """A change (RFC 7396); new areas or another content level need an operator's approval."""
+
+    name: Name = UNSET
+    areas: StandingAreas = UNSET
+    kinds: Kinds = UNSET
+    content_level: ContentLevel = UNSET
+    url: Url = UNSET
+
+
+def _destination_faults(post: SubscriptionPost) -> list[Detail]:
+    faults = []
+    if post.channel is Channel.WEBHOOK and post.url is None:
+        faults.append(at("/url", "give the address the webhook is sent to"))
+    if post.channel is not Channel.WEBHOOK and post.url is not None:
+        faults.append(at("/url", "leave url out, or choose the channel webhook"))
+    if post.channel is Channel.EMAIL and post.contact_id is None:
+        faults.append(at("/contact_id", "give the contact whose mail address is used"))
+    if post.channel is not Channel.EMAIL and post.contact_id is not None:
+        faults.append(at("/contact_id", "leave contact_id out, or choose the channel email"))
+    return faults
+
+
+class SubscriptionView(Published):
+    """A standing order as it stands. The secret is never shown again after its creation."""
+
+    id: SubscriptionIdText
+    agency_id: AgencyIdText
+    name: str
+    state: SubscriptionState
+    channel: Channel
+    url: str | None
+    contact_id: ContactIdText | None
+    content_level: ContentLevel
+    areas: tuple[StandingArea, ...]
+    kinds: tuple[NoticeKind, ...]
+    approved_at: Instant | None
+    approved_by: str | None
+    verified_at: Instant | None
+    last_sequence: int
+    revision: int
+    created_at: Instant
+
+
+class SubscriptionCreated(SubscriptionView):
+    """The creation's answer: the only time the secret (`whsec_…`, Standard Webhooks) is shown."""
+
+    secret: str | None
+    public_key: str | None
+
+
+class SecretRotated(Published):
+    """A new secret. The old one signs as well until `previous_valid_until`."""
+
+    id: SubscriptionIdText
+    secret: str
+    public_key: str | None
+    previous_valid_until: Instant

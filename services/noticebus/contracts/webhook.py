@@ -1,0 +1,282 @@
+"""What a webhook carries: CloudEvents 1.0 structured events, one type per cause.
+
+`render` is a pure function of stored facts, so that every repeat is the same body, byte for byte
+(I3).
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from noticebus.contracts.answers import NoticeView
+from noticebus.contracts.base import (
+    DeliveryIdText,
+    IncidentIdText,
+    Instant,
+    NoticeIdText,
+    ObligationIdText,
+    Published,
+    QuestionIdText,
+    SubscriptionIdText,
+    write_instant,
+)
+from noticebus.contracts.canonical import canonical
+from noticebus.contracts.vocabulary import (
+    Answer,
+    Cause,
+    ContentLevel,
+    NoticeClass,
+    Notify,
+    QuestionTopic,
+)
+
+CONTENT_TYPE = "application/cloudevents+json"
+SEQUENCE_DIGITS = 20
+_EVENTS = {
+    Cause.NOTICE: "notice",
+    Cause.STEP: "step",
+    Cause.CORRECTION: "correction",
+    Cause.QUESTION: "question",
+    Cause.HANDSHAKE: "subscription.verify",
+    Cause.HEARTBEAT: "heartbeat",
+    Cause.TEST: "test",
+}
+
+
+def event_type(cause: Cause) -> str:
+    """Give the CloudEvents `type` of a cause."""
+    return f"org.noticebus.{_EVENTS[cause]}.v1"
+
+
+def schema_name(cause: Cause) -> str:
+    """Give the file name of the JSON Schema of a cause's `data`."""
+    return f"{_EVENTS[cause].replace('.', '-')}.v1.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObligationPart:
+    """The recipient's duty, as the event tells it. `step` and `notify` belong to a step's event."""
+
+    id: str
+    notice_class: NoticeClass
+    closes_with: Answer | None
+    due_at: dt.datetime | None
+    acknowledge_url: str
+    acknowledge_page: str
+    step: int | None = None
+    notify: Notify | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionPart:
+    """The standing order it goes to; `sequence` is this notice's, or a heartbeat's last one."""
+
+    id: str
+    sequence: int | None
+    content_level: ContentLevel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionPart:
+    id: str
+    incident_id: str
+    notice_id: str
+    topic: QuestionTopic
+    text: str
+    due_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """Everything an event is rendered from. `source` is the bus's own address, without a slash.
+
+    `notice` is what `rendering.redact` left of it; `subject` names what the event is about;
+    `sequence` of the envelope is the subscription's, and only a notice consumes one (I10).
+    """
+
+    delivery_id: str
+    source: str
+    cause: Cause
+    subject: str
+    time: dt.datetime
+    notice: Mapping[str, Any] | None = None
+    obligation: ObligationPart | None = None
+    subscription: SubscriptionPart | None = None
+    question: QuestionPart | None = None
+    challenge: str | None = None
+
+
+def render(envelope: Envelope) -> bytes:
+    """Write the event as canonical JSON (RFC 8785); equal envelopes give equal bytes."""
+    return canonical(event(envelope))
+
+
+def event(envelope: Envelope) -> dict[str, Any]:
+    """Build the event as a JSON value; parts that are not there are absent, not null."""
+    body: dict[str, Any] = {
+        "specversion": "1.0",
+        "id": envelope.delivery_id,
+        "source": envelope.source,
+        "type": event_type(envelope.cause),
+        "subject": envelope.subject,
+        "time": write_instant(envelope.time),
+        "datacontenttype": "application/json",
+        "dataschema": f"{envelope.source}/schemas/{schema_name(envelope.cause)}",
+        "data": _data(envelope),
+    }
+    part = envelope.subscription
+    if envelope.cause is Cause.NOTICE and part is not None and part.sequence is not None:
+        body["sequence"] = f"{part.sequence:0{SEQUENCE_DIGITS}d}"
+    return body
+
+
+def _data(envelope: Envelope) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if envelope.challenge is not None:
+        data["challenge"] = envelope.challenge
+    if envelope.notice is not None:
+        data["notice"] = dict(envelope.notice)
+    if envelope.obligation is not None:
+        data["obligation"] = _obligation(envelope.obligation)
+    if envelope.question is not None:
+        data["question"] = _question(envelope.question)
+    if envelope.subscription is not None:
+        data["subscription"] = _subscription(envelope.subscription)
+    return data
+
+
+def _obligation(part: ObligationPart) -> dict[str, Any]:
+    body = {
+        "id": part.id,
+        "class": str(part.notice_class),
+        "closes_with": None if part.closes_with is None else str(part.closes_with),
+        "due_at": None if part.due_at is None else write_instant(part.due_at),
+        "acknowledge_url": part.acknowledge_url,
+        "acknowledge_page": part.acknowledge_page,
+    }
+    if part.step is not None:
+        body["step"] = part.step  # type: ignore[assignment]
+    if part.notify is not None:
+        body["notify"] = str(part.notify)
+    return body
+
+
+def _question(part: QuestionPart) -> dict[str, Any]:
+    return {
+        "id": part.id,
+        "incident_id": part.incident_id,
+        "notice_id": part.notice_id,
+        "topic": str(part.topic),
+        "text": part.text,
+        "due_at": write_instant(part.due_at),
+    }
+
+
+def _subscription(part: SubscriptionPart) -> dict[str, Any]:
+    return {
+        "id": part.id,
+        "sequence": part.sequence,
+        "content_level": str(part.content_level),
+    }
+
+
+# --- the same, as published models ----------------------------------------------------------------
+
+
+class ObligationData(Published):
+    id: ObligationIdText
+    notice_class: Annotated[NoticeClass, Field(alias="class")]
+    closes_with: Answer | None
+    due_at: Instant | None
+    acknowledge_url: str
+    acknowledge_page: str
+    step: int | None = None
+    notify: Notify | None = None
+
+
+class SubscriptionData(Published):
+    id: SubscriptionIdText
+    sequence: int | None
+    content_level: ContentLevel
+
+
+class QuestionData(Published):
+    id: QuestionIdText
+    incident_id: IncidentIdText
+    notice_id: NoticeIdText
+    topic: QuestionTopic
+    text: str
+    due_at: Instant
+
+
+class NoticeEventData(Published):
+    """`data` of `org.noticebus.notice.v1`: a notice, and what the recipient owes for it."""
+
+    notice: NoticeView
+    obligation: ObligationData | None = None
+    subscription: SubscriptionData | None = None
+
+
+class StepEventData(NoticeEventData):
+    """`data` of `org.noticebus.step.v1`: a reminder; the obligation is still open."""
+
+
+class CorrectionEventData(NoticeEventData):
+    """`data` of `org.noticebus.correction.v1`: what corrects a notice that was told before."""
+
+
+class QuestionEventData(Published):
+    """`data` of `org.noticebus.question.v1`: a recipient asks the poster."""
+
+    question: QuestionData
+    notice: NoticeView | None = None
+    obligation: ObligationData | None = None
+    subscription: SubscriptionData | None = None
+
+
+class VerifyEventData(Published):
+    """`data` of `org.noticebus.subscription.verify.v1`: answer 2xx with the challenge."""
+
+    challenge: str
+    subscription: SubscriptionData | None = None
+
+
+class HeartbeatEventData(Published):
+    """`data` of `org.noticebus.heartbeat.v1`: the last sequence number sent."""
+
+    subscription: SubscriptionData
+
+
+class PingEventData(Published):
+    """`data` of `org.noticebus.test.v1`: nothing happened; the subscriber asked for a trial."""
+
+    subscription: SubscriptionData
+
+
+EVENT_DATA: Mapping[Cause, type[Published]] = {
+    Cause.NOTICE: NoticeEventData,
+    Cause.STEP: StepEventData,
+    Cause.CORRECTION: CorrectionEventData,
+    Cause.QUESTION: QuestionEventData,
+    Cause.HANDSHAKE: VerifyEventData,
+    Cause.HEARTBEAT: HeartbeatEventData,
+    Cause.TEST: PingEventData,
+}
+
+
+class Event(Published):
+    """The envelope (CloudEvents 1.0, structured mode). `data` depends on `type`."""
+
+    specversion: Literal["1.0"]
+    id: DeliveryIdText
+    source: str
+    type: str
+    subject: str
+    time: Instant
+    datacontenttype: Literal["application/json"]
+    dataschema: str
+    sequence: Annotated[str, Field(pattern=r"^[0-9]{20}$")] | None = None
+    data: dict[str, Any]
