@@ -6,7 +6,6 @@ refused before anything is stored. What we publish may grow, so it is read toler
 
 import datetime as dt
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
@@ -40,15 +39,24 @@ from noticebus.ids import (
 )
 
 INT32_MAX = 2**31 - 1
-YEAR_FIRST, YEAR_LAST = 2000, 2100  # inside what every database and calendar computes with
+YEAR_FIRST, YEAR_LAST = 2000, 2099  # inside what every database and calendar computes with
 UNSET: Any = None
 """The default of a field that may be left out and may not be null (see `Accepted.changes`)."""
+
+
+def _without_unset(schema: dict[str, Any]) -> None:
+    """Drop the default null of a field that may not be null: it stands for "left out"."""
+    for field in schema.get("properties", {}).values():
+        if "default" in field and field["default"] is None and "anyOf" not in field:
+            del field["default"]
 
 
 class Accepted(BaseModel):
     """A body we accept: unknown fields are refused, and nothing changes after validation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", serialize_by_alias=True, json_schema_extra=_without_unset
+    )
 
     def changes(self) -> dict[str, Any]:
         """Give what the body says, by Python name; what it leaves out is absent."""
@@ -98,9 +106,13 @@ def read_instant(value: object) -> dt.datetime:
         raise _wrong("instant", "write a time as text, like 2019-08-07T15:04:05Z")
     if value.tzinfo is None:
         raise _wrong("instant", "add the zone: end with Z for UTC, or with an offset like -05:00")
-    if not YEAR_FIRST < value.year < YEAR_LAST:
-        raise _wrong("instant", f"give a year between {YEAR_FIRST} and {YEAR_LAST}")
-    return value.astimezone(dt.UTC)
+    try:
+        utc = value.astimezone(dt.UTC)
+    except OverflowError:
+        utc = dt.datetime.min.replace(tzinfo=dt.UTC)
+    if not YEAR_FIRST <= utc.year <= YEAR_LAST:
+        raise _wrong("instant", f"give a year from {YEAR_FIRST} to {YEAR_LAST}")
+    return utc
 
 
 def write_instant(value: dt.datetime) -> str:
@@ -131,18 +143,18 @@ Instant = Annotated[
 
 # --- text -----------------------------------------------------------------------------------------
 
-_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # could make a name read as another
+_BIDI = r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # could make a name read as another
 _LINE_CONTROLS = rf"\x00-\x1f\x7f-\x9f\u2028\u2029{_BIDI}"
 _TEXT_CONTROLS = rf"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f{_BIDI}"
 
 
 def _clean(controls: str, what: str) -> Callable[[str], str]:
-    refused = re.compile(f"[{controls}\ud800-\udfff]")
+    refused = re.compile(f"[{controls}]")
 
     def check(value: str) -> str:
         if refused.search(value):
             raise _wrong("text", f"remove the control characters: {what}")
-        return unicodedata.normalize("NFC", value)
+        return value
 
     return check
 
@@ -295,6 +307,9 @@ ResponsibilityIdText = Annotated[ResponsibilityId, _rsp, _rsp_field]
 SubscriptionIdText = Annotated[SubscriptionId, _sub, _sub_field]
 
 
+_URL = r"https?://[\x21-\x5b\x5d-\x7e]{1,2040}"
+
+
 def _web_address(value: str) -> str:
     try:
         parts = urlsplit(value)
@@ -310,10 +325,10 @@ def _web_address(value: str) -> str:
 
 Url = Annotated[
     str,
-    StringConstraints(strict=True, min_length=10, max_length=2048),
+    StringConstraints(strict=True, max_length=2048),
     AfterValidator(_web_address),
-    shaped(r"https?://[\x21-\x7e]{2,2041}", "write the address in ASCII, without spaces")[0],
-    Field(json_schema_extra={"pattern": r"^https?://[\x21-\x7e]{2,2041}$"}),
+    shaped(_URL, "write the address in ASCII, without spaces and backslashes")[0],
+    Field(json_schema_extra={"pattern": f"^{_URL}$"}),
 ]
 """An absolute http or https address. Whether the bus may call it is the egress guard's to say."""
 

@@ -11,6 +11,7 @@ from noticebus.errors import Detail
 
 DETAILS_MAX = 50
 NAME_MAX = 100
+NAMES_MAX = 12
 
 
 def details(error: ValidationError, *, prefix: str = "") -> tuple[Detail, ...]:
@@ -27,7 +28,10 @@ def details_of(
     `model` is where the locations start; with it, an unknown field is told its nearest neighbour.
     """
     found: list[Detail] = []
-    for error in errors:
+    listed = list(errors)
+    for error in listed:
+        if error["type"] == "too_short" and _has_inner(error, listed):
+            continue  # pydantic does not count items that have faults of their own
         where = prefix + pointer(error["loc"])
         inner = error.get("ctx", {}).get("faults")
         if inner is None:
@@ -35,6 +39,11 @@ def details_of(
         else:
             found += [Detail(pointer=where + one.pointer, message=one.message) for one in inner]
     return tuple(found[:DETAILS_MAX])
+
+
+def _has_inner(outer: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> bool:
+    where = outer["loc"]
+    return any(one["loc"][: len(where)] == where for one in errors if one is not outer)
 
 
 def pointer(location: Iterable[int | str]) -> str:
@@ -90,10 +99,10 @@ _SENTENCES = {
 def _unknown_field(location: tuple[int | str, ...], model: type[BaseModel] | None) -> str:
     home = _model_at(model, location[:-1])
     names = [] if home is None else [_wire_name(home, name) for name in home.model_fields]
-    near = difflib.get_close_matches(str(location[-1])[:NAME_MAX], names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(location[-1])[:NAME_MAX], names, n=1, cutoff=0.5)
     if near:
         return f"remove this unknown field, or did you mean {near[0]}?"
-    if names:
+    if 0 < len(names) <= NAMES_MAX:
         return f"remove this unknown field; known here: {', '.join(names)}"
     return "remove this unknown field"
 

@@ -192,7 +192,7 @@ def _apply(value: Any, rule: Rule) -> Any:
         return value
     if callable(rule):
         return rule(value)
-    assert isinstance(rule, Mapping)
+    assert isinstance(rule, Mapping), "a rule is True, a function or a table"
     if isinstance(value, Mapping):
         return _allowed(value, rule)
-    return [_allowed(one, rule) for one in value]
+    return [_allowed(one, rule) for one in value if isinstance(one, Mapping)]

@@ -1,4 +1,4 @@
-"""The words of the bus as enumerations: what is stored, sent and shown uses these values and no others."""
+"""The words of the bus: what is stored, sent and shown uses these values and no others."""
 
 from enum import StrEnum
 
@@ -35,7 +35,7 @@ class Scope(StrEnum):
 
 
 class Position(StrEnum):
-    """Where a contact stands in an agency's order of escalation, until rosters say who is on duty when."""
+    """Where a contact stands in the order of escalation, until rosters say who is on duty."""
 
     ON_DUTY = "on_duty"
     SECOND = "second"

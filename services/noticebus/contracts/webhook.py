@@ -7,7 +7,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
 
@@ -35,6 +35,7 @@ from noticebus.contracts.vocabulary import (
 
 CONTENT_TYPE = "application/cloudevents+json"
 SEQUENCE_DIGITS = 20
+Data = TypeVar("Data")
 _EVENTS = {
     Cause.NOTICE: "notice",
     Cause.STEP: "step",
@@ -81,6 +82,8 @@ class SubscriptionPart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionPart:
+    """What a recipient asks the poster, and until when."""
+
     id: str
     incident_id: str
     notice_id: str
@@ -187,6 +190,8 @@ def _subscription(part: SubscriptionPart) -> dict[str, Any]:
 
 
 class ObligationData(Published):
+    """`ObligationPart` on the wire."""
+
     id: ObligationIdText
     notice_class: Annotated[NoticeClass, Field(alias="class")]
     closes_with: Answer | None
@@ -198,12 +203,16 @@ class ObligationData(Published):
 
 
 class SubscriptionData(Published):
+    """`SubscriptionPart` on the wire."""
+
     id: SubscriptionIdText
     sequence: int | None
     content_level: ContentLevel
 
 
 class QuestionData(Published):
+    """`QuestionPart` on the wire."""
+
     id: QuestionIdText
     incident_id: IncidentIdText
     notice_id: NoticeIdText
@@ -256,18 +265,7 @@ class PingEventData(Published):
     subscription: SubscriptionData
 
 
-EVENT_DATA: Mapping[Cause, type[Published]] = {
-    Cause.NOTICE: NoticeEventData,
-    Cause.STEP: StepEventData,
-    Cause.CORRECTION: CorrectionEventData,
-    Cause.QUESTION: QuestionEventData,
-    Cause.HANDSHAKE: VerifyEventData,
-    Cause.HEARTBEAT: HeartbeatEventData,
-    Cause.TEST: PingEventData,
-}
-
-
-class Event(Published):
+class Event(Published, Generic[Data]):
     """The envelope (CloudEvents 1.0, structured mode). `data` depends on `type`."""
 
     specversion: Literal["1.0"]
@@ -279,4 +277,27 @@ class Event(Published):
     datacontenttype: Literal["application/json"]
     dataschema: str
     sequence: Annotated[str, Field(pattern=r"^[0-9]{20}$")] | None = None
-    data: dict[str, Any]
+    data: Data
+
+
+EVENT_DATA: Mapping[Cause, type[Published]] = {
+    Cause.NOTICE: NoticeEventData,
+    Cause.STEP: StepEventData,
+    Cause.CORRECTION: CorrectionEventData,
+    Cause.QUESTION: QuestionEventData,
+    Cause.HANDSHAKE: VerifyEventData,
+    Cause.HEARTBEAT: HeartbeatEventData,
+    Cause.TEST: PingEventData,
+}
+"""The model of each cause's `data`; the schemas `dataschema` points at are made from these."""
+
+EVENTS: Mapping[Cause, type[Published]] = {
+    Cause.NOTICE: Event[NoticeEventData],
+    Cause.STEP: Event[StepEventData],
+    Cause.CORRECTION: Event[CorrectionEventData],
+    Cause.QUESTION: Event[QuestionEventData],
+    Cause.HANDSHAKE: Event[VerifyEventData],
+    Cause.HEARTBEAT: Event[HeartbeatEventData],
+    Cause.TEST: Event[PingEventData],
+}
+"""The model of each cause's whole event."""
