@@ -10,79 +10,23 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from noticebus.domain.gazetteer import Gazetteer, LatitudeLongitude
 from noticebus.errors import Detail
 
 NATION_KEY = "nation:us"
 CIRCLE_RADIUS_KM_MAX = 500.0
 POLYGON_POINTS_MIN = 3
-POLYGON_POINTS_MAX = 100
+POLYGON_POINTS_MAX = 1000  # all polygons of one notice together
+POLYGON_HEIGHT_DEGREES_MAX = 10.0
+POLYGON_WIDTH_DEGREES_MAX = 20.0
 COUNTIES_PER_SHAPE_MAX = 400
 # Outlines are simplified: a pier or a barrier island may lie just outside its own county.
 SHORE_TOLERANCE_KM = 5.0
 # District ids begin with a state's code, or with the Bureau of Indian Education's.
 BUREAU_OF_INDIAN_EDUCATION = "59"
-TRIBE_SLUG_LENGTH_MAX = 100
+TRIBE_SLUG_LENGTH_MAX = 80
 SHOWN_LENGTH_MAX = 20
-
-LatitudeLongitude = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class County:
-    """A county or what stands for one: parish, borough, planning region, independent city."""
-
-    fips: str
-    name: str  # with its designation: "Scott County", "Orleans Parish"
-    state_fips: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """A state, the District of Columbia or a territory."""
-
-    fips: str
-    abbreviation: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetiredCounty:
-    """A code no longer in use, and every present county that covers part of the old one."""
-
-    fips: str
-    retired_in: int
-    counties: tuple[str, ...]
-
-
-class Gazetteer(Protocol):
-    """The reference data: immutable, shared between threads. A new answer means a new `version`."""
-
-    @property
-    def version(self) -> str: ...
-
-    @property
-    def has_zip_table(self) -> bool: ...
-
-    def county(self, fips: str) -> County | None: ...
-
-    def retired_county(self, fips: str) -> RetiredCounty | None: ...
-
-    def state(self, code: str) -> State | None:
-        """Return the state of a two-digit FIPS code or a postal abbreviation."""
-
-    def counties_of_state(self, code: str) -> frozenset[str]: ...
-
-    def county_of_point(self, latitude: float, longitude: float) -> str | None: ...
-
-    def counties_of_circle(
-        self, latitude: float, longitude: float, *, radius_km: float
-    ) -> frozenset[str]: ...
-
-    def counties_of_polygon(self, points: Sequence[LatitudeLongitude]) -> frozenset[str]: ...
-
-    def counties_of_zip(self, zip_code: str) -> frozenset[str] | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +39,8 @@ class AreaFacts:
     point: LatitudeLongitude | None = None
     radius_km: float | None = None
     polygon: tuple[LatitudeLongitude, ...] = ()
-    state: str | None = None
-    tribal_area: str | None = None
+    state: tuple[str, ...] = ()
+    tribal_area: tuple[str, ...] = ()
     nation: bool = False
 
 
@@ -144,7 +88,7 @@ def tribe_key(slug: str) -> str:
 
 
 def tribe_slug(name: str) -> str:
-    """Return a tribal area's name in ASCII words in lower case, joined by hyphens. May be empty."""
+    """Return a short name for a tribal area: ASCII words in lower case, joined by hyphens."""
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")
 
@@ -236,18 +180,17 @@ class _Survey:
 
     def read_all(self, areas: Sequence[AreaFacts], base: str) -> None:
         if not areas:
-            self.refuse(
-                base,
-                "No area is named. Name at least one county, district, ZIP code, point or state.",
-            )
+            self.refuse(base, f"No area is named. {_NAME_A_PLACE}")
+        if sum(len(area.polygon) for area in areas) > POLYGON_POINTS_MAX:
+            remedy = "Draw them with fewer, or name the counties."
+            self.refuse(base, f"The polygons have over {POLYGON_POINTS_MAX} corners. {remedy}")
+            return
         for index, area in enumerate(areas):
             self._read(area, f"{base}/{index}")
 
     def _read(self, area: AreaFacts, at: str) -> None:
         if area == AreaFacts():
-            self.refuse(
-                at, "This area names no place. Name a county, district, ZIP code, point or state."
-            )
+            self.refuse(at, f"This area names no place. {_NAME_A_PLACE}")
         for index, code in enumerate(area.county_fips):
             self._read_county(code, f"{at}/county_fips/{index}")
         for index, code in enumerate(area.lea_id):
@@ -257,10 +200,10 @@ class _Survey:
         self._read_circle(area, at)
         if area.polygon:
             self._read_polygon(area.polygon, f"{at}/polygon")
-        if area.state is not None:
-            self._read_state(area.state, f"{at}/state")
-        if area.tribal_area is not None:
-            self._read_tribe(area.tribal_area, f"{at}/tribal_area")
+        for index, code in enumerate(area.state):
+            self._read_state(code, f"{at}/state/{index}")
+        for index, slug in enumerate(area.tribal_area):
+            self._read_tribe(slug, f"{at}/tribal_area/{index}")
 
     def _read_county(self, code: str, at: str) -> None:
         if self._gazetteer.county(code) is not None:
@@ -327,9 +270,11 @@ class _Survey:
         wrong = [index for index, point in enumerate(points) if not _on_earth(point)]
         if wrong:
             self.refuse(f"{at}/{wrong[0]}", _NOT_ON_EARTH)
-        elif len(set(points)) < POLYGON_POINTS_MIN or len(points) > POLYGON_POINTS_MAX:
+        elif len(set(points)) < POLYGON_POINTS_MIN:
+            self.refuse(at, "A polygon has at least three different corners. Add what is missing.")
+        elif not _small_enough(points):
             self.refuse(
-                at, f"A polygon has 3 to {POLYGON_POINTS_MAX} different corners. Add or drop some."
+                at, "This polygon is wider than a state. Draw it smaller, or name the states."
             )
         else:
             self._add_shape(self._gazetteer.counties_of_polygon(points), at)
@@ -352,15 +297,16 @@ class _Survey:
         else:
             self.states.add(state.fips)
 
-    def _read_tribe(self, name: str, at: str) -> None:
-        slug = tribe_slug(name)
-        if not slug or len(slug) > TRIBE_SLUG_LENGTH_MAX:
-            limit = f"Use letters and digits, {TRIBE_SLUG_LENGTH_MAX} at most."
-            self.refuse(at, f"This tribal area has no usable name. {limit}")
-        else:
+    def _read_tribe(self, slug: str, at: str) -> None:
+        if re.fullmatch(r"[a-z0-9][a-z0-9-]*", slug) and len(slug) <= TRIBE_SLUG_LENGTH_MAX:
             self.tribes.add(slug)
+        else:
+            example = tribe_slug(slug)[:TRIBE_SLUG_LENGTH_MAX] or "navajo-nation"
+            remedy = f"Use small letters, digits and hyphens, for example {example}."
+            self.refuse(at, f"This is not the short name of a tribal area. {remedy}")
 
 
+_NAME_A_PLACE = "Name a county, district, ZIP code, point, polygon, state or tribal area."
 _NOT_ON_EARTH = (
     "This point is not on the map. Give latitude (-90 to 90) first, then longitude (-180 to 180)."
 )
@@ -369,6 +315,15 @@ _NOT_ON_EARTH = (
 def _on_earth(point: LatitudeLongitude) -> bool:
     latitude, longitude = point
     return abs(latitude) <= 90.0 and abs(longitude) <= 180.0  # noqa: PLR2004
+
+
+def _small_enough(points: Sequence[LatitudeLongitude]) -> bool:
+    """Say whether a polygon is no wider than the widest circle allowed, and so quick to search."""
+    rows = [latitude for latitude, _ in points]
+    first = points[0][1]
+    columns = [(longitude - first + 180.0) % 360.0 for _, longitude in points]
+    height, width = max(rows) - min(rows), max(columns) - min(columns)
+    return height <= POLYGON_HEIGHT_DEGREES_MAX and width <= POLYGON_WIDTH_DEGREES_MAX
 
 
 def _unknown_county(code: str, gazetteer: Gazetteer) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from noticebus.domain.places import County, LatitudeLongitude, RetiredCounty, State
+from noticebus.domain.gazetteer import County, LatitudeLongitude, RetiredCounty, State
 from noticebus.refdata import shapes, zips
 
 DATA = files("noticebus.refdata") / "data"

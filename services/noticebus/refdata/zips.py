@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from noticebus.domain.places import Gazetteer
+from noticebus.domain.gazetteer import Gazetteer
 from noticebus.errors import InvalidError
 
 FILE_BYTES_MAX = 64 * 1024 * 1024

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from noticebus.domain.gazetteer import County, Gazetteer
 from noticebus.domain.places import (
     AreaFacts,
-    County,
-    Gazetteer,
     ResolvedPlaces,
     is_lea_shaped,
     resolve,
@@ -53,7 +52,7 @@ def test_a_county_gives_its_own_its_states_and_the_nations_key() -> None:
 
 
 def test_a_notice_for_a_whole_state_reaches_each_of_its_counties() -> None:
-    places = resolved(AreaFacts(state="MS"))
+    places = resolved(AreaFacts(state=("MS",)))
 
     assert len(places.counties) == 82
     assert {"county:28001", "county:28163", "state:28"} <= places.keys
@@ -61,7 +60,7 @@ def test_a_notice_for_a_whole_state_reaches_each_of_its_counties() -> None:
 
 
 def test_a_subscription_to_a_state_is_one_key_that_any_county_of_it_matches() -> None:
-    keys, problems = subscription_keys([AreaFacts(state="28")], gazetteer=GAZETTEER)
+    keys, problems = subscription_keys([AreaFacts(state=("28",))], gazetteer=GAZETTEER)
 
     assert keys == {"state:28"}
     assert problems == ()
@@ -72,12 +71,12 @@ def test_a_county_agency_matches_a_notice_that_names_its_whole_state() -> None:
     keys, _ = subscription_keys([AreaFacts(county_fips=(SCOTT,))], gazetteer=GAZETTEER)
 
     assert keys == {"county:28123"}
-    assert keys & resolved(AreaFacts(state="28")).keys
-    assert not keys & resolved(AreaFacts(state="01")).keys
+    assert keys & resolved(AreaFacts(state=("28",))).keys
+    assert not keys & resolved(AreaFacts(state=("01",))).keys
 
 
 def test_a_subscription_may_name_the_nation_a_district_and_a_tribe() -> None:
-    area = AreaFacts(nation=True, lea_id=("2899999",), tribal_area="Mississippi Choctaw")
+    area = AreaFacts(nation=True, lea_id=("2899999",), tribal_area=("mississippi-choctaw",))
 
     keys, problems = subscription_keys([area], gazetteer=GAZETTEER)
 
@@ -151,20 +150,30 @@ def test_a_point_abroad_is_refused_with_what_to_check() -> None:
         (AreaFacts(point=(32.0, -89.0), radius_km=-1.0), "/areas/0/radius_km", "0 to 500 km"),
         (AreaFacts(point=(32.0, -89.0), radius_km=501.0), "/areas/0/radius_km", "0 to 500 km"),
         (AreaFacts(radius_km=5.0), "/areas/0/radius_km", "needs a point"),
-        (AreaFacts(polygon=((32.0, -89.0), (32.1, -89.0))), "/areas/0/polygon", "3 to 100"),
+        (AreaFacts(polygon=((32.0, -89.0), (32.1, -89.0))), "/areas/0/polygon", "at least three"),
         (
             AreaFacts(polygon=((32.0, -89.0), (32.1, -89.0), (32.1, 400.0))),
             "/areas/0/polygon/2",
             "not on the map",
         ),
         (
-            AreaFacts(polygon=tuple((32.0 + n / 1000, -89.0) for n in range(101))),
+            AreaFacts(polygon=((25.0, -90.0), (36.0, -90.0), (30.0, -89.0))),
             "/areas/0/polygon",
-            "3 to 100",
+            "name the states",
         ),
-        (AreaFacts(state="ZZ"), "/areas/0/state", "State ZZ does not exist"),
-        (AreaFacts(tribal_area="—"), "/areas/0/tribal_area", "no usable name"),
-        (AreaFacts(tribal_area="a" * 101), "/areas/0/tribal_area", "100 at most"),
+        (
+            AreaFacts(polygon=((32.0, -100.0), (32.0, -79.0), (33.0, -90.0))),
+            "/areas/0/polygon",
+            "name the states",
+        ),
+        (
+            AreaFacts(polygon=tuple((32.0 + n / 1000, -89.0) for n in range(1001))),
+            "/areas",
+            "fewer",
+        ),
+        (AreaFacts(state=("ZZ",)), "/areas/0/state/0", "State ZZ does not exist"),
+        (AreaFacts(tribal_area=("—",)), "/areas/0/tribal_area/0", "for example navajo-nation"),
+        (AreaFacts(tribal_area=("a" * 81,)), "/areas/0/tribal_area/0", "short name of a tribal"),
         (AreaFacts(lea_id=("28039",)), "/areas/0/lea_id/0", "seven-digit NCES id"),
         (AreaFacts(lea_id=("2899999",)), "/areas/0/lea_id/0", "No agency here answers"),
         (AreaFacts(zip=("39051",)), "/areas/0/zip/0", "noticebus refdata import"),
@@ -189,7 +198,7 @@ def test_a_circle_over_too_many_counties_is_refused_but_whole_states_are_not() -
 
     assert found.pointer == "/areas/0/point"
     assert "400 at most" in found.message
-    assert len(resolved(AreaFacts(state="TX"), AreaFacts(state="GA")).counties) == 254 + 159
+    assert len(resolved(AreaFacts(state=("TX",)), AreaFacts(state=("GA",))).counties) == 254 + 159
 
 
 def test_an_unknown_county_is_refused_with_its_pointer_and_the_likeliest_code() -> None:
@@ -214,7 +223,7 @@ def test_other_wrong_county_codes_get_a_sentence_too(code: str, said: str) -> No
 
 
 def test_every_problem_is_reported_in_the_order_written() -> None:
-    areas = [AreaFacts(county_fips=("28999", "28998")), AreaFacts(state="ZZ")]
+    areas = [AreaFacts(county_fips=("28999", "28998")), AreaFacts(state=("ZZ",))]
 
     problems = resolve(areas, gazetteer=GAZETTEER, known_leas=None)
 
@@ -222,7 +231,7 @@ def test_every_problem_is_reported_in_the_order_written() -> None:
     assert [one.pointer for one in problems] == [
         "/areas/0/county_fips/0",
         "/areas/0/county_fips/1",
-        "/areas/1/state",
+        "/areas/1/state/0",
     ]
 
 
@@ -283,9 +292,9 @@ def test_a_zip_code_outside_the_table_is_refused(with_zips: Gazetteer) -> None:
     assert found.message.startswith("ZIP code 00000 is not in this bus's table.")
 
 
-def test_a_tribal_area_becomes_a_slug() -> None:
+def test_a_tribal_area_is_matched_by_its_short_name() -> None:
     assert tribe_slug("  Pascua Yaqui / Tribé ") == "pascua-yaqui-tribe"
-    assert resolved(AreaFacts(tribal_area="Navajo Nation")).keys == {
+    assert resolved(AreaFacts(tribal_area=("navajo-nation",))).keys == {
         "tribe:navajo-nation",
         "nation:us",
     }
