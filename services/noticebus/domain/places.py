@@ -318,7 +318,7 @@ def _on_earth(point: LatitudeLongitude) -> bool:
 
 
 def _small_enough(points: Sequence[LatitudeLongitude]) -> bool:
-    """Say whether a polygon is no wider than the widest circle allowed, and so quick to search."""
+    """Say whether a polygon spans few enough degrees to be quick to search."""
     rows = [latitude for latitude, _ in points]
     first = points[0][1]
     columns = [(longitude - first + 180.0) % 360.0 for _, longitude in points]
