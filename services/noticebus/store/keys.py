@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import AgencyKind, Scope
 from noticebus.ids import AgencyId, ApiKeyId
-from noticebus.store.tables import agencies, api_keys
+from noticebus.store.tables import agencies, api_keys, markers
+
+FIRST_KEY_MARKER = "first_key"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,17 @@ async def revoke_key(conn: AsyncConnection, *, key_id: str, now: dt.datetime) ->
 async def any_key_exists(conn: AsyncConnection) -> bool:
     """Say whether any key was ever made: if not, this installation has no administrator yet."""
     return (await conn.execute(sa.select(api_keys.c.id).limit(1))).first() is not None
+
+
+async def claim_first_key(conn: AsyncConnection) -> bool:
+    """Take the one right to make the first key; False where another process has it."""
+    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    statement = (
+        insert(markers)
+        .values(name=FIRST_KEY_MARKER, value="made")
+        .on_conflict_do_nothing(index_elements=["name"])
+    )
+    return (await conn.execute(statement)).rowcount == 1
 
 
 def _key(row: Any) -> ApiKey:

@@ -1,0 +1,111 @@
+"""What every administrative change shares: who may make it, on which revision, and its line in the ledger."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.access.principals import Principal, require, require_visible
+from noticebus.casework.desk import Desk
+from noticebus.contracts.places import StandingArea
+from noticebus.contracts.vocabulary import Scope
+from noticebus.domain.places import AreaFacts, subscription_keys
+from noticebus.errors import Detail, InvalidError, NotFoundError, PreconditionError
+from noticebus.store.ledger import append, make_entry
+
+FIRST_REVISION = 1
+
+
+def administers_bus(principal: Principal) -> bool:
+    """Say whether what the principal enters counts as approved and verified."""
+    return not principal.scopes.isdisjoint({Scope.ADMIN, Scope.OPERATE})
+
+
+def require_manager(principal: Principal, agency_id: str, *, what: str) -> None:
+    """Raise unless the principal administers the bus, or subscribes for this very agency."""
+    require(principal, Scope.ADMIN, Scope.OPERATE, Scope.SUBSCRIBE)
+    if administers_bus(principal):
+        return
+    require_visible(principal, agency_id, what=what)
+    if principal.agency_id != agency_id:  # an auditor sees it, and changes nothing
+        raise NotFoundError(f"There is no {what} here that your key may change. Check the id.")
+
+
+def require_revision(revision: int | None) -> int:
+    """Give the revision an edit is based on; 428 where the caller did not say."""
+    if revision is None:
+        raise PreconditionError(
+            "Say which revision you change: send the 'ETag' you read in the header 'If-Match'.",
+            code="precondition-required",
+        )
+    return revision
+
+
+def check_revision(newest: int, *, revision: int | None) -> None:
+    """Raise unless `revision`, where the caller named one, is the newest."""
+    if revision is not None and revision != newest:
+        raise stale(newest)
+
+
+def stale(newest: int) -> PreconditionError:
+    """Make the refusal of an edit that is based on an older revision."""
+    return PreconditionError(
+        f"This is at revision {newest} now, not at the one you named. "
+        "Read it again and repeat your change on it."
+    )
+
+
+def invalid(pointer: str, message: str) -> InvalidError:
+    """Make the refusal of one field."""
+    return InvalidError(message, details=(Detail(pointer=pointer, message=message),))
+
+
+def resolve_areas(desk: Desk, areas: Sequence[StandingArea]) -> list[str]:
+    """Turn areas as written into the sorted keys that are stored; raises with a pointer to each fault."""
+    keys: set[str] = set()
+    faults: list[Detail] = []
+    for index, area in enumerate(areas):
+        for facts, at in _parts(area, base=f"/areas/{index}"):
+            found, wrong = subscription_keys([facts], gazetteer=desk.places, base="")
+            keys |= found
+            faults += [
+                Detail(pointer=_moved(one.pointer, at), message=one.message) for one in wrong
+            ]
+    if faults:
+        raise InvalidError(
+            "Some areas do not exist; `errors` says which. Nothing was stored.",
+            details=tuple(faults),
+        )
+    return sorted(keys)
+
+
+async def enter(
+    conn: AsyncConnection, type_: str, body: Mapping[str, Any], *, by: Principal, at: dt.datetime
+) -> None:
+    """Write one change into the ledger: ids and names of fields, never personal data or secrets."""
+    await append(conn, [make_entry(type_, {**body, "by": by.key_id}, at=at)])
+
+
+def differing(old: object, new: object) -> list[str]:
+    """Name the fields in which two records of one kind differ, never their values."""
+    names: list[str] = sorted(type(old).__dataclass_fields__)  # type: ignore[attr-defined]
+    return [one for one in names if getattr(old, one) != getattr(new, one) and one != "revision"]
+
+
+def _parts(area: StandingArea, *, base: str) -> list[tuple[AreaFacts, str]]:
+    """Cut an area into what the gazetteer reads at once, each with the pointer its faults start from."""
+    whole = AreaFacts(county_fips=area.county_fips, lea_id=area.lea_id, nation=area.nation)
+    parts = [] if whole == AreaFacts() else [(whole, base)]
+    parts += [(AreaFacts(state=one), f"{base}/state/{n}") for n, one in enumerate(area.state)]
+    parts += [
+        (AreaFacts(tribal_area=one), f"{base}/tribal_area/{n}")
+        for n, one in enumerate(area.tribal_area)
+    ]
+    return parts
+
+
+def _moved(pointer: str, at: str) -> str:
+    # The gazetteer saw a list of one: "/0/county_fips/2", or "/0/state" for an item pointed at by `at`.
+    inner = pointer.removeprefix("/0")
+    return at if inner in {"/state", "/tribal_area"} else at + inner

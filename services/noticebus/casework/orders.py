@@ -1,0 +1,67 @@
+"""Holding one subscription while it is changed: who may, in which state, and what the ledger keeps of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.access.principals import Principal, require_visible
+from noticebus.casework.administration import require_manager, stale
+from noticebus.contracts.vocabulary import SubscriptionState
+from noticebus.errors import ConflictError, NotFoundError
+from noticebus.store import subscriptions as rows
+from noticebus.store.subscriptions import Subscription
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithSecret:
+    """A subscription and the webhook secret just made for it, None for other channels. It is shown once."""
+
+    subscription: Subscription
+    secret: str | None
+
+
+async def held(conn: AsyncConnection, principal: Principal, subscription_id: str) -> Subscription:
+    found = visible(principal, await rows.lock_subscription(conn, subscription_id=subscription_id))
+    require_manager(principal, found.agency_id, what="subscription")
+    return found
+
+
+def visible(principal: Principal, found: Subscription | None) -> Subscription:
+    if found is None:
+        raise NotFoundError("There is no subscription here that your key may see. Check the id.")
+    require_visible(principal, found.agency_id, what="subscription")
+    return found
+
+
+def refuse_ended(found: Subscription) -> None:
+    if found.state is _State.ENDED:
+        raise ConflictError("This subscription has ended. Create another one.")
+
+
+def require_state(found: Subscription, state: SubscriptionState, *, verb: str) -> None:
+    if found.state is not state:
+        raise ConflictError(
+            f"A subscription can be {verb} while it is '{state}'; this one is '{found.state}'. "
+            "Read it again and look at its state."
+        )
+
+
+async def write(conn: AsyncConnection, changed: Subscription, *, revision: int) -> None:
+    if not await rows.update_subscription(conn, changed, revision=revision):
+        raise stale(changed.revision)
+
+
+def names(found: Subscription) -> dict[str, Any]:
+    return {"subscription_id": found.id, "agency_id": found.agency_id}
+
+
+def order_facts(found: Subscription) -> dict[str, Any]:
+    """Give what the ledger keeps of an order: what it covers, never where it goes."""
+    return {
+        **names(found),
+        "channel": str(found.channel),
+        "content_level": str(found.content_level),
+        "area_keys": found.area_keys,
+        "kinds": [str(kind) for kind in found.kinds],
+    }

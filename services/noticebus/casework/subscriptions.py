@@ -1,0 +1,329 @@
+"""Subscriptions: standing orders, from asking through approval and consent to their end."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.access.keyring import new_webhook_secret
+from noticebus.access.principals import (
+    Principal,
+    own_agency,
+    require,
+    visible_agency,
+)
+from noticebus.casework.administration import (
+    FIRST_REVISION,
+    administers_bus,
+    check_revision,
+    differing,
+    enter,
+    invalid,
+    require_manager,
+    require_revision,
+    resolve_areas,
+)
+from noticebus.casework.consent import ask_consent
+from noticebus.casework.desk import Desk
+from noticebus.casework.orders import (
+    WithSecret,
+    held,
+    names,
+    order_facts,
+    refuse_ended,
+    require_state,
+    visible,
+    write,
+)
+from noticebus.contracts.subscription import SubscriptionPatch, SubscriptionPost
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Cause,
+    Channel,
+    ContentLevel,
+    Scope,
+    SubscriptionState,
+)
+from noticebus.domain.egress_rules import Network, check_url
+from noticebus.errors import ConflictError, ForbiddenError, InvalidError
+from noticebus.ids import AgencyId, new_subscription_id
+from noticebus.store import agencies as agency_rows
+from noticebus.store import subscriptions as rows
+from noticebus.store.subscriptions import Subscription
+
+CHALLENGE_BYTES = 24
+MAY_READ_CPS = frozenset({AgencyKind.CPS, AgencyKind.TRIBAL_CHILD_WELFARE})
+LEVELS = (ContentLevel.ID_ONLY, ContentLevel.PUBLIC, ContentLevel.PARTNER, ContentLevel.CPS)
+_State = SubscriptionState
+
+
+async def create_subscription(
+    desk: Desk, principal: Principal, *, post: SubscriptionPost, allow: Sequence[Network] = ()
+) -> WithSecret:
+    """Ask for a subscription; one that an administrator or operator creates counts as approved.
+
+    `allow` are the networks that an operator opened for endpoints (I11).
+    """
+    agency_id = post.agency_id or own_agency(principal)
+    require_manager(principal, agency_id, what="agency")
+    _check_url(post.url, allow=allow)
+    area_keys = resolve_areas(desk, post.areas)
+    secret = new_webhook_secret() if post.channel is Channel.WEBHOOK else None
+    new = _new(desk, post, agency_id=agency_id, area_keys=area_keys, secret=secret)
+    async with desk.database.begin() as conn:
+        await _check_agency(conn, new)
+        await rows.insert_subscription(conn, new)
+        await enter(conn, "subscription.created", order_facts(new), by=principal, at=new.created_at)
+        if administers_bus(principal):
+            new = await _approve(conn, desk, new, by=principal)
+    desk.committed()
+    return WithSecret(subscription=new, secret=secret)
+
+
+async def get_subscription(
+    desk: Desk, principal: Principal, *, subscription_id: str
+) -> Subscription:
+    """Read one subscription; 404 where the principal may not see it."""
+    async with desk.database.read() as conn:
+        found = await rows.find_subscription(conn, subscription_id=subscription_id)
+    return visible(principal, found)
+
+
+async def list_subscriptions(
+    desk: Desk,
+    principal: Principal,
+    *,
+    state: SubscriptionState | None = None,
+    after: str,
+    limit: int,
+) -> list[Subscription]:
+    """List at most `limit` subscriptions with ids after `after`: all, or the principal's agency's."""
+    only = visible_agency(principal)
+    async with desk.database.read() as conn:
+        return await rows.list_subscriptions(
+            conn, agency_id=only, state=state, after=after, limit=limit
+        )
+
+
+async def edit_subscription(
+    desk: Desk,
+    principal: Principal,
+    *,
+    subscription_id: str,
+    patch: SubscriptionPatch,
+    revision: int | None,
+    allow: Sequence[Network] = (),
+) -> Subscription:
+    """Change a subscription. What needs approval is the operator's to change; a new URL must consent again."""
+    expected = require_revision(revision)
+    changes = patch.changes()
+    _check_url(changes.get("url"), allow=allow)
+    if (areas := changes.pop("areas", None)) is not None:
+        changes["area_keys"] = resolve_areas(desk, areas)
+    async with desk.database.begin() as conn:
+        old = await held(conn, principal, subscription_id)
+        check_revision(old.revision, revision=expected)
+        refuse_ended(old)
+        changed = _edited(old, changes)
+        _check_edit(principal, old, changed)
+        await _check_agency(conn, changed)
+        await write(conn, changed, revision=old.revision)
+        body = {**order_facts(changed), "fields": differing(old, changed)}
+        await enter(conn, "subscription.changed", body, by=principal, at=desk.world.now())
+        if changed.approved_at is not None:
+            await rows.index_areas(conn, changed)
+        if changed.url != old.url and changed.state is _State.PENDING_VERIFICATION:
+            await ask_consent(conn, desk, changed)
+    desk.committed()
+    return changed
+
+
+async def approve_subscription(
+    desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
+) -> Subscription:
+    """Approve areas and content level: a webhook is asked for consent next, other channels begin."""
+    require(principal, Scope.OPERATE, Scope.ADMIN)
+    async with desk.database.begin() as conn:
+        old = await held(conn, principal, subscription_id)
+        check_revision(old.revision, revision=revision)
+        require_state(old, _State.PENDING_APPROVAL, verb="approved")
+        approved = await _approve(conn, desk, old, by=principal)
+    desk.committed()
+    return approved
+
+
+async def pause_subscription(
+    desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
+) -> Subscription:
+    """Pause an active subscription: obligations go on, and its recipient is shown as paused (I6)."""
+    async with desk.database.begin() as conn:
+        old = await held(conn, principal, subscription_id)
+        check_revision(old.revision, revision=revision)
+        require_state(old, _State.ACTIVE, verb="paused")
+        paused = old.became(_State.PAUSED)
+        await write(conn, paused, revision=old.revision)
+        await enter(conn, "subscription.paused", names(old), by=principal, at=desk.world.now())
+    desk.committed()
+    return paused
+
+
+async def resume_subscription(
+    desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
+) -> Subscription:
+    """Resume a paused subscription. What was missed meanwhile is in the inbox."""
+    async with desk.database.begin() as conn:
+        old = await held(conn, principal, subscription_id)
+        check_revision(old.revision, revision=revision)
+        require_state(old, _State.PAUSED, verb="resumed")
+        resumed = old.became(_State.ACTIVE)
+        await write(conn, resumed, revision=old.revision)
+        await enter(conn, "subscription.resumed", names(old), by=principal, at=desk.world.now())
+    desk.committed()
+    return resumed
+
+
+async def end_subscription(
+    desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
+) -> Subscription:
+    """End a subscription for good: it routes nothing any more."""
+    now = desk.world.now()
+    async with desk.database.begin() as conn:
+        old = await held(conn, principal, subscription_id)
+        check_revision(old.revision, revision=revision)
+        refuse_ended(old)
+        ended = old.became(_State.ENDED)
+        await write(conn, ended, revision=old.revision)
+        await rows.drop_areas(conn, subscription_id=old.id)
+        await rows.moot_subscription_deliveries(
+            conn,
+            subscription_id=old.id,
+            causes=[Cause.HANDSHAKE, Cause.TEST, Cause.HEARTBEAT],
+            finished_at=now,
+        )
+        await enter(conn, "subscription.ended", names(old), by=principal, at=now)
+    desk.committed()
+    return ended
+
+
+def _new(
+    desk: Desk,
+    post: SubscriptionPost,
+    *,
+    agency_id: AgencyId,
+    area_keys: list[str],
+    secret: str | None,
+) -> Subscription:
+    sealed: list[dict[str, Any]] = []
+    if secret is not None:
+        sealed = [{"sealed": desk.keyring.seal(secret), "expires_at": None}]
+    return Subscription(
+        id=new_subscription_id(),
+        agency_id=agency_id,
+        name=post.name,
+        state=_State.PENDING_APPROVAL,
+        channel=post.channel,
+        url=post.url,
+        contact_id=post.contact_id,
+        content_level=post.content_level,
+        area_keys=area_keys,
+        kinds=list(post.kinds),
+        secrets_sealed=sealed,
+        challenge=secrets.token_urlsafe(CHALLENGE_BYTES),
+        approved_at=None,
+        approved_by=None,
+        verified_at=None,
+        revision=FIRST_REVISION,
+        created_at=desk.world.now(),
+    )
+
+
+async def _approve(
+    conn: AsyncConnection, desk: Desk, old: Subscription, *, by: Principal
+) -> Subscription:
+    now = desk.world.now()
+    if old.channel is Channel.WEBHOOK:
+        approved = old.became(_State.PENDING_VERIFICATION)
+    else:
+        await _check_mailbox(conn, old)
+        approved = old.became(_State.ACTIVE, verified_at=now)
+    approved = replace(approved, approved_at=now, approved_by=by.key_id)
+    await write(conn, approved, revision=old.revision)
+    await rows.index_areas(conn, approved)
+    await enter(conn, "subscription.approved", order_facts(approved), by=by, at=now)
+    if approved.state is _State.PENDING_VERIFICATION:
+        await ask_consent(conn, desk, approved)
+    return approved
+
+
+def _edited(old: Subscription, changes: dict[str, Any]) -> Subscription:
+    if "kinds" in changes:
+        changes["kinds"] = list(changes["kinds"])
+    changed = replace(old.became(old.state), **changes)
+    if changed.url == old.url:
+        return changed
+    if old.channel is not Channel.WEBHOOK:
+        raise invalid("/url", "Only a webhook has a URL; leave it out.")
+    # Another address has not consented: it gets a challenge that nobody has seen.
+    waits = old.state is not _State.PENDING_APPROVAL
+    return replace(
+        changed,
+        state=_State.PENDING_VERIFICATION if waits else old.state,
+        challenge=secrets.token_urlsafe(CHALLENGE_BYTES),
+        verified_at=None,
+    )
+
+
+def _check_edit(principal: Principal, old: Subscription, new: Subscription) -> None:
+    """Let a subscriber narrow what was approved; widening it is for those who approve."""
+    if administers_bus(principal) or old.approved_at is None:
+        return
+    wider = not set(new.area_keys) <= set(old.area_keys)
+    if wider or LEVELS.index(new.content_level) > LEVELS.index(old.content_level):
+        raise ForbiddenError(
+            "More areas or a higher content level need an operator's approval. Create another "
+            "subscription with them, and end this one when that is active."
+        )
+
+
+def _check_url(url: str | None, *, allow: Sequence[Network]) -> None:
+    if url is not None and (faults := check_url(url, allow=allow)):
+        raise InvalidError(faults[0].message, details=faults)
+
+
+async def _check_agency(conn: AsyncConnection, order: Subscription) -> None:
+    """Refuse what the agency may not have: content above its kind, another's mailbox, no person behind it."""
+    agency = await agency_rows.find_agency(conn, agency_id=order.agency_id)
+    if agency is None:
+        raise invalid("/agency_id", "There is no such agency. Agencies are listed at /v1/agencies.")
+    if order.content_level is ContentLevel.CPS and agency.kind not in MAY_READ_CPS:
+        raise invalid(
+            "/content_level", "Only child welfare agencies may have 'cps'; use 'partner'."
+        )
+    if order.contact_id is not None:
+        contact = await agency_rows.find_contact(conn, contact_id=order.contact_id)
+        if contact is None or contact.agency_id != agency.id or contact.ended_at is not None:
+            raise invalid("/contact_id", "The agency has no such contact. Create it first.")
+        if contact.email is None:
+            raise invalid("/contact_id", "This contact has no mail address. Add one to it first.")
+    if order.channel is Channel.WEBHOOK and not await agency_rows.has_reachable_contact(
+        conn, agency_id=agency.id
+    ):
+        raise ConflictError(
+            "The agency has no contact with mail or phone to tell when its webhook fails. "
+            f"Create one first, at /v1/agencies/{agency.id}/contacts.",
+            code="contacts-first",
+        )
+
+
+async def _check_mailbox(conn: AsyncConnection, order: Subscription) -> None:
+    if order.contact_id is None:
+        return
+    contact = await agency_rows.find_contact(conn, contact_id=order.contact_id)
+    if contact is None or contact.email_verified_at is None or contact.ended_at is not None:
+        raise ConflictError(
+            "The contact's mail address is not verified, so nothing may be sent to it. "
+            "An operator verifies it by entering it; approve the subscription after that.",
+            code="contact-unverified",
+        )
