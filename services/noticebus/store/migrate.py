@@ -7,6 +7,7 @@ checkout (`migrations/`).
 import asyncio
 import contextlib
 import io
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,9 @@ async def pending(url: str) -> list[str]:
 def render_sql(*, dialect: str = "postgresql", target: str = "head") -> str:
     """Write out the SQL of every migration up to `target`, for people and linters to read."""
     text = io.StringIO()
+    if dialect == "postgresql":
+        text.write(f"SET lock_timeout = '{LOCK_TIMEOUT}';\n")
+        text.write(f"SET statement_timeout = '{STATEMENT_TIMEOUT}';\n\n")
     config = _config(dialect=dialect)
     config.output_buffer = text
     command.upgrade(config, target, sql=True)
@@ -115,27 +119,44 @@ def _config(**attributes: object) -> Config:
 
 @contextlib.asynccontextmanager
 async def _only_one(conn: AsyncConnection) -> AsyncIterator[None]:
-    """Hold the advisory lock of this database's migrations.
-
-    It is asked for again and again rather than waited for: a session that waits inside a statement
-    holds a snapshot, and `CREATE INDEX CONCURRENTLY` of the session with the lock would wait for
-    that one for ever. SQLite needs no such lock: `BEGIN IMMEDIATE` lets one writer in.
-    """
-    if conn.dialect.name == "sqlite":
-        yield
-        return
+    """Wait for the right to migrate this database, which ends with the session."""
+    take = _enter_sqlite if conn.dialect.name == "sqlite" else _take_advisory_lock
     try:
         async with asyncio.timeout(LOCK_WAIT_S):
-            while not await conn.scalar(sa.select(sa.func.pg_try_advisory_lock(LOCK_KEY))):
-                await conn.commit()
+            while not await take(conn):  # noqa: ASYNC110 - another process cannot set an event
                 await asyncio.sleep(LOCK_LOOK_S)
     except TimeoutError as error:
         raise UnavailableError(
             f"Another process has been migrating this database for {LOCK_WAIT_S:.0f} s. "
             "Wait until it has ended, or end it, then try again."
         ) from error
+    yield
+
+
+async def _take_advisory_lock(conn: AsyncConnection) -> bool:
+    """Try the lock rather than wait inside a statement: whoever waits there holds a snapshot.
+
+    `CREATE INDEX CONCURRENTLY` of the session that has the lock would wait for that one for ever.
+    """
+    taken = await conn.scalar(sa.select(sa.func.pg_try_advisory_lock(LOCK_KEY)))
     await conn.commit()
-    yield  # closing the session gives the lock back, whatever happened
+    return bool(taken)
+
+
+async def _enter_sqlite(conn: AsyncConnection) -> bool:
+    """Put the file in WAL mode, which fails at once while another process writes a new file.
+
+    After that nothing more is needed: `BEGIN IMMEDIATE` lets one writer in, the others wait.
+    """
+    driver = (await conn.get_raw_connection()).driver_connection
+    assert driver is not None
+    try:
+        await driver.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            return False
+        raise
+    return True
 
 
 @contextlib.asynccontextmanager
@@ -146,7 +167,7 @@ async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
     try:
         async with engine.connect() as conn:
             yield conn
-    except (sa.exc.DBAPIError, OSError) as error:
+    except (sa.exc.DBAPIError, sqlite3.Error, OSError) as error:
         reason = str(getattr(error, "orig", None) or error) or type(error).__name__
         cause = reason.partition("\n")[0][:200]
         raise UnavailableError(
@@ -175,7 +196,6 @@ def _sqlite_engine(url: sa.URL) -> AsyncEngine:
         cursor = connection.cursor()
         # A migration that rebuilds a table must not drag along what refers to it; env.py checks.
         cursor.execute("PRAGMA foreign_keys=OFF")
-        cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
 
