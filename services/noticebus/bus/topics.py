@@ -1,0 +1,146 @@
+"""Make the bus's topics, for `noticebus kafka init`; what is there is compared, never changed."""
+
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from noticebus.bus.options import KafkaOptions, connection
+from noticebus.errors import UnavailableError
+
+CREATE_TIMEOUT_MS = 10_000
+
+
+class TopicState(StrEnum):
+    """What `init_topics` found or did."""
+
+    MADE = "made"
+    PRESENT = "present"  # and as the settings say
+    MISMATCH = "mismatch"  # there, but not as the settings say
+    REFUSED = "refused"  # the broker would not make it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicOutcome:
+    """What became of one topic; `detail` tells the operator what to do, if anything."""
+
+    topic: str
+    state: TopicState
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    topic: str
+    partitions: int
+    replication: int
+    configs: Mapping[str, str]
+
+
+async def init_topics(options: KafkaOptions) -> tuple[TopicOutcome, ...]:
+    """Make the topics that are missing and compare the others; safe to repeat and to run twice.
+
+    Raises `UnavailableError` when no broker answers.
+    """
+    try:
+        async with _admin(options) as admin:
+            present = set(await admin.list_topics())
+            return tuple(
+                [await _settle(admin, wanted, present=present) for wanted in _wanted(options)]
+            )
+    except (KafkaError, OSError) as error:
+        raise UnavailableError(
+            f"Kafka at {options.bootstrap} did not answer ({type(error).__name__}):"
+            " check the address and that the broker runs, then repeat.",
+            code="kafka-unavailable",
+        ) from error
+
+
+def _wanted(options: KafkaOptions) -> tuple[_Wanted, ...]:
+    retentions = {
+        options.notices_topic: options.notices_retention,
+        options.events_topic: options.events_retention,
+    }
+    return tuple(
+        _Wanted(
+            topic=topic,
+            partitions=options.partitions,
+            replication=options.replication,
+            configs={
+                "retention.ms": str(retention // dt.timedelta(milliseconds=1)),
+                "min.insync.replicas": str(options.min_insync),
+                "cleanup.policy": "delete",
+            },
+        )
+        for topic, retention in retentions.items()
+    )
+
+
+@contextlib.asynccontextmanager
+async def _admin(options: KafkaOptions) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**connection(options))
+    try:
+        await admin.start()
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def _settle(
+    admin: AIOKafkaAdminClient, wanted: _Wanted, *, present: set[str]
+) -> TopicOutcome:
+    if wanted.topic not in present:
+        refusal = await _make(admin, wanted)
+        if refusal is None:
+            return TopicOutcome(topic=wanted.topic, state=TopicState.MADE)
+        if refusal is not TopicAlreadyExistsError:  # else somebody made it in between: compare
+            detail = f"The broker refused it ({refusal.__name__}): {refusal.description}"
+            return TopicOutcome(topic=wanted.topic, state=TopicState.REFUSED, detail=detail)
+    differences = await _differences(admin, wanted)
+    if not differences:
+        return TopicOutcome(topic=wanted.topic, state=TopicState.PRESENT)
+    detail = f"It has {'; '.join(differences)}: change it with Kafka's own tools, or the settings."
+    return TopicOutcome(topic=wanted.topic, state=TopicState.MISMATCH, detail=detail)
+
+
+async def _make(admin: AIOKafkaAdminClient, wanted: _Wanted) -> type[KafkaError] | None:
+    """Ask for the topic; None when it was made, else the error's class."""
+    topic = NewTopic(
+        wanted.topic, wanted.partitions, wanted.replication, topic_configs=dict(wanted.configs)
+    )
+    answer = await admin.create_topics([topic], timeout_ms=CREATE_TIMEOUT_MS)
+    ((_, code, *_),) = answer.topic_errors
+    return for_code(code) if code else None
+
+
+async def _differences(admin: AIOKafkaAdminClient, wanted: _Wanted) -> list[str]:
+    (topic,) = await admin.describe_topics([wanted.topic])
+    partitions = topic["partitions"]
+    found: dict[str, Any] = {
+        "partitions": len(partitions),
+        "replication": min((len(each["replicas"]) for each in partitions), default=0),
+        **await _configs(admin, wanted),
+    }
+    expected = {
+        "partitions": wanted.partitions,
+        "replication": wanted.replication,
+        **wanted.configs,
+    }
+    return [
+        f"{name} {found.get(name)} instead of {value}"
+        for name, value in expected.items()
+        if found.get(name) != value
+    ]
+
+
+async def _configs(admin: AIOKafkaAdminClient, wanted: _Wanted) -> dict[str, str]:
+    resource = ConfigResource(ConfigResourceType.TOPIC, wanted.topic, configs=dict(wanted.configs))
+    (answer,) = await admin.describe_configs([resource])
+    ((*_, entries),) = answer.resources
+    return {name: value for name, value, *_ in entries}
