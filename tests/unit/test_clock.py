@@ -1,0 +1,118 @@
+import asyncio
+import datetime as dt
+import time
+
+import pytest
+
+from noticebus.clock import WAIT_MAX, ManualClock, ScaledClock, SystemClock
+
+START = dt.datetime(2019, 8, 7, 12, 55, tzinfo=dt.UTC)
+HOUR = dt.timedelta(hours=1)
+LONG_S = WAIT_MAX.total_seconds() * 0.8
+
+
+@pytest.fixture
+def machine() -> ManualClock:
+    return ManualClock(START - dt.timedelta(days=365))
+
+
+async def test_the_system_clock_is_aware_and_utc() -> None:
+    assert SystemClock().now().utcoffset() == dt.timedelta(0)
+
+
+async def test_the_system_clock_waits_until_the_instant() -> None:
+    clock = SystemClock()
+    instant = clock.now() + dt.timedelta(milliseconds=30)
+
+    await clock.wait_until(instant, wake=asyncio.Event())
+
+    assert clock.now() >= instant - dt.timedelta(milliseconds=2)
+
+
+async def test_no_wait_is_longer_than_a_second_so_that_a_loop_always_looks_again() -> None:
+    clock = SystemClock()
+    began = time.monotonic()
+
+    await clock.wait_until(None, wake=asyncio.Event())
+    await clock.wait_until(clock.now() - HOUR, wake=asyncio.Event())
+
+    assert LONG_S < time.monotonic() - began < LONG_S * 4
+
+
+async def test_a_wake_up_ends_the_wait_and_is_used_up() -> None:
+    wake = asyncio.Event()
+    wake.set()
+    began = time.monotonic()
+
+    await SystemClock().wait_until(None, wake=wake)
+
+    assert time.monotonic() - began < LONG_S
+    assert not wake.is_set()
+
+
+async def test_a_scaled_clock_runs_faster_than_the_machine(machine: ManualClock) -> None:
+    world = ScaledClock(start=START, speed=240, machine=machine)
+
+    machine.advance(dt.timedelta(seconds=30))
+
+    assert world.now() == START + 2 * HOUR
+
+
+async def test_a_scaled_clock_waits_in_machine_time() -> None:
+    world = ScaledClock(start=START, speed=36_000, machine=SystemClock())
+
+    await world.wait_until(START + HOUR, wake=asyncio.Event())
+
+    assert world.now() >= START + HOUR * 0.95
+
+
+async def test_a_scaled_clock_jumps_and_then_stands_still(machine: ManualClock) -> None:
+    world = ScaledClock(start=START, speed=240, machine=machine)
+
+    world.jump_to(START + 4 * HOUR)
+    machine.advance(HOUR)
+
+    assert world.now() == START + 4 * HOUR
+
+
+async def test_a_clock_that_stands_still_lets_its_waiters_look_again(machine: ManualClock) -> None:
+    world = ScaledClock(start=START, speed=240, machine=machine)
+    world.jump_to(START)
+    wake = asyncio.Event()
+    wake.set()
+
+    await world.wait_until(START + HOUR, wake=wake)
+    await world.wait_until(START - HOUR, wake=wake)
+
+    assert world.now() == START
+
+
+async def test_a_manual_clock_moves_only_when_moved() -> None:
+    clock = ManualClock(START)
+
+    clock.advance(HOUR)
+    assert clock.now() == START + HOUR
+
+    clock.move_to(START)
+    assert clock.now() == START
+
+
+async def test_moving_a_manual_clock_wakes_who_waits_on_it() -> None:
+    clock = ManualClock(START)
+    wake = asyncio.Event()
+    began = time.monotonic()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(clock.wait_until(START + HOUR, wake=wake))
+        await asyncio.sleep(0)
+        clock.advance(HOUR)
+
+    assert time.monotonic() - began < LONG_S
+
+
+async def test_a_manual_clock_does_not_wait_for_what_is_past() -> None:
+    began = time.monotonic()
+
+    await ManualClock(START).wait_until(START, wake=asyncio.Event())
+
+    assert time.monotonic() - began < LONG_S

@@ -1,0 +1,174 @@
+import re
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from noticebus.settings import Loaded, SettingError, Settings, load
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder, so that no settings file of the developer's is read."""
+    monkeypatch.chdir(tmp_path)
+
+
+def _loaded(text: str) -> Loaded:
+    Path("noticebus.toml").write_text(text)
+    return load()
+
+
+def test_every_setting_has_a_default() -> None:
+    settings = load().settings
+
+    assert settings == Settings()
+    assert settings.database_url == "sqlite+aiosqlite:///noticebus.db"
+    assert settings.kafka_bootstrap is None
+    assert settings.notice_body_bytes_max == 262_144
+
+
+def test_environment_wins_over_file_and_file_over_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTICEBUS_PORT", "9001")
+
+    loaded = _loaded('port = 9000\nhost = "0.0.0.0"\n')
+
+    assert (loaded.settings.port, loaded.settings.host) == (9001, "0.0.0.0")  # noqa: S104 - any value
+    assert loaded.origins == {"port": "environment", "host": "noticebus.toml"}
+
+
+def test_a_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("key").write_text("0123456789abcdef0123456789abcdef\n")
+    monkeypatch.setenv("NOTICEBUS_SECRET_KEY_FILE", "key")
+
+    secret = load().settings.secret_key
+
+    assert secret is not None
+    assert secret.get_secret_value() == "0123456789abcdef0123456789abcdef"
+
+
+def test_a_secret_given_twice_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTICEBUS_SECRET_KEY", "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("NOTICEBUS_SECRET_KEY_FILE", "key")
+
+    with pytest.raises(SettingError, match="keep one"):
+        load()
+
+
+def test_a_missing_secret_file_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTICEBUS_KAFKA_PASSWORD_FILE", "nowhere")
+
+    with pytest.raises(SettingError, match="NOTICEBUS_KAFKA_PASSWORD_FILE names a file"):
+        load()
+
+
+def test_an_unknown_key_of_the_file_names_the_nearest() -> None:
+    with pytest.raises(
+        SettingError, match=r"`databse_url` in noticebus\.toml.*nearest is database_url"
+    ):
+        _loaded('databse_url = "x"')
+
+
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("NOTICEBUS_KAFKA_BOOTSTRAPS", "NOTICEBUS_KAFKA_BOOTSTRAP"),
+        ("NOTICEBUS_SECRETKEY_FILE", "NOTICEBUS_SECRET_KEY"),
+    ],
+    ids=["misspelt", "misspelt-file"],
+)
+def test_an_unknown_variable_names_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, variable: str, nearest: str
+) -> None:
+    monkeypatch.setenv(variable, "x")
+
+    with pytest.raises(SettingError, match=f"{variable} is not a setting.*{nearest}"):
+        load()
+
+
+def test_a_bad_value_says_which_setting_from_where_and_not_the_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NOTICEBUS_SECRET_KEY", "tooshort")
+
+    with pytest.raises(SettingError) as refusal:
+        load()
+
+    assert str(refusal.value).startswith("secret_key (from environment): ")
+    assert "tooshort" not in str(refusal.value)
+
+
+def test_a_file_that_is_not_toml_stops_the_start() -> None:
+    with pytest.raises(SettingError, match="cannot be read as TOML"):
+        _loaded("port: 80")
+
+
+def test_a_named_file_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTICEBUS_SETTINGS", "nowhere.toml")
+
+    with pytest.raises(SettingError, match=r"nowhere\.toml does not exist"):
+        load()
+
+
+def test_networks_are_listed_with_commas_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NOTICEBUS_EGRESS_ALLOW", "127.0.0.1/32, fd00::/8")
+
+    assert load().settings.egress_allow == (ip_network("127.0.0.1/32"), ip_network("fd00::/8"))
+
+
+def test_networks_are_a_list_in_the_file() -> None:
+    assert _loaded('egress_allow = ["10.0.0.0/8"]').settings.egress_allow == (
+        ip_network("10.0.0.0/8"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["lease_s = 15.0", 'kafka_security = "SASL_SSL"', 'base_url = "https://bus.example.gov/"'],
+    ids=["lease", "sasl", "slash"],
+)
+def test_settings_that_cannot_work_are_refused(text: str) -> None:
+    with pytest.raises(SettingError):
+        _loaded(text)
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings()
+
+    with pytest.raises(ValidationError):
+        settings.port = 1  # type: ignore[misc]
+
+
+def test_shown_settings_hide_every_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTICEBUS_SECRET_KEY", "0123456789abcdef0123456789abcdef")
+    monkeypatch.setenv("NOTICEBUS_DATABASE_URL", "postgresql+asyncpg://bus:hunter2@db/noticebus")
+
+    loaded = load()
+    shown = {name: (value, origin) for name, value, origin in loaded.shown()}
+
+    assert shown["secret_key"] == ("********", "environment")
+    assert shown["database_url"] == (
+        "postgresql+asyncpg://bus:********@db/noticebus",
+        "environment",
+    )
+    assert shown["port"] == ("8080", "default")
+    assert "hunter2" not in repr(loaded)
+
+
+def test_every_setting_has_a_heading_with_its_default_and_its_variable() -> None:
+    page = PAGE.read_text()
+    sections = dict(
+        re.findall(r"^### `(\w+)`\n(.*?)(?=^#|\Z)", page, flags=re.MULTILINE | re.DOTALL)
+    )
+
+    assert list(sections) == list(Settings.model_fields), "same settings, same order"
+    for name, text in sections.items():
+        default = Settings.model_fields[name].default
+        said = re.search(r"Default: `(.*?)`|Default: none", text)
+        assert said is not None, name
+        expected = None if default in (None, (), Path()) else str(default)
+        assert said.group(1) == expected, name
