@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -58,24 +58,22 @@ PUBLISHED: Mapping[str, type[BaseModel]] = {
 def files() -> Iterator[tuple[str, str]]:
     """Give each file's name and text, in order of name."""
     made: dict[str, Callable[[], dict[str, Any]]] = {}
-    for name, model in ACCEPTED.items():
-        made[name] = _maker(name, model, "validation")
-    for name, model in PUBLISHED.items():
-        made[name] = _maker(name, model, "serialization")
+    for name, model in {**ACCEPTED, **PUBLISHED}.items():
+        made[name] = _maker(name, model)
     # openapi.json and asyncapi.json join here, each a function that builds its document.
     for name in sorted(made):
         yield name, json.dumps(made[name](), indent=2, ensure_ascii=False) + "\n"
 
 
-def _maker(
-    name: str, model: type[BaseModel], mode: Literal["validation", "serialization"]
-) -> Callable[[], dict[str, Any]]:
+def _maker(name: str, model: type[BaseModel]) -> Callable[[], dict[str, Any]]:
     def make() -> dict[str, Any]:
-        schema = model.model_json_schema(mode=mode)
+        # The reading side's schema in both directions: what has a default may be absent.
+        schema = model.model_json_schema(mode="validation")
         return {
             "$schema": DIALECT,
             "$id": f"urn:noticebus:schema:{name.removesuffix('.json')}",
             **schema,
+            "title": model.__name__.partition("[")[0],
         }
 
     return make
