@@ -1,0 +1,131 @@
+"""Reads what went wrong on the wire as an outcome, a fault and a sentence with cause and remedy."""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+import aiohttp
+
+from noticebus.contracts.vocabulary import Fault, Outcome
+from noticebus.dispatcher.egress import BlockedAddressError
+
+_NO_WAY_THERE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
+_OUR_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+
+
+class NoSlotError(Exception):
+    """Every slot for this origin stayed taken: nothing was put on the wire."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why there is no answer to read."""
+
+    outcome: Outcome
+    fault: Fault
+    error: str
+
+
+NO_SLOT = Failure(
+    outcome=Outcome.UNSENDABLE,
+    fault=Fault.OURS,
+    error="Our own limit of requests to this server was used up. We try again by ourselves.",
+)
+SILENT = Failure(
+    outcome=Outcome.TIMED_OUT,
+    fault=Fault.RECIPIENT,
+    error="Your server did not answer in time. Answer 2xx at once and do the work afterwards.",
+)
+NO_CONNECTION_IN_TIME = Failure(
+    outcome=Outcome.TIMED_OUT,
+    fault=Fault.NETWORK,
+    error="No connection within 5 seconds. Check that the server runs and a firewall lets us in.",
+)
+BAD_ANSWER = Failure(
+    outcome=Outcome.FAILED,
+    fault=Fault.RECIPIENT,
+    error="Your server did not answer in proper HTTP. Check that the port serves HTTP(S).",
+)
+BROKEN_OFF = Failure(
+    outcome=Outcome.FAILED,
+    fault=Fault.RECIPIENT,
+    error="Your server closed the connection before it answered. Its log says why.",
+)
+NO_TLS = Failure(
+    outcome=Outcome.FAILED,
+    fault=Fault.RECIPIENT,
+    error="No TLS connection. Check that the port speaks TLS 1.2 or newer.",
+)
+NO_SUCH_NAME = Failure(
+    outcome=Outcome.FAILED,
+    fault=Fault.RECIPIENT,
+    error="Your host name does not exist. Correct it, or its entry in the DNS.",
+)
+NO_NAME_JUST_NOW = Failure(
+    outcome=Outcome.FAILED,
+    fault=Fault.NETWORK,
+    error="Your host name could not be looked up just now. Check its name servers.",
+)
+NO_ROUTE = Failure(
+    outcome=Outcome.FAILED,
+    fault=Fault.NETWORK,
+    error="There is no route to your server. Check its address and its network.",
+)
+NOT_LISTENING = Failure(
+    outcome=Outcome.FAILED,
+    fault=Fault.RECIPIENT,
+    error="Your server refused the connection. Check that it runs and listens on this port.",
+)
+NOT_SIGNED_OR_SENT = Failure(
+    outcome=Outcome.UNSENDABLE,
+    fault=Fault.OURS,
+    error="The stored address or secret cannot be used. Register the endpoint again.",
+)
+
+
+# The first kind that fits names the failure: some of these derive from others.
+_KINDS: tuple[tuple[type[Exception], Failure], ...] = (
+    (NoSlotError, NO_SLOT),
+    (aiohttp.ConnectionTimeoutError, NO_CONNECTION_IN_TIME),
+    (TimeoutError, SILENT),
+    (aiohttp.ClientConnectorSSLError, NO_TLS),
+    (aiohttp.ClientResponseError, BAD_ANSWER),
+    (aiohttp.ClientPayloadError, BAD_ANSWER),
+    (ValueError, NOT_SIGNED_OR_SENT),  # aiohttp.InvalidURL is one
+)
+
+
+def failure_of(error: Exception) -> Failure:
+    """Name what an exception of the HTTP client means."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return _certificate(error)
+    fitting = (failure for kind, failure in _KINDS if isinstance(error, kind))
+    if (failure := next(fitting, None)) is not None:
+        return failure
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _no_connection(error.os_error)
+    return BROKEN_OFF
+
+
+def _certificate(error: aiohttp.ClientConnectorCertificateError) -> Failure:
+    reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
+    return Failure(
+        outcome=Outcome.FAILED,
+        fault=Fault.RECIPIENT,
+        error=f"Your server's certificate was not accepted: {reason}. "
+        "Install one for this host name, with its whole chain.",
+    )
+
+
+def _no_connection(error: OSError) -> Failure:
+    if isinstance(error, BlockedAddressError):
+        return Failure(
+            outcome=Outcome.BLOCKED, fault=Fault.RECIPIENT, error=f"Not called: {error}."
+        )
+    if isinstance(error, socket.gaierror):
+        return NO_NAME_JUST_NOW if error.errno == socket.EAI_AGAIN else NO_SUCH_NAME
+    if error.errno in _OUR_LIMITS:
+        return NO_SLOT
+    if error.errno in _NO_WAY_THERE:
+        return NO_ROUTE
+    return NOT_LISTENING if isinstance(error, ConnectionRefusedError) else BROKEN_OFF

@@ -1,0 +1,44 @@
+"""Standard Webhooks 1.0 headers: who sent this body, when, and that nobody changed it."""
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+
+from noticebus.access.keyring import SigningKey
+
+SECRET_PREFIX = "whsec_"  # noqa: S105 - the form's mark, not a secret
+
+
+def signature_headers(
+    body: bytes,
+    *,
+    delivery_id: str,
+    timestamp: int,
+    secrets: Sequence[str],
+    keys: Sequence[SigningKey],
+) -> dict[str, str]:
+    """Sign `body` with every shared secret (`v1`) and every Ed25519 key (`v1a`) that is valid now.
+
+    ValueError if a secret is not `whsec_` and base64.
+    """
+    signed = f"{delivery_id}.{timestamp}.".encode("ascii") + body
+    signatures = [_shared(signed, secret=secret) for secret in secrets]
+    signatures += [f"v1a,{_base64(key.sign(signed))}" for key in keys]
+    return {
+        "webhook-id": delivery_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def _shared(signed: bytes, *, secret: str) -> str:
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except binascii.Error as error:
+        raise ValueError("a webhook secret is not in the form whsec_<base64>") from error
+    return f"v1,{_base64(hmac.digest(key, signed, 'sha256'))}"
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")

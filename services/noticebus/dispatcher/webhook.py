@@ -1,0 +1,225 @@
+"""Puts a webhook on the wire and reads the answer. A recipient's fault is a result, no error."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import hashlib
+import hmac
+import json
+import re
+import ssl
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Literal, Self
+
+import aiohttp
+from yarl import URL
+
+from noticebus.access.keyring import Keyring
+from noticebus.contracts.vocabulary import Outcome
+from noticebus.dispatcher.egress import EgressGuard, GuardedResolver
+from noticebus.dispatcher.failures import Failure, NoSlotError, failure_of
+from noticebus.dispatcher.signing import signature_headers
+from noticebus.dispatcher.slots import OriginSlots
+from noticebus.domain.delivery import AttemptResult, classify, explain_status, fault_of
+
+REQUEST = dt.timedelta(seconds=15)
+EXCERPT_S = 3.0
+EXCERPT_BYTES_MAX = 4 * 1024
+CONNECTIONS_PER_ORIGIN = 16
+RETRY_AFTER_MAX = dt.timedelta(days=7)  # longer is a mistake, and the schedule clamps anyway
+_FIXED_HEADERS = {
+    "Content-Type": "application/cloudevents+json",
+    "User-Agent": "noticebus",
+    "Accept-Encoding": "identity",
+}
+_MASK = "[masked]"
+_SECRETS = re.compile(
+    r"whsec_[A-Za-z0-9+/=_-]+"  # a webhook secret
+    r"|v1a?,[A-Za-z0-9+/=]{20,}"  # a signature echoed
+    r"|(?i:bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"  # an Authorization header echoed
+    r"|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"  # a JSON web token
+    r"|(?<=/a/)[A-Za-z0-9_-]{20,}"  # an acknowledge link
+)
+_NOT_TEXT = re.compile(r"[^\t\n\x20-\x7e\xa0-\U0010ffff]|[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookRequest:
+    """One delivery to one endpoint. `body` and `delivery_id` are the same at every repeat (I3)."""
+
+    url: str
+    delivery_id: str
+    body: bytes
+    secrets: tuple[str, ...]
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    status: int
+    retry_after: str | None
+    excerpt: bytes
+
+
+class WebhookSender:
+    """Sends webhooks over kept-alive connections; one per process. Safe to call concurrently."""
+
+    def __init__(
+        self,
+        *,
+        keyring: Keyring,
+        guard: EgressGuard,
+        tls: ssl.SSLContext | Literal[True] = True,
+        request_limit: dt.timedelta = REQUEST,
+        connections_per_origin: int = CONNECTIONS_PER_ORIGIN,
+    ) -> None:
+        self._keyring = keyring
+        self._guard = guard
+        self._tls = tls
+        self._request_s = request_limit.total_seconds()
+        self._slots = OriginSlots(connections_per_origin)
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for scheme in ("https", "http"):
+            plain = scheme == "http"
+            resolver = GuardedResolver(self._guard, plain=plain)
+            self._closing.push_async_callback(resolver.close)
+            session = self._guard.session(resolver, plain=plain, tls=self._tls)
+            self._sessions[scheme] = await self._closing.enter_async_context(session)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._closing.aclose()
+
+    async def send(self, request: WebhookRequest, *, timestamp: int) -> AttemptResult:
+        """Send once and say what came of it. `timestamp` is machine time in seconds since 1970.
+
+        Raises nothing for what the recipient does or fails to do; a secret that cannot sign is our
+        fault, and a result too.
+        """
+        digest = hashlib.sha256(request.body).hexdigest()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            answer = await self._exchange(request, timestamp=timestamp)
+        except (aiohttp.ClientError, NoSlotError, OSError, ValueError) as error:
+            took = dt.timedelta(seconds=loop.time() - started)
+            return _unanswered(failure_of(error), digest=digest, duration=took)
+        took = dt.timedelta(seconds=loop.time() - started)
+        return _answered(
+            answer, secrets=request.secrets, now=timestamp, digest=digest, duration=took
+        )
+
+    async def _exchange(self, request: WebhookRequest, *, timestamp: int) -> _Answer:
+        url = URL(request.url)
+        session = self._sessions.get(url.scheme)
+        if session is None or not url.host:
+            raise aiohttp.InvalidURL(request.url)
+        headers = self._headers(request, timestamp=timestamp)
+        async with (
+            self._slots.taken(url.origin()),
+            asyncio.timeout(self._request_s),
+            session.post(
+                url, data=request.body, headers=headers, allow_redirects=False
+            ) as response,
+        ):
+            return _Answer(
+                status=response.status,
+                retry_after=response.headers.get("Retry-After"),
+                excerpt=await _read_excerpt(response),
+            )
+
+    def _headers(self, request: WebhookRequest, *, timestamp: int) -> dict[str, str]:
+        headers = signature_headers(
+            request.body,
+            delivery_id=request.delivery_id,
+            timestamp=timestamp,
+            secrets=request.secrets,
+            keys=self._keyring.signing_keys,
+        )
+        headers |= _FIXED_HEADERS
+        if request.traceparent is not None:
+            headers["traceparent"] = request.traceparent
+        return headers
+
+
+def answers_challenge(excerpt: str, challenge: str) -> bool:
+    """Say whether an answer proves consent: the challenge itself, or JSON {"challenge": …}."""
+    try:
+        parsed = json.loads(excerpt)
+    except (ValueError, RecursionError):
+        parsed = None
+    given = parsed.get("challenge") if isinstance(parsed, dict) else excerpt.strip().strip('"')
+    return isinstance(given, str) and hmac.compare_digest(given.encode(), challenge.encode())
+
+
+def read_retry_after(value: str | None, *, now: dt.datetime) -> dt.timedelta | None:
+    """Read a `Retry-After` (RFC 9110, section 10.2.3): seconds, a date, or nothing readable."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        seconds = min(int(text[:10]), RETRY_AFTER_MAX.total_seconds())
+        return dt.timedelta(seconds=seconds)
+    try:
+        at = parsedate_to_datetime(text)
+        wait = (at if at.tzinfo else at.replace(tzinfo=dt.UTC)) - now
+    except (ValueError, OverflowError):
+        return None
+    return min(max(wait, dt.timedelta()), RETRY_AFTER_MAX)
+
+
+def mask(raw: bytes, *, secrets: tuple[str, ...] = ()) -> str:
+    """Make an answer safe to keep: text only, without our secrets or what looks like one."""
+    text = raw.decode("utf-8", errors="replace")
+    for secret in filter(None, secrets):
+        text = text.replace(secret, _MASK)
+    return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", _SECRETS.sub(_MASK, text))
+
+
+async def _read_excerpt(response: aiohttp.ClientResponse) -> bytes:
+    """Read the beginning of the answer; never fails, since the status has already decided."""
+    excerpt = b""
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+        async with asyncio.timeout(EXCERPT_S):
+            while not response.content.at_eof() and len(excerpt) < EXCERPT_BYTES_MAX:
+                excerpt += await response.content.read(EXCERPT_BYTES_MAX - len(excerpt))
+    if not response.content.at_eof():
+        response.close()  # the rest is not wanted, so the connection cannot be used again
+    return excerpt
+
+
+def _answered(
+    answer: _Answer,
+    *,
+    secrets: tuple[str, ...],
+    now: int,
+    digest: str,
+    duration: dt.timedelta,
+) -> AttemptResult:
+    outcome = classify(answer.status)
+    at = dt.datetime.fromtimestamp(now, dt.UTC)
+    return AttemptResult(
+        outcome=outcome,
+        fault=fault_of(outcome),
+        status=answer.status,
+        retry_after=read_retry_after(answer.retry_after, now=at),
+        response_excerpt=mask(answer.excerpt, secrets=secrets),
+        error="" if outcome is Outcome.DELIVERED else explain_status(answer.status),
+        body_digest=digest,
+        duration=duration,
+    )
+
+
+def _unanswered(failure: Failure, *, digest: str, duration: dt.timedelta) -> AttemptResult:
+    return AttemptResult(
+        outcome=failure.outcome,
+        fault=failure.fault,
+        error=failure.error,
+        body_digest=digest,
+        duration=duration,
+    )

@@ -1,0 +1,277 @@
+"""The rules of a delivery: what an attempt's outcome means, when the next try is, when it ends.
+
+Pure: an attempt's result and the time go in, a decision comes out as a value; the store makes it
+true.
+"""
+
+import datetime as dt
+import itertools
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from noticebus.contracts.vocabulary import Fault, NoticeClass, Outcome
+
+JITTER = 0.2  # the share by which a delay varies, so that retries do not march in step
+NEXT_CHANNEL_AFTER = dt.timedelta(minutes=2)
+OUR_DELAY_MIN = dt.timedelta(seconds=5)
+OUR_DELAY_MAX = dt.timedelta(minutes=5)
+OUR_HORIZON = dt.timedelta(days=7)  # a fault of ours this old needs a person, not another try
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """What one try of a delivery came to. `error` says cause and remedy; empty if delivered.
+
+    `body_digest` is the SHA-256 of what was (or would have been) put on the wire, in hex.
+    """
+
+    outcome: Outcome
+    fault: Fault | None
+    status: int | None = None
+    retry_after: dt.timedelta | None = None
+    response_excerpt: str = ""
+    error: str = ""
+    body_digest: str
+    duration: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A stretch of a schedule: `tries` delays from `first`, times `factor` each, at most `top`."""
+
+    name: str
+    tries: int
+    first: dt.timedelta
+    factor: float = 1.0
+    top: dt.timedelta
+
+    def delays(self) -> tuple[dt.timedelta, ...]:
+        """Give the phase's delays in order; none is shorter than the one before."""
+        return tuple(min(self.first * self.factor**n, self.top) for n in range(self.tries))
+
+
+class RetrySchedule:
+    """The delays between tries for one class of notice: immediate, quick, backoff, plateau."""
+
+    def __init__(self, *phases: Phase) -> None:
+        self.phases = phases
+        self.delays = tuple(itertools.chain.from_iterable(phase.delays() for phase in phases))
+        self.retry_after_max = self.delays[-1]  # how long a recipient may put us off in one answer
+
+    @property
+    def tries_max(self) -> int:
+        """Give the number of tries in all, the first included."""
+        return len(self.delays) + 1
+
+    @property
+    def horizon(self) -> dt.timedelta:
+        """Give the time from the first try to the last, without jitter and `Retry-After`."""
+        return sum(self.delays, start=dt.timedelta())
+
+    def delay_after(self, attempts: int) -> dt.timedelta | None:
+        """Give the delay after `attempts` (1 or more) failed tries, or None when exhausted."""
+        assert attempts >= 1, "a try that counts has been counted"
+        return self.delays[attempts - 1] if attempts <= len(self.delays) else None
+
+
+def _schedule(
+    *, immediate: float, quick: float, backoff: float, plateau: dt.timedelta, lasting: dt.timedelta
+) -> RetrySchedule:
+    """Build the four phases from first delays in seconds and a plateau held for `lasting`."""
+    seconds = [dt.timedelta(seconds=number) for number in (immediate, quick, backoff)]
+    doublings = 1
+    while seconds[2] * 2**doublings < plateau:
+        doublings += 1
+    return RetrySchedule(
+        Phase(name="immediate", tries=2, first=seconds[0], top=seconds[0]),
+        Phase(name="quick", tries=4, first=seconds[1], top=seconds[1]),
+        Phase(name="backoff", tries=doublings, first=seconds[2], factor=2.0, top=plateau),
+        Phase(name="plateau", tries=lasting // plateau, first=plateau, top=plateau),
+    )
+
+
+# Class A means children may be without a carer now: try hard, then every five minutes for a day. By
+# then people have taken over, since escalation does not wait for a delivery. Class D is for the
+# record: gently, for three days.
+SCHEDULES = {
+    NoticeClass.A: _schedule(
+        immediate=1,
+        quick=5,
+        backoff=10,
+        plateau=dt.timedelta(minutes=5),
+        lasting=dt.timedelta(hours=24),
+    ),
+    NoticeClass.B: _schedule(
+        immediate=2,
+        quick=10,
+        backoff=20,
+        plateau=dt.timedelta(minutes=15),
+        lasting=dt.timedelta(hours=48),
+    ),
+    NoticeClass.C: _schedule(
+        immediate=5,
+        quick=30,
+        backoff=60,
+        plateau=dt.timedelta(hours=1),
+        lasting=dt.timedelta(hours=72),
+    ),
+    NoticeClass.D: _schedule(
+        immediate=30,
+        quick=60,
+        backoff=120,
+        plateau=dt.timedelta(hours=4),
+        lasting=dt.timedelta(hours=72),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """A machine of the recipient accepted it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryAt:
+    """Try again at `at`; `next_channel_now` asks for the contact's next channel beside it."""
+
+    at: dt.datetime
+    next_channel_now: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """The delivery ended without success; `reason` is a sentence. The next channel starts."""
+
+    reason: str
+
+
+def after_attempt(
+    result: AttemptResult,
+    *,
+    attempts: int,
+    notice_class: NoticeClass,
+    failed_at: dt.datetime,
+    first_failed_at: dt.datetime | None,
+    jitter: float,
+) -> Delivered | RetryAt | GiveUp:
+    """Decide what follows an attempt, on the schedule of its class (design, section 6).
+
+    `attempts` counts the tries that count against the recipient, this one included if it does.
+    `first_failed_at` is None when this is the first failure. `jitter` is drawn evenly from 0 to 1.
+    """
+    if result.outcome is Outcome.DELIVERED:
+        return Delivered()
+    if result.outcome is Outcome.GONE:
+        return GiveUp(reason="The recipient answered 410 Gone: the address is closed for good.")
+    since = failed_at - (first_failed_at or failed_at)
+    delay = _delay(result, attempts=attempts, schedule=SCHEDULES[notice_class], since=since)
+    if delay is None:
+        return GiveUp(reason=_exhausted(result, attempts=attempts, since=since))
+    jittered = delay * (1 - JITTER + 2 * JITTER * jitter)
+    wait = _heed(result.retry_after, delay=jittered, most=SCHEDULES[notice_class].retry_after_max)
+    next_channel = starts_next_channel(result.outcome, undelivered_for=since)
+    return RetryAt(at=failed_at + wait, next_channel_now=next_channel)
+
+
+def starts_next_channel(outcome: Outcome, *, undelivered_for: dt.timedelta) -> bool:
+    """Say whether the next channel starts: at once on a refusal, else after 2 min undelivered."""
+    if outcome is Outcome.DELIVERED:
+        return False
+    refused = outcome in (Outcome.REFUSED, Outcome.GONE, Outcome.BLOCKED)
+    return refused or undelivered_for >= NEXT_CHANNEL_AFTER
+
+
+def _delay(
+    result: AttemptResult, *, attempts: int, schedule: RetrySchedule, since: dt.timedelta
+) -> dt.timedelta | None:
+    if counts_against_recipient(result.fault):
+        return schedule.delay_after(attempts)
+    if since >= OUR_HORIZON:
+        return None
+    # Growing with the time it has lasted is a backoff that needs no counter of its own.
+    return min(max(since / 4, OUR_DELAY_MIN), OUR_DELAY_MAX)
+
+
+def _heed(
+    retry_after: dt.timedelta | None, *, delay: dt.timedelta, most: dt.timedelta
+) -> dt.timedelta:
+    """Honour `Retry-After` (RFC 9110, section 10.2.3) between the schedule's delay and `most`."""
+    if retry_after is None:
+        return delay
+    return max(delay, min(retry_after, most))
+
+
+def _exhausted(result: AttemptResult, *, attempts: int, since: dt.timedelta) -> str:
+    if counts_against_recipient(result.fault):
+        return f"All {attempts} tries failed; the last one: {diagnosis(result)}"
+    return f"We could not send it for {since.days} days; the last fault: {diagnosis(result)}"
+
+
+def classify(status: int) -> Outcome:
+    """Read an HTTP status as an outcome.
+
+    A redirect is a refusal: following one could hand the notice to a stranger.
+    """
+    if status == HTTPStatus.GONE:
+        return Outcome.GONE
+    match status // 100:
+        case 2:
+            return Outcome.DELIVERED
+        case 3 | 4:
+            return Outcome.REFUSED
+        case _:
+            return Outcome.FAILED
+
+
+def fault_of(outcome: Outcome) -> Fault | None:
+    """Say whose fault an outcome is where nothing more is known; None for a success."""
+    match outcome:
+        case Outcome.DELIVERED:
+            return None
+        case Outcome.UNSENDABLE:
+            return Fault.OURS
+        case _:
+            return Fault.RECIPIENT
+
+
+def counts_against_recipient(fault: Fault | None) -> bool:
+    """Say whether a failed try uses up one of the recipient's: all but those we failed."""
+    return fault in (Fault.RECIPIENT, Fault.NETWORK)
+
+
+_STATUS_WORDS = {
+    400: "Your server could not read the request. Compare it with the published schema.",
+    401: "Your server asked for a log-in. Notices carry a signature instead: check that one.",
+    403: "Your server, or a firewall before it, forbids the request. Let the bus through.",
+    404: "Your server knows no such address. Correct the path in the subscription.",
+    405: "Your server takes no POST at this address. Accept it, or register another address.",
+    410: "Your server says this address is closed for good. Register another one.",
+    413: "Your server takes no body of this size. Raise its limit to 256 KiB.",
+    415: "Your server does not take application/cloudevents+json. Accept that content type.",
+    429: "Your server takes no more for now. Raise its limit, or agree one with the operator.",
+}
+
+
+def diagnosis(result: AttemptResult) -> str:
+    """Explain an attempt to the recipient's technician: what happened and what to do."""
+    if result.outcome is Outcome.DELIVERED:
+        return "Your server accepted it."
+    if result.error:
+        return result.error
+    if result.status is None:
+        return "Nothing was answered. Look at your server's log for the time of this attempt."
+    return explain_status(result.status)
+
+
+def explain_status(status: int) -> str:
+    """Say what a failing HTTP status means and what its server's owner should do."""
+    if status in _STATUS_WORDS:
+        return _STATUS_WORDS[status]
+    if classify(status) is not Outcome.REFUSED:
+        return f"Your server failed with {status}. Its log says why; we try again by ourselves."
+    if status < HTTPStatus.BAD_REQUEST:
+        return (
+            f"Your server answered {status} to another address; redirects are not followed. "
+            "Register the final address."
+        )
+    return f"Your server refused the request with {status}. Its log says why."

@@ -1,0 +1,160 @@
+"""The text of a mail to one contact. Pure: the same facts give the same text, byte for byte (I3).
+
+A mail travels unsealed, so it holds no detail of a notice and nothing about a person: only what the
+reader needs to see how urgent it is, where it is, and how to open and answer it.
+"""
+
+import datetime as dt
+import zoneinfo
+from dataclasses import dataclass
+
+from noticebus.contracts.vocabulary import Cause, Msg, NoticeClass, NoticeKind, Owed, Status
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+CLASS_WORDS = {
+    NoticeClass.A: "children may be without a carer now",
+    NoticeClass.B: "it has happened; children may be affected",
+    NoticeClass.C: "prepare",
+    NoticeClass.D: "for the record",
+}
+KIND_WORDS = {
+    NoticeKind.ENFORCEMENT_ACTION: "enforcement action",
+    NoticeKind.FAMILY_SAFETY: "safety of a family",
+    NoticeKind.ADVANCE: "advance notice",
+    NoticeKind.ALL_CLEAR: "all clear",
+}
+_DRILL_WORDS = {
+    Status.EXERCISE: "THIS IS AN EXERCISE. Nothing has happened. Answer as you would in earnest.",
+    Status.TEST: "THIS IS A TEST. Nothing has happened and nothing needs to be done.",
+}
+_ACCEPT = 'Press "We have this" on this page as soon as somebody is acting on it:'
+_ASKED = {
+    NoticeClass.A: _ACCEPT,
+    NoticeClass.B: _ACCEPT,
+    NoticeClass.C: "Confirm on this page that you have read it:",
+    NoticeClass.D: "No answer is asked for. The notice is on this page:",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeMail:
+    """What a mail says. All of it is stored and does not change between repeats of a delivery.
+
+    `reminder` is 0 for the first message to this recipient, n for the nth reminder; `escalation`
+    says that this contact is told because others of the recipient did not answer. `place` names a
+    county, district or town. `hotline` is the operators' note on whom to call, or empty.
+    """
+
+    status: Status
+    notice_class: NoticeClass
+    kind: NoticeKind
+    msg: Msg
+    cause: Cause
+    version: int
+    reminder: int
+    escalation: bool
+    owed: Owed
+    agency: str
+    place: str
+    due_at: dt.datetime | None
+    zone: str
+    link: str
+    code: str
+    hotline: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComposedMail:
+    """A subject of one line and a plain text."""
+
+    subject: str
+    text: str
+
+
+def compose_notice_mail(mail: NoticeMail) -> ComposedMail:
+    """Write the mail; an exercise or test says so first, in the subject and in the text (I9)."""
+    drill = _DRILL_WORDS.get(mail.status, "")
+    mark = "" if not drill else f"[{mail.status.upper()}] "
+    due = None if mail.due_at is None else local_time(mail.due_at, zone=mail.zone)
+    by = "" if due is None else f", answer by {due}"
+    place = _one_line(mail.place)
+    what = f"class {mail.notice_class}, {KIND_WORDS[mail.kind]}"
+    paragraphs = [
+        drill,
+        f"{_standing(mail)} for {_one_line(mail.agency)}",
+        _facts(mail, place=place, due=due),
+        *_request(mail),
+        mail.hotline.strip(),
+    ]
+    return ComposedMail(
+        subject=_one_line(f"{mark}{_standing(mail)}: {what}, {place}{by}"),
+        text="\n\n".join(part for part in paragraphs if part) + "\n",
+    )
+
+
+def _request(mail: NoticeMail) -> list[str]:
+    """Say what is asked, with the page and the code; nothing for a test and after a cancel."""
+    if mail.cause is Cause.TEST:
+        return ["This message only tests that mail reaches you. Nothing is asked of you."]
+    if mail.msg is Msg.CANCEL:
+        return ["The notice was cancelled. Nothing more is asked of you."]
+    asked = [f"{_ASKED[mail.notice_class]}\n\n{mail.link}"]
+    if mail.notice_class is not NoticeClass.D:
+        asked.append(
+            "Opening the page answers nothing. To answer, type your name and this code there:"
+            f"\n\n    {mail.code}"
+        )
+    asked.append("This mail holds no details on purpose. Do not forward it: it is meant for you.")
+    return asked
+
+
+def local_time(instant: dt.datetime, *, zone: str) -> str:
+    """Write an instant in the recipient's zone with its abbreviation, and in UTC, to the minute."""
+    local = instant.astimezone(zoneinfo.ZoneInfo(zone))
+    day = f"{_DAYS[local.weekday()]} {local.day} {_MONTHS[local.month - 1]} {local.year}"
+    universal = instant.astimezone(dt.UTC)
+    # Not strftime: its names follow the machine's locale, and a repeat must be the same everywhere.
+    return f"{day} {local:%H:%M} {local.tzname()} ({universal:%H:%M}Z)"
+
+
+def _standing(mail: NoticeMail) -> str:
+    """Say which message this is: the first, the nth reminder, an escalation, a correction."""
+    if mail.cause is Cause.TEST:
+        return "Test message"
+    if mail.msg is Msg.CANCEL:
+        return "Cancelled"
+    if mail.escalation:
+        return f"Escalation: still no answer{_after_reminders(mail.reminder)}"
+    return f"Reminder {mail.reminder}: still no answer" if mail.reminder else _first_words(mail)
+
+
+def _first_words(mail: NoticeMail) -> str:
+    if mail.owed is Owed.QUESTION or mail.cause is Cause.QUESTION:
+        return "Question to you"
+    if mail.cause is Cause.CORRECTION:
+        return "Correction"
+    return "First notice" if mail.version == 1 else f"Update {mail.version - 1}"
+
+
+def _after_reminders(reminders: int) -> str:
+    if not reminders:
+        return ""
+    return f" after {reminders} reminder{'s' if reminders > 1 else ''}"
+
+
+def _facts(mail: NoticeMail, *, place: str, due: str | None) -> str:
+    kind = KIND_WORDS[mail.kind]
+    lines = [
+        f"What:      {kind}, class {mail.notice_class} ({CLASS_WORDS[mail.notice_class]})",
+        f"Where:     {place}",
+        f"Version:   {mail.version}",
+    ]
+    if due is not None:
+        lines.append(f"Answer by: {due}")
+    return "\n".join(lines)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
