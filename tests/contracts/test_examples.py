@@ -20,7 +20,7 @@ TOOL = runpy.run_path(str(ROOT / "tools" / "schemas.py"))
 MODELS: dict[str, type[BaseModel]] = {**TOOL["ACCEPTED"], **TOOL["PUBLISHED"]}
 
 
-def _read(path: Path) -> Any:  # noqa: ANN401 - any JSON value
+def _read(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
