@@ -140,3 +140,25 @@ def test_faults_never_repeat_what_was_sent(
     body["headline"] = "secret-canary" * 50
 
     assert "secret-canary" not in "".join(said(NoticePost, body).values())
+
+
+@pytest.mark.parametrize(
+    "way", ["headline", "sender", "instruction", "status", "locator", "purpose"]
+)
+def test_lone_surrogate_anywhere_is_a_fault_that_can_be_sent(
+    example: Callable[[str], Body],
+    said: Callable[[type[BaseModel], Body], dict[str, str]],
+    way: str,
+) -> None:
+    broken = {"sender": {"\ud800": 1}, "instruction": {"\udfff": "x"}}.get(way, "\ud800")
+
+    found = said(NoticePost, {**example("notice-post.v1.worksite"), way: broken})
+
+    assert found
+    assert json.dumps(found, ensure_ascii=False).encode("utf-8")
+
+
+def test_body_reads_the_same_from_bytes_and_from_values(example: Callable[[str], Body]) -> None:
+    body = example("notice-post.v1.every-field")
+
+    assert NoticePost.model_validate_json(json.dumps(body)) == NoticePost.model_validate(body)
