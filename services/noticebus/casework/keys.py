@@ -9,10 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.first_key import write_key_file
 from noticebus.access.principals import Principal, hash_key, new_key, require
+from noticebus.casework.administration import invalid
 from noticebus.casework.desk import Desk
+from noticebus.contracts.key import ApiKeyPost
 from noticebus.contracts.vocabulary import AgencyKind, Scope
-from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
-from noticebus.ids import AgencyId, new_api_key_id
+from noticebus.errors import ConflictError, NotFoundError
+from noticebus.ids import new_api_key_id
 from noticebus.store import agencies, keys, ledger
 from noticebus.store.keys import ApiKey
 
@@ -24,16 +26,6 @@ OF_THE_BUS = frozenset(
 OF_AN_AGENCY = frozenset(
     {Scope.POST, Scope.ANSWER, Scope.SUBSCRIBE}
 )  # act as an agency, so need one
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyDraft:
-    """A key to be made. `agency_id` is None for one of the bus's own."""
-
-    name: str
-    scopes: tuple[Scope, ...]
-    agency_id: AgencyId | None = None
-    expires_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +42,7 @@ async def create_first_key(desk: Desk, *, path: Path) -> NewKey | None:
     The file is written before the commit: a crash between the two leaves a file that opens nothing, and the next
     start writes a new one. The other order could leave an installation that nobody can administer.
     """
-    made = _make(KeyDraft(name=FIRST_KEY_NAME, scopes=FIRST_KEY_SCOPES), now=desk.machine.now())
+    made = _make(ApiKeyPost(name=FIRST_KEY_NAME, scopes=FIRST_KEY_SCOPES), now=desk.machine.now())
     async with desk.database.begin() as conn:
         if await keys.any_key_exists(conn) or not await keys.claim_first_key(conn):
             return None
@@ -60,15 +52,15 @@ async def create_first_key(desk: Desk, *, path: Path) -> NewKey | None:
     return made
 
 
-async def create_key(desk: Desk, principal: Principal, *, draft: KeyDraft) -> NewKey:
+async def create_key(desk: Desk, principal: Principal, *, post: ApiKeyPost) -> NewKey:
     """Make a key for an agency or for the bus itself."""
     require(principal, Scope.ADMIN)
     now = desk.machine.now()
-    if draft.expires_at is not None and draft.expires_at <= now:
-        raise _invalid("/expires_at", "The key would have expired already; choose a later time.")
-    made = _make(draft, now=now)
+    if post.expires_at is not None and post.expires_at <= now:
+        raise invalid("/expires_at", "The key would have expired already; choose a later time.")
+    made = _make(post, now=now)
     async with desk.database.begin() as conn:
-        await _check_scopes(conn, draft)
+        await _check_scopes(conn, post)
         await _store(conn, made, by=principal.key_id, at=desk.world.now())
     desk.committed()
     return made
@@ -102,15 +94,15 @@ async def revoke_key(desk: Desk, principal: Principal, *, key_id: str) -> ApiKey
     return key
 
 
-def _make(draft: KeyDraft, *, now: dt.datetime) -> NewKey:
+def _make(post: ApiKeyPost, *, now: dt.datetime) -> NewKey:
     key_id = new_api_key_id()
     key = ApiKey(
         id=key_id,
-        name=draft.name,
-        agency_id=draft.agency_id,
-        scopes=tuple(sorted(set(draft.scopes))),
+        name=post.name,
+        agency_id=post.agency_id,
+        scopes=tuple(sorted(set(post.scopes))),
         created_at=now,
-        expires_at=draft.expires_at,
+        expires_at=post.expires_at,
         revoked_at=None,
     )
     return NewKey(key=key, secret=new_key(key_id))
@@ -127,27 +119,21 @@ async def _store(conn: AsyncConnection, made: NewKey, *, by: str, at: dt.datetim
     await ledger.append(conn, [ledger.make_entry("key.created", body, at=at)])
 
 
-async def _check_scopes(conn: AsyncConnection, draft: KeyDraft) -> None:
-    wanted = frozenset(draft.scopes)
+async def _check_scopes(conn: AsyncConnection, post: ApiKeyPost) -> None:
+    wanted = frozenset(post.scopes)
     if not wanted:
-        raise _invalid("/scopes", "A key without a scope opens nothing; name at least one.")
-    if draft.agency_id is None:
+        raise invalid("/scopes", "A key without a scope opens nothing; name at least one.")
+    if post.agency_id is None:
         if acting := wanted & OF_AN_AGENCY:
             named = ", ".join(sorted(acting))
-            raise _invalid("/agency_id", f"A key with {named} acts as an agency; say which one.")
+            raise invalid("/agency_id", f"A key with {named} acts as an agency; say which one.")
         return
-    agency = await agencies.find_agency(conn, agency_id=draft.agency_id)
+    agency = await agencies.find_agency(conn, agency_id=post.agency_id)
     if agency is None:
-        raise _invalid(
-            "/agency_id", "There is no such agency. Agencies are listed at /v1/agencies."
-        )
+        raise invalid("/agency_id", "There is no such agency. Agencies are listed at /v1/agencies.")
     if agency.kind is not AgencyKind.OPERATOR and (ruling := wanted & OF_THE_BUS):
         named = ", ".join(sorted(ruling))
-        raise _invalid(
+        raise invalid(
             "/scopes",
             f"Only the bus's own keys or those of an operator may have {named}; leave it out.",
         )
-
-
-def _invalid(pointer: str, message: str) -> InvalidError:
-    return InvalidError(message, details=(Detail(pointer=pointer, message=message),))

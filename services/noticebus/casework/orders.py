@@ -22,12 +22,14 @@ class WithSecret:
 
 
 async def held(conn: AsyncConnection, principal: Principal, subscription_id: str) -> Subscription:
+    """Find and lock a subscription that the principal may change."""
     found = visible(principal, await rows.lock_subscription(conn, subscription_id=subscription_id))
     require_manager(principal, found.agency_id, what="subscription")
     return found
 
 
 def visible(principal: Principal, found: Subscription | None) -> Subscription:
+    """Give `found` if the principal may see it; 404 as for one that does not exist."""
     if found is None:
         raise NotFoundError("There is no subscription here that your key may see. Check the id.")
     require_visible(principal, found.agency_id, what="subscription")
@@ -35,11 +37,13 @@ def visible(principal: Principal, found: Subscription | None) -> Subscription:
 
 
 def refuse_ended(found: Subscription) -> None:
-    if found.state is _State.ENDED:
+    """Raise where nothing can be changed any more."""
+    if found.state is SubscriptionState.ENDED:
         raise ConflictError("This subscription has ended. Create another one.")
 
 
 def require_state(found: Subscription, state: SubscriptionState, *, verb: str) -> None:
+    """Raise unless the subscription is in `state`."""
     if found.state is not state:
         raise ConflictError(
             f"A subscription can be {verb} while it is '{state}'; this one is '{found.state}'. "
@@ -48,11 +52,13 @@ def require_state(found: Subscription, state: SubscriptionState, *, verb: str) -
 
 
 async def write(conn: AsyncConnection, changed: Subscription, *, revision: int) -> None:
+    """Write `changed` over `revision`; 412 where another change came first."""
     if not await rows.update_subscription(conn, changed, revision=revision):
         raise stale(changed.revision)
 
 
 def names(found: Subscription) -> dict[str, Any]:
+    """Give the ids that each entry about a subscription carries."""
     return {"subscription_id": found.id, "agency_id": found.agency_id}
 
 

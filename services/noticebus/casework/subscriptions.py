@@ -48,7 +48,7 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.egress_rules import Network, check_url
 from noticebus.errors import ConflictError, ForbiddenError, InvalidError
-from noticebus.ids import AgencyId, new_subscription_id
+from noticebus.ids import AgencyId, SubscriptionId, new_subscription_id
 from noticebus.store import agencies as agency_rows
 from noticebus.store import subscriptions as rows
 from noticebus.store.subscriptions import Subscription
@@ -105,6 +105,12 @@ async def list_subscriptions(
         return await rows.list_subscriptions(
             conn, agency_id=only, state=state, after=after, limit=limit
         )
+
+
+async def last_sequences(desk: Desk, found: Sequence[Subscription]) -> dict[SubscriptionId, int]:
+    """Give the last number each of `found` has taken: what a recipient compares with its own (I10)."""
+    async with desk.database.read() as conn:
+        return await rows.last_sequences(conn, subscription_ids=[one.id for one in found])
 
 
 async def edit_subscription(

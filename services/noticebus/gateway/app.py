@@ -10,11 +10,13 @@ from starlette.middleware import Middleware
 
 from noticebus.access.principals import Principals
 from noticebus.casework.desk import Desk
-from noticebus.gateway import problems
+from noticebus.contracts.answers import ProblemView
+from noticebus.domain.egress_rules import Network
+from noticebus.gateway import agencies, keys, operations, problems, subscriptions
 from noticebus.gateway.dependencies import Check
 from noticebus.gateway.middleware import BodyGuard, LastResort, RequestIds, SecurityHeaders
 
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS = (operations.router, agencies.router, subscriptions.router, keys.router)
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -22,13 +24,17 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_app(
     desk: Desk,
     *,
-    principals: Principals | None = None,
     checks: Mapping[str, Check] | None = None,
     routers: Sequence[APIRouter] = (),
     webhooks: APIRouter | None = None,
     lifespan: Lifespan | None = None,
+    egress_allow: Sequence[Network] = (),
 ) -> FastAPI:
-    """Create the application around `desk`. `routers` are those of other services, `checks` go on /readyz."""
+    """Create the application around `desk`.
+
+    `routers` are those of other services, `checks` go on /readyz, `egress_allow` are the networks
+    that an operator opened for endpoints (I11).
+    """
     app = FastAPI(
         title="noticebus",
         summary="One notice posted, every responsible agency told, every silence noticed.",
@@ -46,8 +52,9 @@ def create_app(
         ],
     )
     app.state.desk = desk
-    app.state.principals = principals or Principals(desk.database, machine=desk.machine)
+    app.state.principals = Principals(desk.database, machine=desk.machine)
     app.state.checks = checks or {}
+    app.state.egress_allow = tuple(egress_allow)
     problems.install(app)
     for router in (*ROUTERS, *routers):
         app.include_router(router)
@@ -61,12 +68,10 @@ def _describe_problems(app: FastAPI) -> None:
     def described() -> dict[str, Any]:
         schema = describe()
         known = schema.setdefault("components", {}).setdefault("schemas", {})
-        if "Problem" not in known:
-            problem = problems.Problem.model_json_schema(
-                ref_template="#/components/schemas/{model}"
-            )
+        if "ProblemView" not in known:
+            problem = ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
             known.update(problem.pop("$defs", {}))
-            known["Problem"] = problem
+            known["ProblemView"] = problem
         return schema
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI documents replacing it

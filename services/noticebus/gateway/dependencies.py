@@ -3,15 +3,16 @@
 import base64
 import binascii
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from noticebus.access.principals import Principal, Principals
 from noticebus.casework.desk import Desk
+from noticebus.domain.egress_rules import Network
 from noticebus.errors import BadRequestError, PreconditionError, UnauthenticatedError
 
 PAGE_MAX = 200
@@ -20,6 +21,16 @@ CURSOR_MAX = 120
 REVISION_FORM = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 
 Check = Callable[[], Awaitable[str | None]]  # what is wrong, or None
+
+
+class HasId(Protocol):
+    """What a list shows: cursors are made of ids."""
+
+    @property
+    def id(self) -> str: ...
+
+
+Listed = TypeVar("Listed", bound=HasId)
 
 _bearer = HTTPBearer(auto_error=False, description="An API key of the bus: `noticebus_live_…`.")
 _api_key = APIKeyHeader(
@@ -90,11 +101,24 @@ async def get_checks(request: Request) -> Mapping[str, Check]:
     return checks
 
 
+async def get_egress_allow(request: Request) -> Sequence[Network]:
+    """Give the networks that an operator opened for endpoints."""
+    allow: Sequence[Network] = request.app.state.egress_allow
+    return allow
+
+
 TheDesk = Annotated[Desk, Depends(get_desk)]
 Caller = Annotated[Principal, Depends(get_caller)]
 ThePage = Annotated[Page, Depends(get_page)]
 IfMatch = Annotated[int | None, Depends(get_revision)]
+EgressAllow = Annotated[Sequence[Network], Depends(get_egress_allow)]
 Checks = Annotated[Mapping[str, Check], Depends(get_checks)]
+
+
+def cut(found: Sequence[Listed], page: Page) -> tuple[Sequence[Listed], str | None]:
+    """Cut what was read, one more than asked for, to the page; its last id where another page follows."""
+    shown = found[: page.limit]
+    return shown, shown[-1].id if len(found) > page.limit else None
 
 
 def encode_cursor(last: str) -> str:

@@ -99,6 +99,13 @@ _ALL = (
         "Create a contact for the agency (`POST /v1/agencies/{id}/contacts`), then the subscription.",
     ),
     _page(
+        "contact-unverified",
+        409,
+        "The mail address is not verified",
+        "Nothing is sent to an address that nobody has confirmed belongs to the contact.",
+        "Ask an operator to enter the contact's address; that verifies it. Then repeat the request.",
+    ),
+    _page(
         "stale-version",
         409,
         "Another version came first",

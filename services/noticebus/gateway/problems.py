@@ -7,14 +7,16 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from noticebus.contracts.faults import details_of
 from noticebus.errors import BadRequestError, Detail, InvalidError, NotFoundError, NoticebusError
 from noticebus.gateway.problem_pages import PROBLEMS
 
 MEDIA_TYPE = "application/problem+json"
 BODY_LOCATION = "body"
+PARAMETER_PLACES = frozenset({"query", "path", "header", "cookie"})
 CODE_OF_STATUS = {
     401: "unauthenticated",
     403: "forbidden",
@@ -24,31 +26,15 @@ CODE_OF_STATUS = {
     415: "unsupported-media-type",
 }
 
+# The problems of each sort of operation, for `responses`.
+_EVERY = ("unauthenticated", "forbidden", "bad-request", "invalid", "unavailable")
+READ = (*_EVERY, "not-found")
+LISTED = _EVERY
+MADE = (*_EVERY, "too-large", "unsupported-media-type")
+DONE = (*READ, "conflict", "stale-revision", "too-large", "unsupported-media-type")
+EDITED = (*MADE, "not-found", "stale-revision", "precondition-required")
+
 log = structlog.get_logger(__name__)
-
-
-class ProblemError(BaseModel):
-    """One fault of a request."""
-
-    model_config = ConfigDict(extra="allow")
-
-    pointer: str = Field(description="RFC 6901 pointer to the faulty member.")
-    message: str = Field(description="What is wrong and what to do.")
-
-
-class Problem(BaseModel):
-    """An RFC 9457 problem. Members may be added; treat unknown ones as absent."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str = Field(description="A page that says what the problem means and what to do.")
-    title: str
-    status: int
-    detail: str
-    code: str = Field(description="The stable last part of `type`.")
-    request_id: str
-    errors: list[ProblemError] = Field(default_factory=list)
-    retry_after: int | None = Field(default=None, description="Seconds to wait before a repeat.")
 
 
 def problem_document(error: NoticebusError, *, base_url: str, request_id: str) -> dict[str, Any]:
@@ -77,7 +63,7 @@ def problem_response(
         error, base_url=request.app.state.desk.base_url, request_id=request_id_of(request)
     )
     all_headers = dict(headers or {})
-    if document["status"] == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: 401 must say how
+    if document["status"] == 401:
         all_headers["WWW-Authenticate"] = 'Bearer realm="noticebus"'
     if "retry_after" in document:
         all_headers["Retry-After"] = str(document["retry_after"])
@@ -105,13 +91,14 @@ def install(app: FastAPI) -> None:
 
     async def noticebus_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, NoticebusError)
-        if status_of(error) >= 500:  # noqa: PLR2004 - the class of server errors
+        if status_of(error) >= 500:
             log.warning("request.unavailable", code=error.code, request_id=request_id_of(request))
         return problem_response(error, request=request)
 
     async def validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return problem_response(from_validation(error.errors()), request=request)
+        refused = from_validation(error.errors(), model=_body_model(request))
+        return problem_response(refused, request=request)
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -122,18 +109,24 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, http_error)
 
 
-def from_validation(faults: Sequence[Any]) -> NoticebusError:
-    """Turn FastAPI's validation faults into one error with a pointer for each."""
-    if any(fault["type"] == "json_invalid" for fault in faults):
-        position = faults[0]["loc"][-1]
-        return BadRequestError(
-            f"The body is not valid JSON (at character {position}). Repair it and send it again."
-        )
-    details = tuple(
-        Detail(pointer=_pointer(fault["loc"]), message=_sentence(fault)) for fault in faults
-    )
+def from_validation(
+    faults: Sequence[Mapping[str, Any]], *, model: type[BaseModel] | None = None
+) -> NoticebusError:
+    """Turn FastAPI's validation faults into one error with a pointer for each.
+
+    `model` is the body's: with it, an unknown field is told its nearest neighbour.
+    """
+    for fault in faults:
+        if fault["type"] == "json_invalid":
+            position = fault["loc"][-1]
+            return BadRequestError(
+                f"The body is not valid JSON (at character {position}). Repair it and send it again."
+            )
+    in_body = [_without_place(one) for one in faults if one["loc"][0] == BODY_LOCATION]
+    elsewhere = [one for one in faults if one["loc"][0] != BODY_LOCATION]
+    details = details_of(in_body, model=model) + tuple(_parameter(one) for one in elsewhere)
     return InvalidError(
-        f"The request has {len(details)} fault{'s' if len(details) != 1 else ''}; `errors` says where. Nothing was stored.",
+        "The request says something it cannot; `errors` says where. Nothing was stored.",
         details=details,
     )
 
@@ -167,7 +160,10 @@ def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
             {
                 "description": page.title,
                 "content": {
-                    MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+                    MEDIA_TYPE: {
+                        "schema": {"$ref": "#/components/schemas/ProblemView"},
+                        "examples": {},
+                    }
                 },
             },
         )
@@ -195,31 +191,28 @@ def _example(code: str) -> dict[str, Any]:
     return example
 
 
-def _pointer(location: Sequence[Any]) -> str:
-    parts = [str(part) for part in location]
-    if parts and parts[0] == BODY_LOCATION:
-        parts = parts[1:]
-    elif len(parts) > 1:
-        parts = [f"{parts[0]}:{parts[1]}"]
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in parts)
+def _without_place(fault: Mapping[str, Any]) -> dict[str, Any]:
+    return {**fault, "loc": tuple(fault["loc"][1:])}
+
+
+def _parameter(fault: Mapping[str, Any]) -> Detail:
+    # "/query:limit" says both the name and its place until `_located` takes them apart.
+    place, *name = (str(part) for part in fault["loc"])
+    (detail,) = details_of([{**fault, "loc": (f"{place}:{'.'.join(name)}",)}])
+    return detail
 
 
 def _located(detail: Detail) -> dict[str, str]:
     place, colon, name = detail.pointer.removeprefix("/").partition(":")
-    if colon and place in {"query", "path", "header", "cookie"}:
+    if colon and place in PARAMETER_PLACES:
         return {"pointer": f"/{name}", "message": detail.message, "in": place}
     return {"pointer": detail.pointer, "message": detail.message}
 
 
-def _sentence(fault: Any) -> str:  # a fault is a dict of pydantic's
-    match fault["type"]:
-        case "missing":
-            return "This is required; add it."
-        case "extra_forbidden":
-            return "There is no such field; check its spelling or leave it out."
-        case _:
-            text = str(fault["msg"]).removeprefix("Value error, ")
-            return text if text.endswith((".", "!", "?")) else text + "."
+def _body_model(request: Request) -> type[BaseModel] | None:
+    body = getattr(request.scope.get("route"), "body_field", None)
+    model = getattr(getattr(body, "field_info", None), "annotation", None)
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
 def _retry_after(error: NoticebusError) -> int | None:

@@ -1,0 +1,79 @@
+"""A delivery and its attempts as the subscriber may see them: enough to repair an endpoint, no secret."""
+
+import re
+from collections.abc import Sequence
+
+from noticebus.contracts.base import DeliveryIdText, Instant, NoticeIdText, Published
+from noticebus.contracts.vocabulary import Cause, Channel, DeliveryState, Fault, Outcome
+from noticebus.store.deliveries import Attempt, Delivery
+
+EXCERPT_MAX = 2048
+SECRET_LIKE = re.compile(
+    r"(whsec_|noticebus_live_|bearer\s+|basic\s+)[A-Za-z0-9+/=._~-]+", re.IGNORECASE
+)
+
+
+class AttemptView(Published):
+    """One try: what went out when, and what came back."""
+
+    number: int
+    started_at: Instant
+    finished_at: Instant
+    outcome: Outcome
+    fault: Fault | None
+    status_code: int | None
+    duration_ms: int
+    error: str
+    response_excerpt: str
+
+
+class DeliveryView(Published):
+    """One delivery. `id` is the `webhook-id` of every one of its attempts."""
+
+    id: DeliveryIdText
+    cause: Cause
+    channel: Channel
+    state: DeliveryState
+    notice_id: NoticeIdText | None
+    version: int
+    sequence: int | None
+    due_at: Instant | None
+    finished_at: Instant | None
+    created_at: Instant
+    attempts: tuple[AttemptView, ...]
+
+
+def delivery_view(delivery: Delivery, attempts: Sequence[Attempt]) -> DeliveryView:
+    """Show a delivery with its attempts, first try first."""
+    return DeliveryView(
+        id=delivery.id,
+        cause=delivery.cause,
+        channel=delivery.channel,
+        state=delivery.state,
+        notice_id=delivery.notice_id,
+        version=delivery.version,
+        sequence=delivery.sequence,
+        due_at=delivery.due_at,
+        finished_at=delivery.finished_at,
+        created_at=delivery.created_at,
+        attempts=tuple(_attempt(one) for one in attempts),
+    )
+
+
+def mask(text: str) -> str:
+    """Hide what looks like a key or secret that an endpoint sent back, and bound the length."""
+    return SECRET_LIKE.sub(lambda found: f"{found[1]}…", text[:EXCERPT_MAX])
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        started_at=attempt.started_at,
+        finished_at=attempt.finished_at,
+        outcome=attempt.outcome,
+        fault=attempt.fault,
+        status_code=attempt.status_code,
+        duration_ms=attempt.duration_ms,
+        error=mask(attempt.error),
+        response_excerpt=mask(attempt.response_excerpt),
+    )

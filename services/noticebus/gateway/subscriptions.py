@@ -1,0 +1,254 @@
+"""Subscriptions over HTTP: the subscriber's side."""
+
+import base64
+import datetime as dt
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from noticebus.access.keyring import from_base64url
+from noticebus.casework import endpoints
+from noticebus.casework import subscriptions as casework
+from noticebus.casework.desk import Desk
+from noticebus.casework.orders import WithSecret
+from noticebus.contracts.answers import Page
+from noticebus.contracts.places import standing_areas
+from noticebus.contracts.subscription import (
+    SecretRotated,
+    SubscriptionCreated,
+    SubscriptionPatch,
+    SubscriptionPost,
+    SubscriptionView,
+)
+from noticebus.contracts.vocabulary import SubscriptionState
+from noticebus.gateway.delivery_views import DeliveryView, delivery_view
+from noticebus.gateway.dependencies import (
+    Caller,
+    EgressAllow,
+    IfMatch,
+    TheDesk,
+    ThePage,
+    cut,
+    link_next,
+    set_etag,
+)
+from noticebus.gateway.problems import DONE, EDITED, LISTED, MADE, READ, responses
+from noticebus.store.rows import values_of
+from noticebus.store.subscriptions import Subscription
+
+PUBLIC_KEY_PREFIX = "whpk_"  # Standard Webhooks
+HIDDEN = frozenset({"secrets_sealed", "challenge", "area_keys"})
+
+router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
+
+
+@router.post("", status_code=201, responses=responses(*MADE, "contacts-first"))
+async def create_subscription(
+    post: SubscriptionPost,
+    desk: TheDesk,
+    caller: Caller,
+    allow: EgressAllow,
+    response: Response,
+) -> SubscriptionCreated:
+    """Ask to be told about areas and kinds of notices, by webhook, mail or inbox.
+
+    With an agency's key (`subscribe`) it waits for an operator's approval; created with `admin` or
+    `operate` it counts as approved. A webhook must then answer the handshake before it gets anything
+    else, and its agency needs a contact first. The `secret` is shown in this answer only.
+    """
+    made = await casework.create_subscription(desk, caller, post=post, allow=allow)
+    set_etag(response, made.subscription.revision)
+    return SubscriptionCreated(
+        **await _facts(desk, made.subscription),
+        secret=made.secret,
+        public_key=_public_key(desk, made),
+    )
+
+
+@router.get("", responses=responses(*LISTED))
+async def list_subscriptions(
+    desk: TheDesk,
+    caller: Caller,
+    page: ThePage,
+    request: Request,
+    response: Response,
+    state: Annotated[SubscriptionState | None, Query(description="Only those in it.")] = None,
+) -> Page[SubscriptionView]:
+    """List subscriptions: your agency's, or all of them with `admin`, `operate` or `audit`."""
+    found = await casework.list_subscriptions(
+        desk, caller, state=state, after=page.after, limit=page.limit + 1
+    )
+    shown, last = cut(found, page)
+    sequences = await casework.last_sequences(desk, shown)
+    items = tuple(_view(one, last_sequence=sequences.get(one.id, 0)) for one in shown)
+    return Page(items=items, next=link_next(request, response, last=last))
+
+
+@router.get("/{subscription_id}", responses=responses(*READ))
+async def get_subscription(
+    subscription_id: str, desk: TheDesk, caller: Caller, response: Response
+) -> SubscriptionView:
+    """Read one subscription. Its `ETag` is what an edit sends back in `If-Match`."""
+    found = await casework.get_subscription(desk, caller, subscription_id=subscription_id)
+    return await _answer(desk, found, response)
+
+
+@router.patch("/{subscription_id}", responses=responses(*EDITED, "conflict"))
+async def edit_subscription(
+    subscription_id: str,
+    patch: SubscriptionPatch,
+    desk: TheDesk,
+    caller: Caller,
+    allow: EgressAllow,
+    if_match: IfMatch,
+    response: Response,
+) -> SubscriptionView:
+    """Change a subscription. Needs `If-Match`; the body is a JSON merge patch (RFC 7396).
+
+    More areas or a higher content level than were approved are for `admin` or `operate` to set.
+    Another `url` must answer the handshake before it gets anything else.
+    """
+    changed = await casework.edit_subscription(
+        desk,
+        caller,
+        subscription_id=subscription_id,
+        patch=patch,
+        revision=if_match,
+        allow=allow,
+    )
+    return await _answer(desk, changed, response)
+
+
+@router.delete("/{subscription_id}", responses=responses(*DONE))
+async def end_subscription(
+    subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
+) -> SubscriptionView:
+    """End a subscription for good. Its responsibilities and open obligations stay."""
+    ended = await casework.end_subscription(
+        desk, caller, subscription_id=subscription_id, revision=if_match
+    )
+    return await _answer(desk, ended, response)
+
+
+@router.post("/{subscription_id}/approve", responses=responses(*DONE, "contact-unverified"))
+async def approve_subscription(
+    subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
+) -> SubscriptionView:
+    """Approve areas and content level. Needs `operate` or `admin`.
+
+    A webhook is asked for consent next; mail and inbox begin at once. Send `If-Match` to approve
+    exactly what you read.
+    """
+    approved = await casework.approve_subscription(
+        desk, caller, subscription_id=subscription_id, revision=if_match
+    )
+    return await _answer(desk, approved, response)
+
+
+@router.post("/{subscription_id}/verify", status_code=202, responses=responses(*DONE))
+async def verify_subscription(
+    subscription_id: str, desk: TheDesk, caller: Caller, response: Response
+) -> SubscriptionView:
+    """Send the handshake again to a webhook that has not answered it.
+
+    Answer it 2xx with the challenge as the body, or as JSON `{"challenge": …}`.
+    """
+    found = await endpoints.verify_subscription(desk, caller, subscription_id=subscription_id)
+    return await _answer(desk, found, response)
+
+
+@router.post("/{subscription_id}/pause", responses=responses(*DONE))
+async def pause_subscription(
+    subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
+) -> SubscriptionView:
+    """Pause a subscription: nothing is sent, its recipient is shown as paused, obligations go on."""
+    paused = await casework.pause_subscription(
+        desk, caller, subscription_id=subscription_id, revision=if_match
+    )
+    return await _answer(desk, paused, response)
+
+
+@router.post("/{subscription_id}/resume", responses=responses(*DONE))
+async def resume_subscription(
+    subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
+) -> SubscriptionView:
+    """Resume a paused subscription. Read what it missed from `GET /v1/inbox`."""
+    resumed = await casework.resume_subscription(
+        desk, caller, subscription_id=subscription_id, revision=if_match
+    )
+    return await _answer(desk, resumed, response)
+
+
+@router.post("/{subscription_id}/rotate-secret", responses=responses(*DONE))
+async def rotate_secret(
+    subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
+) -> SecretRotated:
+    """Make a new webhook secret, shown in this answer only. The old one signs too for 24 hours."""
+    rotated = await endpoints.rotate_secret(
+        desk, caller, subscription_id=subscription_id, revision=if_match
+    )
+    set_etag(response, rotated.subscription.revision)
+    assert rotated.secret is not None, "only webhooks are rotated, and they have a secret"
+    until = rotated.subscription.secrets_sealed[1]["expires_at"]
+    assert until is not None, "the secret before the newest always ends"
+    return SecretRotated(
+        id=rotated.subscription.id,
+        secret=rotated.secret,
+        public_key=_public_key(desk, rotated),
+        previous_valid_until=dt.datetime.fromisoformat(until),
+    )
+
+
+@router.post("/{subscription_id}/test", status_code=202, responses=responses(*DONE))
+async def send_test(subscription_id: str, desk: TheDesk, caller: Caller) -> DeliveryView:
+    """Send a test delivery to the endpoint. Look at `…/deliveries` for what came of it."""
+    delivery = await endpoints.send_test(desk, caller, subscription_id=subscription_id)
+    return delivery_view(delivery, ())
+
+
+@router.get("/{subscription_id}/deliveries", responses=responses(*LISTED, "not-found"))
+async def list_deliveries(
+    subscription_id: str,
+    desk: TheDesk,
+    caller: Caller,
+    page: ThePage,
+    request: Request,
+    response: Response,
+) -> Page[DeliveryView]:
+    """List what was sent to the subscription, newest first, each with its attempts."""
+    found = await endpoints.list_deliveries(
+        desk,
+        caller,
+        subscription_id=subscription_id,
+        before=page.after or None,
+        limit=page.limit + 1,
+    )
+    shown = found[: page.limit]
+    last = shown[-1].delivery.id if len(found) > page.limit else None
+    items = tuple(delivery_view(one.delivery, one.attempts) for one in shown)
+    return Page(items=items, next=link_next(request, response, last=last))
+
+
+async def _answer(desk: Desk, found: Subscription, response: Response) -> SubscriptionView:
+    set_etag(response, found.revision)
+    return SubscriptionView(**await _facts(desk, found))
+
+
+async def _facts(desk: Desk, found: Subscription) -> dict[str, Any]:
+    sequences = await casework.last_sequences(desk, [found])
+    view = _view(found, last_sequence=sequences.get(found.id, 0))
+    return {name: getattr(view, name) for name in SubscriptionView.model_fields}
+
+
+def _view(found: Subscription, *, last_sequence: int) -> SubscriptionView:
+    shown = {name: value for name, value in values_of(found).items() if name not in HIDDEN}
+    return SubscriptionView(
+        **shown, areas=standing_areas(found.area_keys), last_sequence=last_sequence
+    )
+
+
+def _public_key(desk: Desk, made: WithSecret) -> str | None:
+    if made.secret is None:
+        return None
+    raw = from_base64url(desk.keyring.signing_keys[0].public_jwk()["x"])
+    return PUBLIC_KEY_PREFIX + base64.b64encode(raw).decode("ascii")
