@@ -303,7 +303,7 @@ def create_obligations() -> None:
             name="uq_obligations_incident_id_agency_id_owed_owed_for",
         ),
         one_of("obligations", "notice_class", "A", "B", "C", "D"),
-        one_of("obligations", "owed", "notice", "question"),
+        one_of("obligations", "owed", "notice", "question", "update"),
         one_of("obligations", "standing", "mandatory", "advisory"),
         one_of("obligations", "state", "open", "closed", "declined", "withdrawn", "waived"),
         one_of("obligations", "status", "actual", "exercise", "test"),

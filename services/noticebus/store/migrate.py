@@ -36,6 +36,7 @@ async def upgrade(url: str, *, target: str = "head") -> list[str]:
     One transaction: all of it or nothing, unless a migration says otherwise. Safe to call from
     several processes at once: the others wait up to 60 s, then find nothing to do. Raises
     UnavailableError where the database does not answer, stays locked, or is newer than we are.
+    Loading the scripts blocks the event loop: call it before anything is served.
     """
     return await _run(url, command.upgrade, target)
 
