@@ -62,20 +62,21 @@ def invalid(pointer: str, message: str) -> InvalidError:
 
 
 def resolve_areas(desk: Desk, areas: Sequence[StandingArea]) -> list[str]:
-    """Turn areas as written into the sorted keys that are stored; raises with a pointer to each fault."""
-    keys: set[str] = set()
-    faults: list[Detail] = []
-    for index, area in enumerate(areas):
-        for facts, at in _parts(area, base=f"/areas/{index}"):
-            found, wrong = subscription_keys([facts], gazetteer=desk.places, base="")
-            keys |= found
-            faults += [
-                Detail(pointer=_moved(one.pointer, at), message=one.message) for one in wrong
-            ]
+    """Turn areas as written into sorted keys to store; raises with a pointer to each fault."""
+    facts = [
+        AreaFacts(
+            county_fips=area.county_fips,
+            lea_id=area.lea_id,
+            state=area.state,
+            tribal_area=area.tribal_area,
+            nation=area.nation,
+        )
+        for area in areas
+    ]
+    keys, faults = subscription_keys(facts, gazetteer=desk.places)
     if faults:
         raise InvalidError(
-            "Some areas do not exist; `errors` says which. Nothing was stored.",
-            details=tuple(faults),
+            "Some areas do not exist; `errors` says which. Nothing was stored.", details=faults
         )
     return sorted(keys)
 
@@ -91,21 +92,3 @@ def differing(old: object, new: object) -> list[str]:
     """Name the fields in which two records of one kind differ, never their values."""
     names: list[str] = sorted(type(old).__dataclass_fields__)  # type: ignore[attr-defined]
     return [one for one in names if getattr(old, one) != getattr(new, one) and one != "revision"]
-
-
-def _parts(area: StandingArea, *, base: str) -> list[tuple[AreaFacts, str]]:
-    """Cut an area into what the gazetteer reads at once, each with the pointer its faults start from."""
-    whole = AreaFacts(county_fips=area.county_fips, lea_id=area.lea_id, nation=area.nation)
-    parts = [] if whole == AreaFacts() else [(whole, base)]
-    parts += [(AreaFacts(state=one), f"{base}/state/{n}") for n, one in enumerate(area.state)]
-    parts += [
-        (AreaFacts(tribal_area=one), f"{base}/tribal_area/{n}")
-        for n, one in enumerate(area.tribal_area)
-    ]
-    return parts
-
-
-def _moved(pointer: str, at: str) -> str:
-    # The gazetteer saw a list of one: "/0/county_fips/2", or "/0/state" for an item pointed at by `at`.
-    inner = pointer.removeprefix("/0")
-    return at if inner in {"/state", "/tribal_area"} else at + inner

@@ -1,12 +1,14 @@
 """Answering: what an acknowledgement does, whoever gives it and however it arrives; one transaction."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, own_agency, require
+from noticebus.bus.port import Shard
 from noticebus.casework import accepted, reroute
 from noticebus.casework.binding import round_of, with_round
 from noticebus.casework.desk import Desk
@@ -81,8 +83,12 @@ async def answer_as_agency(
     agency_id = own_agency(principal)
     async with desk.database.read() as conn:
         notice = (await notices.notices_by_id(conn, [notice_id])).get(notice_id)
-        owed = notice and await obligations.find_obligation(
-            conn, incident_id=notice.incident_id, agency_id=agency_id
+        owed = (
+            None
+            if notice is None
+            else await obligations.find_obligation(
+                conn, incident_id=notice.incident_id, agency_id=agency_id
+            )
         )
     if notice is None or owed is None or owed.round_started_at is None:
         raise NotFoundError(f"There is no notice {notice_id} that your agency must answer. Check the id.")
@@ -144,7 +150,7 @@ async def answer(
         await ledger.append_history(conn, [line])
         if after.state is not ObligationState.OPEN:
             await deliveries.make_moot(conn, [obligation_id], finished_at=now, causes=MOOT_CAUSES)
-        handed = []
+        handed: Sequence[Shard] = ()
         if isinstance(decision, rules.Declines) and decision.reroute:
             handed = await reroute.after_decline(conn, desk, after)
     desk.committed(handed)

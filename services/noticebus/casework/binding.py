@@ -10,6 +10,7 @@ from noticebus.contracts.vocabulary import (
     ContentLevel,
     DeliveryState,
     NoticeState,
+    Notify,
     ObligationState,
     Owed,
     Status,
@@ -155,16 +156,19 @@ def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
     cause: Cause,
     at: Moment,
     step: int = 0,
+    notify: Notify | None = None,
 ) -> Delivery:
     """Make a delivery to a subscription's endpoint, mailbox or feed; a feed is fetched, never sent."""
     fetched = order.channel is Channel.INBOX
-    made = _delivery(obligation, notice=notice, cause=cause, at=at, step=step)
+    made = _delivery(obligation, notice=notice, cause=cause, at=at)
     return replace(
         made,
         subscription_id=order.subscription_id,
         destination=order.subscription_id,
         channel=order.channel,
         content_level=order.content_level,
+        step=step,
+        detail=None if notify is None else {"notify": notify.value},
         due_at=None if fetched else at.world,
         lease_until=at.machine + BUS_HOLD,
     )
@@ -178,13 +182,16 @@ def to_contact(  # noqa: PLR0913  (what is carried, to whom, and why)
     cause: Cause,
     at: Moment,
     step: int = 0,
+    notify: Notify | None = None,
 ) -> Delivery:
     """Make a mail to one contact; it carries a link and no content."""
-    made = _delivery(obligation, notice=notice, cause=cause, at=at, step=step)
+    made = _delivery(obligation, notice=notice, cause=cause, at=at)
     return replace(
         made,
         contact_id=contact.id,
         destination=f"{contact.id}:{Channel.EMAIL}",
+        step=step,
+        detail=None if notify is None else {"notify": notify.value},
         due_at=at.world,
         lease_until=at.machine + BUS_HOLD,
     )
@@ -223,7 +230,7 @@ def counts_of(deliveries: Iterable[Delivery]) -> dict[SubscriptionId, int]:
 
 
 def _delivery(
-    obligation: Obligation, *, notice: Notice, cause: Cause, at: Moment, step: int
+    obligation: Obligation, *, notice: Notice, cause: Cause, at: Moment
 ) -> Delivery:
     return Delivery(
         id=new_delivery_id(),
@@ -239,7 +246,7 @@ def _delivery(
         cause=cause,
         version=notice.version,
         round=obligation.epoch,
-        step=step,
+        step=0,
         notice_class=obligation.notice_class,
         content_level=ContentLevel.ID_ONLY,
         sequence=None,

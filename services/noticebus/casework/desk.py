@@ -1,13 +1,14 @@
 """What every use case is handed: the ports of the system, put together once in `wiring`."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from noticebus.access.keyring import Keyring
 from noticebus.bus.port import Bus, Shard
 from noticebus.clock import Clock
-from noticebus.domain.places import Gazetteer
+from noticebus.domain.gazetteer import Gazetteer
 from noticebus.store.database import Database
 from noticebus.telemetry import Metrics
 
@@ -19,6 +20,7 @@ class Signals:
     steps: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries: asyncio.Event = field(default_factory=asyncio.Event)
     entries: asyncio.Event = field(default_factory=asyncio.Event)
+    ticks: dict[str, dt.datetime] = field(default_factory=dict)  # by loop, machine time
 
     def committed(self) -> None:
         """Say that something was written: every loop looks again."""
@@ -46,3 +48,7 @@ class Desk:
         if shards:
             self.bus.offer(shards)
         self.signals.committed()
+
+    def ticked(self, loop: str) -> None:
+        """Note that a loop has just looked for work: what `/readyz` and the report's heartbeat go by."""
+        self.signals.ticks[loop] = self.machine.now()

@@ -18,11 +18,11 @@ from noticebus.casework.desk import Desk
 from noticebus.casework.drafts import Draft
 from noticebus.casework.recipients import Bound, bind_all, find, route_notice, uncovered_of
 from noticebus.casework.tracing import routing_entries
-from noticebus.contracts.vocabulary import NoticeState
+from noticebus.domain.routing import Routing
 from noticebus.errors import NoticebusError, RefusedError, UnavailableError
 from noticebus.store import ledger, matching, notices, obligations
 from noticebus.store.deliveries import insert_deliveries
-from noticebus.store.notices import IdempotencyRecord
+from noticebus.store.notices import IdempotencyRecord, Notice
 
 BATCH_NOTICES_MAX = 64
 BATCH_RECIPIENTS_MAX = 2_500  # with their deliveries about 5,000 rows
@@ -172,15 +172,18 @@ async def _bind(
     """Route and bind as many drafts as fit one transaction, the first always."""
     if not drafts:
         return [], []
-    found = await find(conn, [one.notice for one in drafts])
-    taken, routed, recipients = [], [], 0
+    found = await find(
+        conn,
+        area_keys={key for one in drafts for key in one.places.keys},
+        kinds={one.kind for one in drafts},
+        poster_ids={one.agency_id for one in drafts},
+    )
+    taken: list[Draft] = []
+    routed: list[tuple[Notice, Routing]] = []
+    recipients = 0
     for draft in drafts:
-        notice = replace(
-            draft.notice,
-            uncovered=uncovered_of(draft.notice, found),
-            accepted_at=at.world,
-            released_at=at.world if draft.notice.state is NoticeState.RELEASED else None,
-        )
+        notice = draft.notice(poster=found.facts[draft.agency_id], now=at.world)
+        notice = replace(notice, uncovered=uncovered_of(notice, found))
         routing = route_notice(notice, found)
         recipients += len(routing.recipients)
         if taken and recipients > BATCH_RECIPIENTS_MAX:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import accepted
 from noticebus.casework.binding import Moment, bind, notice_deliveries, policy_id_for
-from noticebus.contracts.vocabulary import NoticeState
+from noticebus.contracts.vocabulary import NoticeKind, NoticeState
 from noticebus.domain.escalation import ContactPoint
 from noticebus.domain.policies import Policy
 from noticebus.domain.routing import (
@@ -47,17 +47,32 @@ class Bound:
     facts: Mapping[AgencyId, AgencyFacts]
 
 
-async def find(conn: AsyncConnection, batch: Sequence[Notice]) -> Found:
-    """Look up everything that routing `batch` needs: a constant number of statements."""
-    keys = {key for notice in batch for key in notice.area_keys}
-    duties = await matching.responsibilities_for(conn, keys)
-    orders = await matching.orders_for(conn, keys, {notice.kind for notice in batch})
+async def find(
+    conn: AsyncConnection,
+    *,
+    area_keys: Collection[str],
+    kinds: Collection[NoticeKind],
+    poster_ids: Collection[AgencyId],
+) -> Found:
+    """Look up everything that routing a batch of notices needs: a constant number of statements."""
+    duties = await matching.responsibilities_for(conn, area_keys)
+    orders = await matching.orders_for(conn, area_keys, kinds)
     agency_ids = {one.agency_id for one in duties} | {one.match.agency_id for one in orders}
     return Found(
         duties=duties,
         orders=orders,
         contacts=await matching.contact_points(conn, agency_ids) if agency_ids else {},
-        facts=await matching.agencies_by_id(conn, agency_ids) if agency_ids else {},
+        facts=await matching.agencies_by_id(conn, agency_ids | set(poster_ids)),
+    )
+
+
+async def find_for(conn: AsyncConnection, batch: Sequence[Notice]) -> Found:
+    """Look up what routing stored notices needs."""
+    return await find(
+        conn,
+        area_keys={key for notice in batch for key in notice.area_keys},
+        kinds={notice.kind for notice in batch},
+        poster_ids={notice.agency_id for notice in batch},
     )
 
 

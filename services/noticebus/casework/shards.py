@@ -1,8 +1,9 @@
 """What a committed transaction hands to the bus: the deliveries that are sent, in shards."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from noticebus.bus.port import Shard, split
+from noticebus.ids import NoticeId
 from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
 
@@ -13,11 +14,12 @@ def of(notice: Notice, deliveries: Iterable[Delivery]) -> list[Shard]:
     return split(notice.id, ids, notice=_summary(notice))
 
 
-def of_many(notices: dict[str, Notice], deliveries: Iterable[Delivery]) -> list[Shard]:
+def of_many(notices: Mapping[NoticeId, Notice], deliveries: Iterable[Delivery]) -> list[Shard]:
     """Cut deliveries of several notices into shards, notice by notice."""
-    grouped: dict[str, list[Delivery]] = {}
+    grouped: dict[NoticeId, list[Delivery]] = {}
     for one in deliveries:
-        grouped.setdefault(str(one.notice_id), []).append(one)
+        assert one.notice_id is not None, "only what carries a notice goes to the bus"
+        grouped.setdefault(one.notice_id, []).append(one)
     return [shard for id_, group in grouped.items() for shard in of(notices[id_], group)]
 
 

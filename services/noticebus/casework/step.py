@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from noticebus.casework import shards
 from noticebus.casework.binding import (
     Moment,
@@ -16,13 +18,13 @@ from noticebus.casework.binding import (
     to_subscription,
 )
 from noticebus.casework.desk import Desk
-from noticebus.casework.recipients import find, route_notice
+from noticebus.casework.recipients import Found, find_for, route_notice
 from noticebus.casework.tracing import obligation_entry
 from noticebus.contracts.vocabulary import Cause, Channel, NoticeState, Notify
 from noticebus.domain.escalation import ContactPoint, Fire, Resolved, next_firing, resolve
 from noticebus.domain.policies import Step, policy_from_record
 from noticebus.domain.routing import SubscriptionMatch
-from noticebus.ids import AgencyId, NoticeId
+from noticebus.ids import AgencyId
 from noticebus.store import ledger, matching, notices, obligations
 from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import Entry, History, make_entry
@@ -148,13 +150,29 @@ def _deliveries(  # noqa: PLR0913  (whom the step reaches, over what, about what
     level = reached.fell_through or step.notify
     if level in {Notify.ON_DUTY, Notify.ALL_CONTACTS} and Channel.WEBHOOK in step.channels:
         sent += [
-            to_subscription(owed, notice=notice, order=order, cause=Cause.STEP, step=index, at=at)
+            to_subscription(
+                owed,
+                notice=notice,
+                order=order,
+                cause=Cause.STEP,
+                step=index,
+                notify=level,
+                at=at,
+            )
             for order in reach.orders.get(owed.agency_id, ())
             if order.channel is Channel.WEBHOOK
         ]
     if Channel.EMAIL in step.channels:
         sent += [
-            to_contact(owed, notice=notice, contact=one, cause=Cause.STEP, step=index, at=at)
+            to_contact(
+                owed,
+                notice=notice,
+                contact=one,
+                cause=Cause.STEP,
+                step=index,
+                notify=level,
+                at=at,
+            )
             for one in reached.contacts
         ]
     return sent
@@ -164,58 +182,72 @@ async def release_due_notices(desk: Desk) -> int:
     """Release embargoed notices whose time has come: their rounds start, their deliveries are made and numbered."""
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        due = await notices.lock_due_releases(
-            conn, now=at.world, batch_size_max=BATCH_RELEASES_MAX
-        )
+        due = await notices.lock_due_releases(conn, now=at.world, batch_size_max=BATCH_RELEASES_MAX)
         if not due:
             return 0
         released = {
             one.id: replace(one, state=NoticeState.RELEASED, released_at=at.world) for one in due
         }
-        started, sent, entries, history = [], [], [], []
-        found = await find(conn, due)
-        for notice in released.values():
-            by_agency = {one.agency_id: one for one in route_notice(notice, found).recipients}
-            bound = await obligations.lock_obligations(conn, incident_id=notice.incident_id)
-            entry = make_entry(
-                "notice.released",
-                {"notice_id": notice.id, "version": notice.version},
-                at=at.world,
-                incident_id=notice.incident_id,
-            )
-            entries.append(entry)
-            for owed in bound:
-                facts = found.facts.get(owed.agency_id)
-                if facts is None or owed.round_notice_id != notice.id:
-                    continue
-                running = run(owed, facts, at.world)
-                started.append(running)
-                line = obligations.facts_of(running)
-                history.append(History(obligation_id=owed.id, entry_id=entry.id, facts=line))
-                recipient = by_agency.get(owed.agency_id)
-                if recipient is not None:
-                    sent += notice_deliveries(
-                        running,
-                        notice=notice,
-                        orders=recipient.subscriptions,
-                        desk=recipient.contacts,
-                        channels=recipient.first_channels,
-                        at=at,
-                    )
+        found = await find_for(conn, due)
+        started = [
+            await _release(conn, notice, found, at=at) for notice in released.values()
+        ]
+        sent = [delivery for one in started for delivery in one.deliveries]
         numbered = number(sent, await matching.take_sequences(conn, counts_of(sent)))
-        await obligations.save_all(conn, started)
+        await obligations.save_all(conn, [owed for one in started for owed in one.obligations])
         await notices.mark_notices(
             conn, list(released), state=NoticeState.RELEASED, released_at=at.world
         )
         await insert_deliveries(conn, numbered)
-        await ledger.append(conn, entries)
-        await ledger.append_history(conn, history)
-    desk.committed(shards.of_many(_by_text(released), numbered))
+        await ledger.append(conn, [one.entry for one in started])
+        await ledger.append_history(conn, [line for one in started for line in one.history])
+    desk.committed(shards.of_many(released, numbered))
     return len(due)
 
 
-def _by_text(released: Mapping[NoticeId, Notice]) -> dict[str, Notice]:
-    return {str(id_): notice for id_, notice in released.items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """One released notice: the obligations that now run, and what is sent to them, not yet numbered."""
+
+    obligations: list[Obligation]
+    deliveries: list[Delivery]
+    entry: Entry
+    history: list[History]
+
+
+async def _release(
+    conn: AsyncConnection, notice: Notice, found: Found, *, at: Moment
+) -> Released:
+    recipients = {one.agency_id: one for one in route_notice(notice, found).recipients}
+    bound = await obligations.lock_obligations(conn, incident_id=notice.incident_id)
+    running = [
+        run(owed, found.facts[owed.agency_id], at.world)
+        for owed in bound
+        if owed.round_notice_id == notice.id and owed.agency_id in recipients
+    ]
+    sent = [
+        delivery
+        for owed in running
+        for delivery in notice_deliveries(
+            owed,
+            notice=notice,
+            orders=recipients[owed.agency_id].subscriptions,
+            desk=recipients[owed.agency_id].contacts,
+            channels=recipients[owed.agency_id].first_channels,
+            at=at,
+        )
+    ]
+    entry = make_entry(
+        "notice.released",
+        {"notice_id": notice.id, "version": notice.version},
+        at=at.world,
+        incident_id=notice.incident_id,
+    )
+    history = [
+        History(obligation_id=owed.id, entry_id=entry.id, facts=obligations.facts_of(owed))
+        for owed in running
+    ]
+    return Released(obligations=running, deliveries=sent, entry=entry, history=history)
 
 
 async def next_due_at(desk: Desk) -> dt.datetime | None:

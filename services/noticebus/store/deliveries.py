@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import (
@@ -85,6 +86,7 @@ class Destination:
     zone: str
     url: str | None
     secrets_sealed: list[dict[str, Any]] | None
+    challenge: str | None
     subscription_state: SubscriptionState | None
     content_level: ContentLevel | None
     email: str | None
@@ -127,6 +129,15 @@ async def insert_deliveries(conn: AsyncConnection, new: Sequence[Delivery]) -> N
     """Insert `new`; the unique key (subject, version, destination, cause, round, step) refuses a second one."""
     if new:
         await conn.execute(deliveries.insert(), [values_of(one) for one in new])
+
+
+async def insert_missing(conn: AsyncConnection, new: Sequence[Delivery]) -> None:
+    """Insert those of `new` that are not there yet: a next channel is started once."""
+    if not new:
+        return
+    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(deliveries).on_conflict_do_nothing()
+    await conn.execute(statement, [values_of(one) for one in new])
 
 
 async def claim_shard(
@@ -198,6 +209,7 @@ async def destinations_of(
             agencies.c.zone,
             subscriptions.c.url,
             subscriptions.c.secrets_sealed,
+            subscriptions.c.challenge,
             subscriptions.c.state.label("subscription_state"),
             subscriptions.c.content_level,
             contacts.c.email,
@@ -325,7 +337,8 @@ async def next_due_at(conn: AsyncConnection, *, machine_now: dt.datetime) -> dt.
         deliveries.c.due_at.is_not(None),
         deliveries.c.lease_until <= machine_now,
     )
-    return (await conn.execute(statement)).scalar_one_or_none()
+    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+    return found
 
 
 async def void_leases(conn: AsyncConnection, *, machine_now: dt.datetime) -> int:

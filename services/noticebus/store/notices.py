@@ -190,7 +190,8 @@ async def next_release_at(conn: AsyncConnection) -> dt.datetime | None:
     statement = sa.select(sa.func.min(notices.c.release_at)).where(
         notices.c.state == NoticeState.SCHEDULED
     )
-    return (await conn.execute(statement)).scalar_one_or_none()
+    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+    return found
 
 
 async def mark_notices(
@@ -207,6 +208,14 @@ async def mark_notices(
         .values(state=state, released_at=released_at)
     )
     await conn.execute(statement)
+
+
+async def set_uncovered(
+    conn: AsyncConnection, notice_id: NoticeId, uncovered: Sequence[dict[str, str]]
+) -> None:
+    """Store which places of a notice nobody answers for, as declines have left it."""
+    statement = sa.update(notices).where(notices.c.id == notice_id)
+    await conn.execute(statement.values(uncovered=list(uncovered)))
 
 
 async def find_idempotency_records(

@@ -128,7 +128,8 @@ async def next_step_at(conn: AsyncConnection) -> dt.datetime | None:
     statement = sa.select(sa.func.min(obligations.c.next_step_at)).where(
         obligations.c.next_step_at.is_not(None)
     )
-    return (await conn.execute(statement)).scalar_one_or_none()
+    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+    return found
 
 
 async def save(conn: AsyncConnection, *, before: Obligation, after: Obligation) -> bool:
@@ -203,9 +204,15 @@ async def mark_delivered(
     closes = (obligations.c.notice_class == NoticeClass.D) & (
         obligations.c.state == ObligationState.OPEN
     )
+    first = (
+        sa.select(obligations.c.id)
+        .where(obligations.c.id.in_(sorted(obligation_ids)), obligations.c.delivered_at.is_(None))
+        .order_by(obligations.c.id)
+        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+    )
     statement = (
         sa.update(obligations)
-        .where(obligations.c.id.in_(sorted(obligation_ids)), obligations.c.delivered_at.is_(None))
+        .where(obligations.c.id.in_(first.scalar_subquery()))
         .values(
             delivered_at=at,
             state=sa.case((closes, ObligationState.CLOSED.value), else_=obligations.c.state),

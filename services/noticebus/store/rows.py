@@ -1,12 +1,12 @@
 """Between frozen dataclasses and rows: field names are column names."""
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 
 class Fields(Protocol):
     """Any dataclass."""
 
-    __dataclass_fields__: Any
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 def values_of(record: Fields) -> dict[str, Any]:

@@ -1,0 +1,194 @@
+"""From a validated post to a draft: places resolved, ids given, everything that needs no transaction done."""
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from noticebus.access.principals import Principal, own_agency, require
+from noticebus.casework import accepted
+from noticebus.casework.desk import Desk
+from noticebus.contracts.canonical import canonical
+from noticebus.contracts.notice import NoticePost
+from noticebus.contracts.parts import Area
+from noticebus.contracts.vocabulary import (
+    ChangeReason,
+    IncidentState,
+    Msg,
+    NoticeClass,
+    NoticeKind,
+    NoticeState,
+    Scope,
+    Status,
+)
+from noticebus.domain.places import AreaFacts, ResolvedPlaces, resolve
+from noticebus.errors import InvalidError
+from noticebus.ids import (
+    AgencyId,
+    ApiKeyId,
+    IncidentId,
+    NoticeId,
+    new_incident_id,
+    new_notice_id,
+)
+from noticebus.store.matching import AgencyFacts
+from noticebus.store.notices import IdempotencyRecord, Incident, Notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What makes a post this version of this incident."""
+
+    incident_id: IncidentId
+    version: int
+    msg: Msg
+    material: bool
+    change_reason: ChangeReason | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A notice ready for its transaction. `content` is what was posted, as JSON; `fingerprint` its digest."""
+
+    id: NoticeId
+    head: Head
+    agency_id: AgencyId
+    posted_by: ApiKeyId
+    key: str
+    kind: NoticeKind
+    status: Status
+    notice_class: NoticeClass
+    occurred_at: dt.datetime
+    release_at: dt.datetime | None
+    next_update_due: dt.datetime | None
+    content: dict[str, Any]
+    fingerprint: str
+    places: ResolvedPlaces
+
+    @property
+    def idempotency(self) -> tuple[str, str]:
+        return (self.posted_by, self.key)
+
+    @property
+    def warnings(self) -> list[str]:
+        return [alias.message for alias in self.places.aliases_used]
+
+    def notice(self, *, poster: AgencyFacts, now: dt.datetime) -> Notice:
+        """Make the notice as it is stored, under the poster's name as it is today, its coverage not yet looked at."""
+        embargoed = self.release_at is not None and self.release_at > now
+        body = canonical({**self.content, "agency": accepted.agency_view(poster)})
+        return Notice(
+            id=self.id,
+            incident_id=self.head.incident_id,
+            version=self.head.version,
+            agency_id=self.agency_id,
+            msg=self.head.msg,
+            kind=self.kind,
+            status=self.status,
+            notice_class=self.notice_class,
+            state=NoticeState.SCHEDULED if embargoed else NoticeState.RELEASED,
+            material=self.head.material,
+            change_reason=self.head.change_reason,
+            occurred_at=self.occurred_at,
+            accepted_at=now,
+            release_at=self.release_at,
+            released_at=None if embargoed else now,
+            next_update_due=self.next_update_due,
+            posted_by=self.posted_by,
+            body=body,
+            body_digest=hashlib.sha256(body).hexdigest(),
+            area_keys=sorted(self.places.keys),
+            uncovered=[],
+            refdata_version=self.places.version,
+        )
+
+    def incident(self, now: dt.datetime) -> Incident:
+        """Make the incident that version 1 opens."""
+        return Incident(
+            id=self.head.incident_id,
+            agency_id=self.agency_id,
+            status=self.status,
+            state=IncidentState.OPEN,
+            latest_version=self.head.version,
+            latest_notice_id=self.id,
+            created_at=now,
+            ended_at=None,
+        )
+
+    def record(self, response: dict[str, Any], *, at: dt.datetime) -> IdempotencyRecord:
+        """Make the record that answers a repeat of this post."""
+        return IdempotencyRecord(
+            client_id=self.posted_by,
+            key=self.key,
+            fingerprint=self.fingerprint,
+            response=response,
+            created_at=at,
+        )
+
+
+def first_version(desk: Desk, principal: Principal, *, post: NoticePost, key: str) -> Draft:
+    """Prepare a new incident's first notice; raises InvalidError with a pointer for each place that is not one."""
+    head = Head(
+        incident_id=new_incident_id(),
+        version=1,
+        msg=Msg.ALERT,
+        material=True,
+        change_reason=None,
+    )
+    return prepare(desk, principal, post=post, key=key, head=head)
+
+
+def prepare(
+    desk: Desk, principal: Principal, *, post: NoticePost, key: str, head: Head
+) -> Draft:
+    """Prepare any version: check the poster's right, resolve the places, give the notice its id."""
+    require(principal, Scope.POST)
+    content = post.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        exclude={"base_version", "change_reason", "material"},
+    )
+    return Draft(
+        id=new_notice_id(),
+        head=head,
+        agency_id=own_agency(principal),
+        posted_by=principal.key_id,
+        key=key,
+        kind=post.kind,
+        status=post.status,
+        notice_class=post.notice_class,
+        occurred_at=post.occurred_at,
+        release_at=post.release_at,
+        next_update_due=post.next_update_due,
+        content=content,
+        fingerprint=hashlib.sha256(
+            canonical(post.model_dump(mode="json", by_alias=True))
+        ).hexdigest(),
+        places=places_of(desk, post.areas),
+    )
+
+
+def places_of(desk: Desk, areas: tuple[Area, ...]) -> ResolvedPlaces:
+    """Resolve areas once; districts are checked for form only, as no registry of them ships with the bus."""
+    facts = [
+        AreaFacts(
+            county_fips=area.county_fips,
+            lea_id=area.lea_id,
+            zip=area.zip,
+            point=area.point,
+            radius_km=area.radius_km,
+            polygon=area.polygon or (),
+            state=area.state,
+            tribal_area=area.tribal_area,
+        )
+        for area in areas
+    ]
+    resolved = resolve(facts, gazetteer=desk.places, known_leas=None)
+    if isinstance(resolved, ResolvedPlaces):
+        return resolved
+    raise InvalidError(
+        "The notice names a place that does not exist. Correct it and post again; nothing was stored.",
+        code="unknown-place",
+        details=resolved,
+    )

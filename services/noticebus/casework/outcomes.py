@@ -1,0 +1,287 @@
+"""Recording what attempts came to: a batch of outcomes, one transaction, and what follows from each."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.casework import consent
+from noticebus.casework.desk import Desk
+from noticebus.contracts.vocabulary import Cause, Channel, ContentLevel, DeliveryState, Notify, Outcome
+from noticebus.domain.delivery import (
+    AttemptResult,
+    Delivered,
+    GiveUp,
+    RetryAt,
+    after_attempt,
+    counts_against_recipient,
+)
+from noticebus.domain.escalation import ContactPoint, resolve
+from noticebus.ids import AgencyId, DeliveryId, ObligationId, new_delivery_id
+from noticebus.store import deliveries, ledger, matching, obligations
+from noticebus.store.deliveries import Attempt, Delivery, Recording
+from noticebus.store.ledger import Entry, History, make_entry
+from noticebus.store.obligations import facts_of
+
+CARRIES_DUTY = frozenset({Cause.NOTICE, Cause.STEP})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One claimed delivery and what its attempt came to. Instants are world time; `jitter` is drawn from 0 to 1."""
+
+    delivery: Delivery
+    result: AttemptResult
+    started_at: dt.datetime
+    finished_at: dt.datetime
+    jitter: float
+
+    @property
+    def recipient_attempts(self) -> int:
+        counts = counts_against_recipient(self.result.fault)
+        return self.delivery.recipient_attempts + int(counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A claimed delivery that must not be sent: moot since an answer, or revoked with the recipient's right to it.
+
+    `renewed`: another, with a new id, carries what may still be seen (I3).
+    """
+
+    state: DeliveryState
+    reason: str
+    renewed: bool = False
+
+
+Verdict = Delivered | RetryAt | GiveUp
+
+
+async def record(desk: Desk, tried: Sequence[Tried]) -> None:
+    """Record a batch of outcomes; those whose claim has passed to another dispatcher change nothing but the log."""
+    now, machine_now = desk.world.now(), desk.machine.now()
+    verdicts = {one.delivery.id: _verdict(one) for one in tried}
+    delivered = [one for one in tried if isinstance(verdicts[one.delivery.id], Delivered)]
+    async with desk.database.begin() as conn:
+        history = await _mark_obligations(conn, delivered, now=now)
+        ours = await deliveries.held_deliveries(
+            conn, [(one.delivery.id, one.delivery.attempts) for one in tried]
+        )
+        kept = [one for one in tried if one.delivery.id in ours]
+        failed = [one for one in kept if not isinstance(verdicts[one.delivery.id], Delivered)]
+        await deliveries.insert_attempts(conn, [_attempt(one) for one in tried])
+        await deliveries.finish_delivered(
+            conn, [one.delivery.id for one in kept if one not in failed], finished_at=now
+        )
+        if failed:
+            recordings = [_recording(one, verdicts[one.delivery.id], now=now) for one in failed]
+            await deliveries.record(conn, recordings, machine_now=machine_now)
+            await _start_next_channels(conn, failed, verdicts, now=now, machine_now=machine_now)
+        entries = [entry for one in kept if (entry := _entry(one, verdicts, now=now)) is not None]
+        await ledger.append(conn, [*entries, *(entry for entry, _ in history)])
+        await ledger.append_history(conn, [line for _, line in history])
+        for one in kept:
+            await _after_handshake(conn, one, verdicts[one.delivery.id], now=now)
+    for one in kept:
+        desk.metrics.count_delivery(one.delivery.channel, one.result.outcome, one.result.duration)
+    desk.committed()
+
+
+async def drop(desk: Desk, delivery: Delivery, dropped: Dropped) -> None:
+    """End a claimed delivery unsent, and put another in its place where something may still be seen."""
+    now, machine_now = desk.world.now(), desk.machine.now()
+    async with desk.database.begin() as conn:
+        if not await deliveries.held_deliveries(conn, [(delivery.id, delivery.attempts)]):
+            return
+        ended = Recording(
+            delivery_id=delivery.id,
+            attempts=delivery.attempts,
+            state=dropped.state,
+            due_at=None,
+            recipient_attempts=delivery.recipient_attempts,
+            first_failed_at=delivery.first_failed_at,
+            finished_at=now,
+        )
+        await deliveries.record(conn, [ended], machine_now=machine_now)
+        if dropped.renewed:
+            again = _again(delivery, now=now, machine_now=machine_now)
+            await deliveries.insert_missing(conn, [replace(again, cause=Cause.CORRECTION)])
+        data = {"delivery_id": delivery.id, "reason": dropped.reason}
+        entry = make_entry(
+            f"delivery.{dropped.state}", data, at=now, incident_id=delivery.incident_id
+        )
+        await ledger.append(conn, [entry])
+    desk.committed()
+
+
+def _verdict(one: Tried) -> Verdict:
+    return after_attempt(
+        one.result,
+        attempts=max(one.recipient_attempts, 1),
+        notice_class=one.delivery.notice_class,
+        failed_at=one.finished_at,
+        first_failed_at=one.delivery.first_failed_at,
+        jitter=one.jitter,
+    )
+
+
+async def _mark_obligations(
+    conn: AsyncConnection, delivered: Sequence[Tried], *, now: dt.datetime
+) -> list[tuple[Entry, History]]:
+    """Note first deliveries on their obligations, locked before any delivery is (lock order)."""
+    reached: dict[ObligationId, Tried] = {}
+    for one in delivered:
+        if one.delivery.obligation_id is not None and one.delivery.cause in CARRIES_DUTY:
+            reached.setdefault(one.delivery.obligation_id, one)
+    if not reached:
+        return []
+    lines = []
+    for owed in await obligations.mark_delivered(conn, list(reached), at=now):
+        data = {"obligation_id": owed.id, "delivery_id": reached[owed.id].delivery.id}
+        entry = make_entry("obligation.delivered", data, at=now, incident_id=owed.incident_id)
+        line = History(obligation_id=owed.id, entry_id=entry.id, facts=facts_of(owed))
+        lines.append((entry, line))
+    return lines
+
+
+def _attempt(one: Tried) -> Attempt:
+    return Attempt(
+        delivery_id=one.delivery.id,
+        number=one.delivery.attempts,
+        started_at=one.started_at,
+        finished_at=one.finished_at,
+        outcome=one.result.outcome,
+        fault=one.result.fault,
+        status_code=one.result.status,
+        body_digest=one.result.body_digest,
+        response_excerpt=one.result.response_excerpt,
+        error=one.result.error,
+        duration_ms=round(one.result.duration.total_seconds() * 1000),
+    )
+
+
+def _recording(one: Tried, verdict: Verdict, *, now: dt.datetime) -> Recording:
+    retry = verdict if isinstance(verdict, RetryAt) else None
+    return Recording(
+        delivery_id=one.delivery.id,
+        attempts=one.delivery.attempts,
+        state=DeliveryState.QUEUED if retry else DeliveryState.EXHAUSTED,
+        due_at=retry.at if retry else None,
+        recipient_attempts=one.recipient_attempts,
+        first_failed_at=one.delivery.first_failed_at or one.finished_at,
+        finished_at=None if retry else now,
+    )
+
+
+def _entry(
+    one: Tried, verdicts: Mapping[DeliveryId, Verdict], *, now: dt.datetime
+) -> Entry | None:
+    """Enter a delivery's first success, first refusal and exhaustion; attempts in between are rows only."""
+    match verdicts[one.delivery.id]:
+        case Delivered():
+            type_ = "delivery.delivered"
+        case GiveUp():
+            type_ = "delivery.exhausted"
+        case RetryAt() if one.delivery.first_failed_at is None and _refused(one):
+            type_ = "delivery.refused"
+        case _:
+            return None
+    data = {
+        "delivery_id": one.delivery.id,
+        "obligation_id": one.delivery.obligation_id,
+        "subscription_id": one.delivery.subscription_id,
+        "contact_id": one.delivery.contact_id,
+        "channel": one.delivery.channel,
+        "cause": one.delivery.cause,
+        "sequence": one.delivery.sequence,
+        "attempt": one.delivery.attempts,
+        "outcome": one.result.outcome,
+        "status_code": one.result.status,
+        "body_sha256": one.result.body_digest,
+    }
+    return make_entry(type_, data, at=now, incident_id=one.delivery.incident_id)
+
+
+def _refused(one: Tried) -> bool:
+    return one.result.outcome in {Outcome.REFUSED, Outcome.BLOCKED}
+
+
+async def _start_next_channels(
+    conn: AsyncConnection,
+    failed: Sequence[Tried],
+    verdicts: Mapping[DeliveryId, Verdict],
+    *,
+    now: dt.datetime,
+    machine_now: dt.datetime,
+) -> None:
+    """Start mail to the desk on duty where an endpoint refused, stayed silent or was given up."""
+    started = [
+        one.delivery
+        for one in failed
+        if one.delivery.channel is Channel.WEBHOOK
+        and one.delivery.cause in CARRIES_DUTY
+        and _moves_on(verdicts[one.delivery.id])
+    ]
+    if not started:
+        return
+    points = await matching.contact_points(conn, {one.agency_id for one in started})
+    made = [
+        _by_mail(one, contact, now=now, machine_now=machine_now)
+        for one in started
+        for contact in _desk(points, one.agency_id)
+    ]
+    await deliveries.insert_missing(conn, made)
+
+
+def _moves_on(verdict: Verdict) -> bool:
+    return isinstance(verdict, GiveUp) or (
+        isinstance(verdict, RetryAt) and verdict.next_channel_now
+    )
+
+
+def _desk(
+    points: Mapping[AgencyId, Sequence[ContactPoint]], agency_id: AgencyId
+) -> Sequence[ContactPoint]:
+    return resolve(Notify.ON_DUTY, points.get(agency_id, ())).contacts
+
+
+def _by_mail(
+    refused: Delivery, contact: ContactPoint, *, now: dt.datetime, machine_now: dt.datetime
+) -> Delivery:
+    return replace(
+        _again(refused, now=now, machine_now=machine_now),
+        subscription_id=None,
+        contact_id=contact.id,
+        destination=f"{contact.id}:{Channel.EMAIL}",
+        channel=Channel.EMAIL,
+        content_level=ContentLevel.ID_ONLY,
+    )
+
+
+def _again(delivery: Delivery, *, now: dt.datetime, machine_now: dt.datetime) -> Delivery:
+    """Make a fresh delivery of the same thing: a new id, no number, nothing tried."""
+    return replace(
+        delivery,
+        id=new_delivery_id(),
+        sequence=None,
+        state=DeliveryState.QUEUED,
+        attempts=0,
+        recipient_attempts=0,
+        due_at=now,
+        lease_until=machine_now,
+        first_failed_at=None,
+        finished_at=None,
+        created_at=now,
+    )
+
+
+async def _after_handshake(
+    conn: AsyncConnection, one: Tried, verdict: Verdict, *, now: dt.datetime
+) -> None:
+    """Let an endpoint that echoed its challenge receive notices."""
+    if one.delivery.cause is Cause.HANDSHAKE and isinstance(verdict, Delivered):
+        assert one.delivery.subscription_id is not None, "a handshake belongs to a subscription"
+        await consent.confirm_handshake(
+            conn, subscription_id=one.delivery.subscription_id, challenge_ok=True, at=now
+        )

@@ -1,0 +1,57 @@
+"""After a decline of jurisdiction: look again for who is responsible, and say so where nobody is left."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.bus.port import Shard
+from noticebus.casework import shards
+from noticebus.casework.binding import Moment, counts_of, number
+from noticebus.casework.desk import Desk
+from noticebus.casework.recipients import bind_all, find_for, route_notice, uncovered_of, without
+from noticebus.casework.tracing import routing_entries
+from noticebus.contracts.vocabulary import ObligationState, Owed
+from noticebus.store import ledger, matching, notices, obligations
+from noticebus.store.deliveries import insert_deliveries
+from noticebus.store.ledger import make_entry
+from noticebus.store.obligations import Obligation
+
+
+async def after_decline(
+    conn: AsyncConnection, desk: Desk, declined: Obligation
+) -> Sequence[Shard]:
+    """Route the incident's latest notice again, in the decline's own transaction; give what goes to the bus.
+
+    Recipients are only added. Places whose every responsible recipient has declined become uncovered (I6).
+    """
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
+    incident = await notices.incident_by_id(conn, declined.incident_id)
+    assert incident is not None, "an obligation belongs to an incident"
+    notice = (await notices.notices_by_id(conn, [incident.latest_notice_id]))[
+        incident.latest_notice_id
+    ]
+    owed = await obligations.obligations_of(conn, incident_id=incident.id, limit=100_000)
+    known = {one.agency_id for one in owed if one.owed is Owed.NOTICE}
+    lost = frozenset(one.agency_id for one in owed if one.state is ObligationState.DECLINED)
+    found = await find_for(conn, [notice])
+    routing = without(route_notice(notice, found), known)
+    (bound,) = await bind_all(conn, [(notice, routing)], found, at=at)
+    numbered = number(
+        bound.deliveries, await matching.take_sequences(conn, counts_of(bound.deliveries))
+    )
+    await obligations.insert_obligations(conn, bound.obligations)
+    await insert_deliveries(conn, numbered)
+    uncovered = uncovered_of(notice, found, lost=lost)
+    await notices.set_uncovered(conn, notice.id, uncovered)
+    trace = routing_entries(notice, bound.obligations, routing, at=at.world)
+    entry = make_entry(
+        "routing.repeated",
+        {"notice_id": notice.id, "declined_by": declined.agency_id, "uncovered": uncovered},
+        at=at.world,
+        incident_id=incident.id,
+    )
+    await ledger.append(conn, [*(trace.entries[1:] if bound.obligations else ()), entry])
+    await ledger.append_history(conn, trace.history)
+    return shards.of(notice, numbered)
+
+

@@ -1,0 +1,109 @@
+"""What a delivery carries: pure functions of stored, unchanging facts, so that a repeat is the same bytes (I3)."""
+
+import datetime as dt
+
+from noticebus.access import links
+from noticebus.casework.desk import Desk
+from noticebus.casework.links import claims_for, link_address
+from noticebus.casework.views import notice_content, place_line
+from noticebus.contracts.vocabulary import Cause, ContentLevel, Notify, Owed, QuestionTopic
+from noticebus.contracts.webhook import (
+    Envelope,
+    ObligationPart,
+    QuestionPart,
+    SubscriptionPart,
+    render,
+)
+from noticebus.domain.mail import ComposedMail, NoticeMail, compose_notice_mail
+from noticebus.domain.obligation import closes_with
+from noticebus.store.deliveries import Delivery, Destination
+from noticebus.store.notices import Notice
+
+NEVER_MORE = ContentLevel.ID_ONLY
+
+
+def webhook_body(
+    delivery: Delivery, *, notice: Notice | None, destination: Destination, base_url: str
+) -> bytes:
+    """Write the event for one endpoint, at the content level it has now: need to know is decided here (I8)."""
+    level = destination.content_level or NEVER_MORE
+    return render(
+        Envelope(
+            delivery_id=delivery.id,
+            source=base_url,
+            cause=delivery.cause,
+            subject=delivery.notice_id or delivery.subject,
+            time=delivery.created_at,
+            notice=None if notice is None else notice_content(notice, level),
+            obligation=_obligation(delivery, base_url=base_url),
+            subscription=None
+            if delivery.subscription_id is None
+            else SubscriptionPart(
+                id=delivery.subscription_id, sequence=delivery.sequence, content_level=level
+            ),
+            question=_question(delivery),
+            challenge=destination.challenge if delivery.cause is Cause.HANDSHAKE else None,
+        )
+    )
+
+
+def mail_text(
+    delivery: Delivery, *, notice: Notice, destination: Destination, desk: Desk
+) -> ComposedMail:
+    """Write the mail to one contact: how urgent, where, until when, the link and its code; no content."""
+    claims = claims_for(delivery, notice)
+    notify = _notify(delivery)
+    reminds = delivery.cause is Cause.STEP
+    return compose_notice_mail(
+        NoticeMail(
+            status=notice.status,
+            notice_class=delivery.notice_class,
+            kind=notice.kind,
+            msg=notice.msg,
+            cause=delivery.cause,
+            version=notice.version,
+            reminder=delivery.step + 1 if reminds and notify is Notify.ON_DUTY else 0,
+            escalation=reminds and notify is not Notify.ON_DUTY,
+            owed=Owed.NOTICE,
+            agency=destination.agency_name,
+            place=place_line(notice.area_keys, desk.places),
+            due_at=delivery.answer_due_at,
+            zone=destination.zone,
+            link=link_address(desk, claims),
+            code=links.code_for(desk.keyring, claims),
+            hotline="",
+        )
+    )
+
+
+def _obligation(delivery: Delivery, *, base_url: str) -> ObligationPart | None:
+    if delivery.obligation_id is None or delivery.notice_id is None:
+        return None
+    notify = _notify(delivery)
+    return ObligationPart(
+        id=delivery.obligation_id,
+        notice_class=delivery.notice_class,
+        closes_with=closes_with(delivery.notice_class),
+        due_at=delivery.answer_due_at,
+        acknowledge_url=f"{base_url}/v1/notices/{delivery.notice_id}/acknowledgements",
+        acknowledge_page=f"{base_url}/obligations/{delivery.obligation_id}",
+        step=None if notify is None else delivery.step,
+        notify=notify,
+    )
+
+
+def _notify(delivery: Delivery) -> Notify | None:
+    named = (delivery.detail or {}).get("notify")
+    return None if named is None else Notify(named)
+
+
+def _question(delivery: Delivery) -> QuestionPart | None:
+    asked = (delivery.detail or {}).get("question")
+    return None if asked is None else QuestionPart(
+        id=asked["id"],
+        incident_id=asked["incident_id"],
+        notice_id=asked["notice_id"],
+        topic=QuestionTopic(asked["topic"]),
+        text=asked["text"],
+        due_at=dt.datetime.fromisoformat(asked["due_at"]),
+    )

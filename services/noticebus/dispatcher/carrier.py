@@ -1,0 +1,146 @@
+"""Carrying one claimed delivery over its channel, if it still may go."""
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, replace
+
+from noticebus.access.keyring import Keyring
+from noticebus.casework.desk import Desk
+from noticebus.casework.outcomes import Dropped
+from noticebus.contracts.vocabulary import (
+    Cause,
+    Channel,
+    DeliveryState,
+    Fault,
+    ObligationState,
+    Outcome,
+    SubscriptionState,
+)
+from noticebus.dispatcher.bodies import mail_text, webhook_body
+from noticebus.dispatcher.email import EmailSender, MailRequest
+from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, answers_challenge
+from noticebus.domain.delivery import AttemptResult
+from noticebus.store.deliveries import Delivery, Destination
+from noticebus.store.notices import Notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """A claimed delivery, where it goes as things stand now, and the notice it carries, if any."""
+
+    delivery: Delivery
+    destination: Destination
+    notice: Notice | None
+
+
+class Carrier:
+    """The channels of one dispatcher. Without `email` a mail waits, as a fault of ours, until one is configured."""
+
+    def __init__(self, desk: Desk, *, webhook: WebhookSender, email: EmailSender | None) -> None:
+        self._desk = desk
+        self._webhook = webhook
+        self._email = email
+
+    async def carry(self, load: Load) -> AttemptResult | Dropped:
+        """Send once, or say why it must not be sent; the right to it is checked now, not when it was queued (I8)."""
+        dropped = _why_dropped(load)
+        if dropped is not None:
+            return dropped
+        match load.delivery.channel:
+            case Channel.WEBHOOK:
+                return await self._by_webhook(load)
+            case Channel.EMAIL:
+                return await self._by_mail(load)
+            case _:
+                return Dropped(state=DeliveryState.REVOKED, reason="a feed is fetched, not sent")
+
+    async def _by_webhook(self, load: Load) -> AttemptResult | Dropped:
+        delivery, destination = load.delivery, load.destination
+        body = webhook_body(
+            delivery,
+            notice=load.notice,
+            destination=destination,
+            base_url=self._desk.base_url,
+        )
+        first = destination.first_digest
+        if first and first != hashlib.sha256(body).hexdigest():
+            reason = "what the recipient may see has changed since the first attempt"
+            return Dropped(state=DeliveryState.REVOKED, reason=reason, renewed=True)
+        result = await self._webhook.send(
+            WebhookRequest(
+                url=destination.url or "",
+                delivery_id=delivery.id,
+                body=body,
+                secrets=usable_secrets(
+                    destination, self._desk.keyring, now=self._desk.machine.now()
+                ),
+            ),
+            timestamp=int(self._desk.machine.now().timestamp()),
+        )
+        return _consenting(result, destination) if delivery.cause is Cause.HANDSHAKE else result
+
+    async def _by_mail(self, load: Load) -> AttemptResult:
+        if self._email is None or load.notice is None:
+            return _no_mail()
+        mail = mail_text(
+            load.delivery, notice=load.notice, destination=load.destination, desk=self._desk
+        )
+        return await self._email.send(
+            MailRequest(
+                delivery_id=load.delivery.id,
+                to=load.destination.email or "",
+                subject=mail.subject,
+                text=mail.text,
+                written_at=load.delivery.created_at,
+            )
+        )
+
+
+def usable_secrets(
+    destination: Destination, keyring: Keyring, *, now: dt.datetime
+) -> tuple[str, ...]:
+    """Unseal the secrets that sign now: the newest first, older ones until their overlap ends."""
+    return tuple(
+        keyring.unseal(one["sealed"])
+        for one in destination.secrets_sealed or []
+        if one["expires_at"] is None or dt.datetime.fromisoformat(one["expires_at"]) > now
+    )
+
+
+def _why_dropped(load: Load) -> Dropped | None:
+    destination = load.destination
+    if load.delivery.cause is Cause.STEP and destination.obligation_state is not ObligationState.OPEN:
+        return Dropped(state=DeliveryState.MOOT, reason="the obligation is no longer open")
+    if load.delivery.subscription_id and load.delivery.cause is not Cause.HANDSHAKE:
+        if destination.subscription_state is not SubscriptionState.ACTIVE:
+            state = destination.subscription_state
+            return Dropped(state=DeliveryState.REVOKED, reason=f"the subscription is {state}")
+    if load.delivery.contact_id and destination.contact_ended_at is not None:
+        return Dropped(state=DeliveryState.REVOKED, reason="the contact has ended")
+    return None
+
+
+def _consenting(result: AttemptResult, destination: Destination) -> AttemptResult:
+    """Turn a 2xx without the challenge into a refusal: an endpoint must prove that it wants notices."""
+    challenge = destination.challenge or ""
+    if result.outcome is not Outcome.DELIVERED or answers_challenge(
+        result.response_excerpt, challenge
+    ):
+        return result
+    return replace(
+        result,
+        outcome=Outcome.REFUSED,
+        fault=Fault.RECIPIENT,
+        error="Your server did not answer with the challenge. Answer 2xx with data.challenge as the body,"
+        ' or as JSON {"challenge": …}.',
+    )
+
+
+def _no_mail() -> AttemptResult:
+    return AttemptResult(
+        outcome=Outcome.UNSENDABLE,
+        fault=Fault.OURS,
+        error="No mail server is configured. Set NOTICEBUS_SMTP_URL, then it is sent by itself.",
+        body_digest="",
+        duration=dt.timedelta(0),
+    )

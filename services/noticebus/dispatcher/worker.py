@@ -1,0 +1,207 @@
+"""Claim, send, record: shards from the bus as they come, and a sweep for everything the bus did not carry."""
+
+import asyncio
+import datetime as dt
+import random
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+import structlog
+
+from noticebus.bus.port import Received
+from noticebus.casework import outcomes
+from noticebus.casework.desk import Desk
+from noticebus.casework.outcomes import Dropped, Tried
+from noticebus.contracts.vocabulary import Fault, Outcome
+from noticebus.dispatcher.carrier import Carrier, Load
+from noticebus.domain.delivery import AttemptResult
+from noticebus.errors import NoticebusError, UnavailableError
+from noticebus.store import deliveries, notices
+from noticebus.store.deliveries import Delivery
+
+log = structlog.get_logger(__name__)
+
+LEASE = dt.timedelta(seconds=20)  # longer than a request may take
+SHARDS_AT_ONCE = 8
+SWEEP_DELIVERIES_MAX = 500
+RECORD_MAX = 500
+RECORD_WAITING_MAX = 5_000
+RECORD_TRIES = 3
+
+
+class Dispatcher:
+    """Any number may run on one database and bus; each delivery is held by one of them at a time."""
+
+    def __init__(self, desk: Desk, carrier: Carrier, *, lease: dt.timedelta = LEASE) -> None:
+        self._desk = desk
+        self._carrier = carrier
+        self._lease = lease
+        self._shards = asyncio.Semaphore(SHARDS_AT_ONCE)
+        self._tried: asyncio.Queue[Tried] = asyncio.Queue(RECORD_WAITING_MAX)
+        self._random = random.Random()  # noqa: S311 - jitter, nothing secret
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then finish and record what is in flight; cancel it to leave that to the leases."""
+        async with asyncio.TaskGroup() as recording:
+            recorder = recording.create_task(self._record_loop(), name="recorder")
+            async with asyncio.TaskGroup() as sending:
+                sources = [
+                    sending.create_task(self._sweep_loop(sending), name="sweep"),
+                    sending.create_task(self._bus_loop(sending), name="bus-consumer"),
+                ]
+                await stop.wait()
+                for source in sources:
+                    source.cancel()
+            await self._tried.join()
+            recorder.cancel()
+
+    async def deliver(self, received: Received) -> None:
+        """Claim a shard, let the bus forget it, send it."""
+        claimed = await self._claim_shard(received)
+        if claimed:
+            await self._send_all(claimed)
+
+    async def sweep(self) -> int:
+        """Claim and send what is due now and nobody holds, one batch; say how many."""
+        claimed = await self._claim_due()
+        if claimed:
+            await self._send_all(claimed)
+        return len(claimed)
+
+    async def record_waiting(self) -> int:
+        """Record the outcomes that wait, one batch; say how many."""
+        batch = [await self._tried.get()]
+        while len(batch) < RECORD_MAX and not self._tried.empty():
+            batch.append(self._tried.get_nowait())
+        await self._record(batch)
+        for _ in batch:
+            self._tried.task_done()
+        return len(batch)
+
+    async def _bus_loop(self, tasks: asyncio.TaskGroup) -> None:
+        async with self._desk.bus.consume() as shards:
+            async for received in shards:
+                await self._shards.acquire()
+                tasks.create_task(self._deliver_one(received))
+
+    async def _deliver_one(self, received: Received) -> None:
+        try:
+            await self.deliver(received)
+        except UnavailableError:
+            log.warning("shard.left_to_sweep", shard=received.shard.key, exc_info=True)
+        finally:
+            self._shards.release()
+
+    async def _sweep_loop(self, tasks: asyncio.TaskGroup) -> None:
+        wake = self._desk.signals.deliveries
+        while True:
+            await self._shards.acquire()  # claim nothing that could not be sent at once
+            claimed, until = await self._look()
+            self._desk.ticked("dispatcher")
+            if claimed:
+                tasks.create_task(self._send_swept(claimed))
+            else:
+                self._shards.release()
+                await self._desk.world.wait_until(until, wake=wake)
+
+    async def _look(self) -> tuple[list[Delivery], dt.datetime | None]:
+        """Claim what is due, or tell when something is."""
+        try:
+            claimed = await self._claim_due()
+            return claimed, None if claimed else await self._next_due_at()
+        except UnavailableError:
+            log.warning("sweep.paused", exc_info=True)
+            return [], None
+
+    async def _send_swept(self, claimed: Sequence[Delivery]) -> None:
+        try:
+            await self._send_all(claimed)
+        except UnavailableError:
+            log.warning("batch.left_to_sweep", count=len(claimed), exc_info=True)
+        finally:
+            self._shards.release()
+
+    async def _record_loop(self) -> None:
+        while True:
+            await self.record_waiting()
+
+    async def _claim_shard(self, received: Received) -> list[Delivery]:
+        async with self._desk.database.begin_relaxed() as conn:
+            claimed = await deliveries.claim_shard(
+                conn, received.shard.delivery_ids, lease_until=self._lease_until()
+            )
+        await received.done()
+        return claimed
+
+    async def _claim_due(self) -> list[Delivery]:
+        async with self._desk.database.begin_relaxed() as conn:
+            return await deliveries.claim_due(
+                conn,
+                now=self._desk.world.now(),
+                machine_now=self._desk.machine.now(),
+                lease_until=self._lease_until(),
+                batch_size_max=SWEEP_DELIVERIES_MAX,
+            )
+
+    async def _next_due_at(self) -> dt.datetime | None:
+        async with self._desk.database.read() as conn:
+            return await deliveries.next_due_at(conn, machine_now=self._desk.machine.now())
+
+    def _lease_until(self) -> dt.datetime:
+        return self._desk.machine.now() + self._lease
+
+    async def _send_all(self, claimed: Sequence[Delivery]) -> None:
+        """Send a claimed batch concurrently; each outcome goes to the recorder as soon as it is known (I12)."""
+        ids = [one.id for one in claimed]
+        about = {one.notice_id for one in claimed if one.notice_id is not None}
+        async with self._desk.database.read() as conn:
+            destinations = await deliveries.destinations_of(conn, ids)
+            carried = await notices.notices_by_id(conn, about) if about else {}
+        async with asyncio.TaskGroup() as tasks:
+            for one in claimed:
+                notice = carried.get(one.notice_id) if one.notice_id is not None else None
+                load = Load(delivery=one, destination=destinations[one.id], notice=notice)
+                tasks.create_task(self._send_one(load))
+
+    async def _send_one(self, load: Load) -> None:
+        started_at = self._desk.world.now()
+        try:
+            result = await self._carrier.carry(load)
+        except Exception:  # the boundary of one item: whatever is wrong with it stays with it
+            log.exception("delivery.broken", delivery_id=load.delivery.id)
+            result = _broken()
+        if isinstance(result, Dropped):
+            await outcomes.drop(self._desk, load.delivery, result)
+            return
+        tried = Tried(
+            delivery=load.delivery,
+            result=result,
+            started_at=started_at,
+            finished_at=self._desk.world.now(),
+            jitter=self._random.random(),
+        )
+        await self._tried.put(tried)
+
+    async def _record(self, batch: Sequence[Tried]) -> None:
+        """Record a batch; if the database stays away the leases end and the deliveries are repeated (I3)."""
+        for _ in range(RECORD_TRIES):
+            try:
+                await outcomes.record(self._desk, batch)
+            except (NoticebusError, sa.exc.DBAPIError):
+                log.warning("outcomes.waiting", count=len(batch), exc_info=True)
+                await self._desk.machine.wait_until(None, wake=asyncio.Event())
+            else:
+                return
+        log.error("outcomes.lost", count=len(batch))
+
+
+def _broken() -> AttemptResult:
+    return AttemptResult(
+        outcome=Outcome.UNSENDABLE,
+        fault=Fault.OURS,
+        error="The bus could not make this delivery's body. An operator finds the cause in the log.",
+        body_digest="",
+        duration=dt.timedelta(0),
+    )
+
+

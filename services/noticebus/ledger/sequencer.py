@@ -1,0 +1,51 @@
+"""The sequencer: gives committed entries a contiguous index, and their history its span of indexes.
+
+One holder of an advisory lock at a time. Insert order is kept: of two changes to one obligation the later could only
+insert after the earlier had committed, so its entry has the greater position.
+"""
+
+import structlog
+
+from noticebus.casework.desk import Desk
+from noticebus.errors import UnavailableError
+from noticebus.store import sequencing
+
+log = structlog.get_logger(__name__)
+
+BATCH_ENTRIES_MAX = 2_000
+
+
+class Sequencer:
+    """Any number may run; those without the lock do nothing."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def sweep(self) -> int:
+        """Index every committed entry; say how many were indexed."""
+        done = 0
+        while count := await self._batch():
+            done += count
+        return done
+
+    async def _batch(self) -> int:
+        async with self._desk.database.begin() as conn:
+            if not await sequencing.take_lock(conn):
+                return 0
+            given = await sequencing.index_entries(conn, batch_size_max=BATCH_ENTRIES_MAX)
+            if given:
+                await sequencing.span_history(conn, given)
+        if given:
+            self._desk.metrics.ledger_sequence.set(given.last)
+        return given.count if given else 0
+
+    async def run(self) -> None:
+        """Index what was committed whenever something was, and look once a second in any case."""
+        wake = self._desk.signals.entries
+        while True:
+            try:
+                await self.sweep()
+            except UnavailableError:
+                log.warning("sequencer.paused", exc_info=True)
+            self._desk.ticked("sequencer")
+            await self._desk.world.wait_until(None, wake=wake)

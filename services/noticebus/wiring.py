@@ -1,0 +1,236 @@
+"""The composition root: settings become ports, ports a desk, a desk the services of one process."""
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from noticebus import console
+from noticebus.access.keyring import Keyring
+from noticebus.bus.kafka import KafkaBus
+from noticebus.bus.memory import MemoryBus
+from noticebus.bus.options import KafkaOptions
+from noticebus.bus.port import Bus
+from noticebus.casework.desk import Desk
+from noticebus.casework.intake import Intake
+from noticebus.clock import Clock, SystemClock
+from noticebus.dispatcher.carrier import Carrier
+from noticebus.dispatcher.egress import EgressGuard
+from noticebus.dispatcher.email import EmailSender
+from noticebus.dispatcher.webhook import WebhookSender
+from noticebus.dispatcher.worker import Dispatcher
+from noticebus.domain.policies import default_policies
+from noticebus.gateway.app import create_app
+from noticebus.ledger.engine import Engine
+from noticebus.ledger.sequencer import Sequencer
+from noticebus.refdata import counties
+from noticebus.settings import Settings
+from noticebus.store import deliveries, migrate, obligations
+from noticebus.store.database import Database
+from noticebus.telemetry import Metrics
+
+KEY_FILE = "noticebus.key"
+TICK_STALE = dt.timedelta(seconds=30)  # a loop that has not looked for so long is not working
+
+
+class Role(StrEnum):
+    """What a process does; without a choice it does everything."""
+
+    GATEWAY = "gateway"
+    DISPATCHER = "dispatcher"
+    LEDGER = "ledger"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A running process: its desk, its HTTP application, and the loops that tests call one unit at a time."""
+
+    desk: Desk
+    app: FastAPI
+    intake: Intake
+    engine: Engine
+    sequencer: Sequencer
+    dispatcher: Dispatcher
+
+
+async def open_desk(
+    settings: Settings, *, world: Clock | None = None, machine: Clock | None = None
+) -> Desk:
+    """Open every port; the embedded profile's database is brought up to date on the way."""
+    machine = machine or SystemClock()
+    world = world or machine
+    database = Database(settings.database_url)
+    if database.is_sqlite:
+        await migrate.upgrade(settings.database_url)
+    await seed(database, now=world.now())
+    if database.is_sqlite:
+        async with database.begin() as conn:
+            await deliveries.void_leases(conn, machine_now=machine.now())
+    return Desk(
+        database=database,
+        bus=make_bus(settings),
+        world=world,
+        machine=machine,
+        keyring=load_keyring(settings),
+        places=await asyncio.to_thread(_gazetteer),
+        metrics=Metrics.create(),
+        base_url=settings.base_url,
+    )
+
+
+async def seed(database: Database, *, now: dt.datetime) -> int:
+    """Give the installation the default policies it does not have; say how many."""
+    async with database.begin() as conn:
+        return await obligations.seed_policies(conn, default_policies(), now=now)
+
+
+def load_keyring(settings: Settings) -> Keyring:
+    """Take the root secret from the settings, or from a file of mode 0600 that is made at the first start."""
+    if settings.secret_key is not None:
+        return Keyring.from_setting(settings.secret_key.get_secret_value())
+    return Keyring.load_or_create(Path(settings.data_dir) / KEY_FILE)
+
+
+def make_bus(settings: Settings) -> Bus:
+    """Choose the bus: in-process, or Apache Kafka where an address is set."""
+    if settings.kafka_bootstrap is None:
+        return MemoryBus()
+    return KafkaBus(kafka_options(settings))
+
+
+def kafka_options(settings: Settings) -> KafkaOptions:
+    """Give the bus its Kafka settings."""
+    password = settings.kafka_password
+    return KafkaOptions(
+        bootstrap=settings.kafka_bootstrap or "",
+        security_protocol=settings.kafka_security,
+        sasl_mechanism=settings.kafka_sasl_mechanism,
+        sasl_username=settings.kafka_username,
+        sasl_password=None if password is None else password.get_secret_value(),
+        ssl_cafile=settings.kafka_ca_path,
+        ssl_certfile=settings.kafka_certificate_path,
+        ssl_keyfile=settings.kafka_key_path,
+        partitions=settings.kafka_partitions,
+        replication=settings.kafka_replication,
+        min_insync=min(2, settings.kafka_replication),
+        events_retention=dt.timedelta(hours=settings.kafka_retention_hours),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings,
+    *,
+    roles: Collection[Role] = tuple(Role),
+    world: Clock | None = None,
+    machine: Clock | None = None,
+) -> AsyncIterator[System]:
+    """Run the services of `roles` for the length of the block; at its end work in flight gets `stop_grace_s`."""
+    desk = await open_desk(settings, world=world, machine=machine)
+    try:
+        async with _services(settings, desk) as system:
+            async with _loops(settings, system, roles):
+                yield system
+    finally:
+        await desk.database.close()
+
+
+@contextlib.asynccontextmanager
+async def _services(settings: Settings, desk: Desk) -> AsyncIterator[System]:
+    guard = EgressGuard(settings.egress_allow)
+    async with contextlib.AsyncExitStack() as stack:
+        webhook = await stack.enter_async_context(
+            WebhookSender(
+                keyring=desk.keyring,
+                guard=guard,
+                request_limit=dt.timedelta(seconds=settings.request_timeout_s),
+                connections_per_origin=settings.endpoint_concurrency,
+            )
+        )
+        email = None
+        if settings.smtp_url is not None:
+            sender = EmailSender(smtp_url=settings.smtp_url, mail_from=settings.mail_from)
+            email = await stack.enter_async_context(sender)
+        intake = Intake(desk)
+        yield System(
+            desk=desk,
+            intake=intake,
+            app=create_app(
+                desk,
+                intake=intake,
+                checks=_checks(desk),
+                routers=console.pages.ROUTERS,
+                egress_allow=guard.allow,
+            ),
+            engine=Engine(desk),
+            sequencer=Sequencer(desk),
+            dispatcher=Dispatcher(
+                desk,
+                Carrier(desk, webhook=webhook, email=email),
+                lease=dt.timedelta(seconds=settings.lease_s),
+            ),
+        )
+
+
+@contextlib.asynccontextmanager
+async def _loops(
+    settings: Settings, system: System, roles: Collection[Role]
+) -> AsyncIterator[None]:
+    """Hold the loops of `roles`; one that fails ends the process, which recovers from the database."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        bus = tasks.create_task(system.desk.bus.run(), name="bus")
+        loops = [tasks.create_task(run, name=name) for name, run in _chosen(system, roles)]
+        sending = (
+            tasks.create_task(system.dispatcher.run(stop), name="dispatcher")
+            if Role.DISPATCHER in roles
+            else None
+        )
+        try:
+            yield
+        finally:
+            stop.set()
+            for loop in loops:
+                loop.cancel()
+            if sending is not None:
+                await asyncio.wait([sending], timeout=settings.stop_grace_s)
+                sending.cancel()
+            await system.desk.bus.close()
+            bus.cancel()
+
+
+def _chosen(
+    system: System, roles: Collection[Role]
+) -> list[tuple[str, Coroutine[None, None, None]]]:
+    chosen: list[tuple[str, Coroutine[None, None, None]]] = []
+    if Role.GATEWAY in roles:
+        chosen.append(("intake", system.intake.run()))
+    if Role.LEDGER in roles:
+        chosen += [("engine", system.engine.run()), ("sequencer", system.sequencer.run())]
+    return chosen
+
+
+def _checks(desk: Desk) -> dict[str, Callable[[], Awaitable[str | None]]]:
+    """Say what `/readyz` looks at beside the database: the bus, and every loop this process runs."""
+
+    async def bus() -> str | None:
+        faults = desk.bus.faults()
+        return " ".join(faults) if faults else None
+
+    async def loops() -> str | None:
+        now = desk.machine.now()
+        stale = [name for name, at in desk.signals.ticks.items() if now - at > TICK_STALE]
+        return f"No sign of life for {TICK_STALE.seconds} s from: {', '.join(stale)}." if stale else None
+
+    return {"bus": bus, "loops": loops}
+
+
+def _gazetteer() -> counties.VendoredGazetteer:
+    gazetteer = counties.load()
+    gazetteer.warm()
+    return gazetteer
