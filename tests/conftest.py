@@ -43,7 +43,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how long set-up and tests took, above pytest's own closing line."""
-    set_up = os.environ.get("NOTICEBUS_SETUP_SECONDS")
+    set_up = os.environ.get("NOTICEBUS_TEST_SETUP_SECONDS")
     took = f"tests took {time.monotonic() - _BEGAN:.0f} s"
     terminalreporter.write_line(f"set-up took {set_up} s, {took}" if set_up else took)
 
