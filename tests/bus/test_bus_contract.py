@@ -190,3 +190,12 @@ async def test_no_shard_is_lost_from_the_counts(make_bus: MakeBus) -> None:
     counts = bus.counts()
     assert counts.offered == 51
     assert counts.published + counts.dropped + counts.failed == counts.offered
+
+
+async def test_working_bus_has_no_fault(make_bus: MakeBus) -> None:
+    async with running(make_bus()) as bus, bus.consume() as arriving:
+        bus.offer(shards(1))
+        await receive(arriving, 1)
+
+        assert bus.faults() == ()
+        assert bus.healthy()

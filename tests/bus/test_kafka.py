@@ -136,7 +136,25 @@ async def test_idle_bus_notices_that_the_broker_went(private_broker: Broker) -> 
         await private_broker.stop()
 
         await until(lambda: not bus.healthy())
-        await private_broker.start()
+
+
+@pytest.mark.slow(reason="a broker stops")
+async def test_bus_and_consumer_end_while_the_broker_is_away(
+    private_broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = KafkaOptions(bootstrap=private_broker.bootstrap, partitions=1)
+    await init_topics(options)
+    async with running(KafkaBus(options), grace=dt.timedelta(seconds=1)) as bus:
+        async with bus.consume() as arriving:
+            bus.offer(shards(2))
+            await receive(arriving, 1)
+            await private_broker.stop()
+        bus.offer(shards(1))
+
+    counts = bus.counts()
+    assert counts.published + counts.failed == counts.offered
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_shard_that_cannot_be_a_record_fails_alone(kafka_options: KafkaOptions) -> None:

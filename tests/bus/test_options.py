@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from noticebus.bus.kafka import KafkaBus
-from noticebus.bus.options import KafkaOptions, connection
+from noticebus.bus.options import KafkaOptions, connect_with
 from noticebus.errors import InvalidError
 
 
 def test_plain_connection_carries_neither_secrets_nor_tls() -> None:
-    arguments = connection(KafkaOptions(bootstrap="a:1, b:2"))
+    arguments = connect_with(KafkaOptions(bootstrap="a:1, b:2"))
 
     assert arguments["bootstrap_servers"] == ["a:1", "b:2"]
     assert arguments["security_protocol"] == "PLAINTEXT"
@@ -22,7 +22,7 @@ def test_plain_connection_carries_neither_secrets_nor_tls() -> None:
 def test_sasl_over_tls_verifies_the_broker_and_signs_in() -> None:
     options = KafkaOptions(security_protocol="SASL_SSL", sasl_username="bus", sasl_password="pw")
 
-    arguments = connection(options)
+    arguments = connect_with(options)
 
     assert arguments["sasl_mechanism"] == "SCRAM-SHA-512"
     assert arguments["sasl_plain_username"] == "bus"

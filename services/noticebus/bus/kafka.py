@@ -9,8 +9,9 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from noticebus.bus.ending import ending
 from noticebus.bus.kafka_reader import KafkaReader
-from noticebus.bus.options import KafkaOptions, connection
+from noticebus.bus.options import Connection, KafkaOptions, connect_with
 from noticebus.bus.port import (
     CLOSE_GRACE,
     CONTENT_TYPE,
@@ -49,8 +50,8 @@ class KafkaBus:
         queue_max: int = QUEUE_SHARDS_MAX,
         outstanding_max: int = OUTSTANDING_SHARDS_MAX,
     ) -> None:
-        connection(options)  # refuses bad options now rather than in a task
         self._options = options
+        self._connection = connect_with(options)  # reads files, and refuses what cannot work, once
         self._outstanding_max = outstanding_max
         self._tally = Tally()
         self._closed = False
@@ -63,7 +64,10 @@ class KafkaBus:
     @contextlib.asynccontextmanager
     async def consume(self) -> AsyncIterator[AsyncIterator[Received]]:
         reader = KafkaReader(
-            self._options, tally=self._tally, outstanding_max=self._outstanding_max
+            self._options,
+            self._connection,
+            tally=self._tally,
+            outstanding_max=self._outstanding_max,
         )
         self._readers.add(reader)
         if self._closed:
@@ -106,7 +110,7 @@ class KafkaBus:
 
     @contextlib.asynccontextmanager
     async def _link(self) -> AsyncIterator[Send]:
-        producer = _producer(self._options)
+        producer = _producer(self._connection)
 
         async def send(shards: Sequence[Shard]) -> None:
             await (self._publish(producer, shards) if shards else _probe(producer))
@@ -140,9 +144,9 @@ class KafkaBus:
                 _abandon(future)
 
 
-def _producer(options: KafkaOptions) -> AIOKafkaProducer:
+def _producer(connection: Connection) -> AIOKafkaProducer:
     return AIOKafkaProducer(
-        **connection(options),
+        **connection,
         acks="all",
         enable_idempotence=True,
         linger_ms=0,
@@ -178,14 +182,15 @@ async def _disconnect(producer: AIOKafkaProducer) -> None:
     An idempotent aiokafka producer keeps its batches until the broker is back, and its `stop` waits
     for that. Ours are given up by now, which nothing public can say.
     """
-    with contextlib.suppress(KafkaError, TimeoutError):
-        async with asyncio.timeout(DISCONNECT_TIMEOUT.total_seconds()):
-            await producer._sender.close()  # noqa: SLF001
+    async with ending(DISCONNECT_TIMEOUT):
+        await producer._sender.close()  # noqa: SLF001
     producer._message_accumulator._batches.clear()  # noqa: SLF001
     producer._message_accumulator._pending_batches.clear()  # noqa: SLF001
-    with contextlib.suppress(KafkaError, TimeoutError):
-        async with asyncio.timeout(DISCONNECT_TIMEOUT.total_seconds()):
+    try:
+        async with ending(DISCONNECT_TIMEOUT):
             await producer.stop()
+    finally:
+        await producer.client.close()  # an interrupted `stop` leaves it open
 
 
 def _abandon(future: asyncio.Future[object]) -> None:

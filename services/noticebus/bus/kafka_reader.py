@@ -11,13 +11,14 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
+from noticebus.bus.ending import ending
 from noticebus.bus.offsets import Offsets
-from noticebus.bus.options import KafkaOptions, connection
+from noticebus.bus.options import Connection, KafkaOptions
 from noticebus.bus.port import Poison, Received, Shard, Tally, decode
 from noticebus.bus.publisher import Backoff, LinkLostError
 
 JOIN_TIMEOUT = dt.timedelta(seconds=30)  # connect, join the group, be given partitions
-COMMIT_TIMEOUT = dt.timedelta(seconds=5)
+COMMIT_TIMEOUT = dt.timedelta(seconds=2)
 LEAVE_TIMEOUT = dt.timedelta(seconds=3)
 POLL_MS = 500
 SESSION_TIMEOUT_MS = (
@@ -36,7 +37,15 @@ class KafkaReader:
     recognises.
     """
 
-    def __init__(self, options: KafkaOptions, *, tally: Tally, outstanding_max: int) -> None:
+    def __init__(
+        self,
+        options: KafkaOptions,
+        connection: Connection,
+        *,
+        tally: Tally,
+        outstanding_max: int,
+    ) -> None:
+        self._connection = connection
         self._options = options
         self._tally = tally
         self._outstanding_max = outstanding_max
@@ -114,7 +123,9 @@ class KafkaReader:
     @contextlib.asynccontextmanager
     async def _membership(self) -> AsyncIterator[AIOKafkaConsumer]:
         """Be a member of the group for a block; Kafka's errors leave it as `LinkLostError`."""
-        consumer = _consumer(self._options, records_max=self._outstanding_max)
+        consumer = _consumer(
+            self._connection, group=self._options.group, records_max=self._outstanding_max
+        )
         consumer.subscribe([self._options.notices_topic], listener=_Rebalance(self))
         try:
             async with asyncio.timeout(JOIN_TIMEOUT.total_seconds()):
@@ -131,9 +142,7 @@ class KafkaReader:
         self._consumer = None
         self._offsets.forget()
         self._fetched.clear()
-        with contextlib.suppress(KafkaError, TimeoutError):
-            async with asyncio.timeout(LEAVE_TIMEOUT.total_seconds()):
-                await consumer.stop()
+        await _stop(consumer)
 
     async def _fetch(self, consumer: AIOKafkaConsumer) -> None:
         while not self._ended.is_set():
@@ -192,13 +201,22 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is
         """Nothing to prepare: reading goes on from the committed offsets."""
 
 
-def _consumer(options: KafkaOptions, *, records_max: int) -> AIOKafkaConsumer:
+def _consumer(connection: Connection, *, group: str, records_max: int) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(
-        **connection(options),
-        group_id=options.group,
+        **connection,
+        group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # shards published before the first dispatcher joined count
         max_poll_records=records_max,
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
     )
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Leave the group and close every connection, whether or not the broker answers."""
+    try:
+        async with ending(LEAVE_TIMEOUT):
+            await consumer.stop()
+    finally:
+        await consumer._client.close()  # noqa: SLF001 - an interrupted `stop` leaves it open

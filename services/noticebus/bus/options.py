@@ -64,7 +64,7 @@ class Connection(TypedDict, total=False):
     sasl_plain_password: str
 
 
-def connection(options: KafkaOptions) -> Connection:
+def connect_with(options: KafkaOptions) -> Connection:
     """Turn options into aiokafka's arguments, refusing at once what cannot work."""
     arguments = Connection(
         bootstrap_servers=[host.strip() for host in options.bootstrap.split(",")],

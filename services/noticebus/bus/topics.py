@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from noticebus.bus.options import KafkaOptions, connection
+from noticebus.bus.options import KafkaOptions, connect_with
 from noticebus.errors import UnavailableError
 
 CREATE_TIMEOUT_MS = 10_000
@@ -84,7 +84,7 @@ def _wanted(options: KafkaOptions) -> tuple[_Wanted, ...]:
 
 @contextlib.asynccontextmanager
 async def _admin(options: KafkaOptions) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**connection(options))
+    admin = AIOKafkaAdminClient(**connect_with(options))
     try:
         await admin.start()
         yield admin
