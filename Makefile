@@ -120,7 +120,7 @@ ifneq ($(TEMPLATES),)
 endif
 
 words: .venv/.dev ## codespell
-	@git ls-files -z | xargs -0 $(BIN)/codespell
+	@$(BIN)/codespell
 
 # --- write -------------------------------------------------------------------
 
