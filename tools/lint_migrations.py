@@ -8,7 +8,6 @@ CHECKOUT = Path(__file__).parents[1]
 OLDEST_POSTGRESQL = "15.0"  # the oldest release that the production profile runs on
 EXCLUDED = {
     "prefer-bigint-over-int": "versions, rounds, steps and attempts stay small",
-    "prefer-identity": "nothing but the numbering of these tables uses their sequences",
     "prefer-text-field": "a longer id is a change of the catalogue alone, no rewrite",
 }
 

@@ -307,6 +307,12 @@ def create_obligations() -> None:
         one_of("obligations", "standing", "mandatory", "advisory"),
         one_of("obligations", "state", "open", "closed", "declined", "withdrawn", "waived"),
         one_of("obligations", "status", "actual", "exercise", "test"),
+        postgresql_with={
+            "fillfactor": 80,
+            "autovacuum_vacuum_scale_factor": 0.02,
+            "autovacuum_analyze_scale_factor": 0.02,
+            "autovacuum_vacuum_insert_scale_factor": 0.05,
+        },
     )
     op.create_index("ix_obligations_agency_id", "obligations", ["agency_id"])
     index_where(
@@ -317,7 +323,9 @@ def create_obligations() -> None:
     )
     op.create_table(
         "obligation_history",
-        sa.Column("position", NUMBERED, autoincrement=True, nullable=False),
+        sa.Column(
+            "position", NUMBERED, sa.Identity(always=False), autoincrement=True, nullable=False
+        ),
         refers("obligation_history", "obligation_id", "obligations.id"),
         sa.Column("entry_id", sa.String(40), nullable=False),
         sa.Column("facts", sa.Text, nullable=False),
@@ -396,17 +404,28 @@ def create_deliveries() -> None:
             "test",
         ),
         one_of("deliveries", "channel", "webhook", "email", "inbox"),
+        sa.CheckConstraint(
+            "state IN ('queued', 'sending') OR due_at IS NULL",
+            name="ck_deliveries_due_only_while_live",
+        ),
         one_of("deliveries", "notice_class", "A", "B", "C", "D"),
         one_of(
             "deliveries", "state", "queued", "sending", "delivered", "exhausted", "moot", "revoked"
         ),
+        postgresql_with={
+            "fillfactor": 80,
+            "autovacuum_vacuum_scale_factor": 0.02,
+            "autovacuum_analyze_scale_factor": 0.02,
+            "autovacuum_vacuum_insert_scale_factor": 0.05,
+        },
     )
-    index_where("ix_deliveries_due", "deliveries", ["due_at"], "state IN ('queued', 'sending')")
+    index_where("ix_deliveries_due", "deliveries", ["due_at"], "due_at IS NOT NULL")
     index_where(
         "ix_deliveries_inbox", "deliveries", ["subscription_id", "sequence"], "sequence IS NOT NULL"
     )
     op.create_index("ix_deliveries_incident_id", "deliveries", ["incident_id"])
     op.create_index("ix_deliveries_obligation_id", "deliveries", ["obligation_id"])
+    op.create_index("ix_deliveries_subscription", "deliveries", ["subscription_id", "id"])
     op.create_table(
         "attempts",
         refers("attempts", "delivery_id", "deliveries.id"),
@@ -504,7 +523,9 @@ def create_answers() -> None:
 def create_ledger() -> None:
     op.create_table(
         "entries",
-        sa.Column("position", NUMBERED, autoincrement=True, nullable=False),
+        sa.Column(
+            "position", NUMBERED, sa.Identity(always=False), autoincrement=True, nullable=False
+        ),
         sa.Column("id", sa.String(40), nullable=False),
         sa.Column("index", sa.BigInteger),
         sa.Column("type", sa.Text, nullable=False),

@@ -2,6 +2,7 @@
 
 import base64
 import datetime as dt
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def recipients_view(
                 "standing": one.standing.value,
                 "class": one.notice_class.value,
                 "due_at": wire_instant(one.due_at),
-                "channels": [channel.value for channel in by_agency[one.agency_id].channels],
+                "channels": channels_of(by_agency.get(one.agency_id)),
             }
             for one in shown
         ],
@@ -79,6 +80,12 @@ def recipients_view(
         ],
         "uncovered": notice.uncovered,
     }
+
+
+def body_of(notice: Notice) -> dict[str, Any]:
+    """Read what was posted, with the poster's name at that time."""
+    content: dict[str, Any] = json.loads(notice.body)
+    return content
 
 
 def agency_view(facts: "AgencyFacts") -> dict[str, str]:
@@ -143,6 +150,6 @@ def _by_id(obligation: Obligation) -> str:
     return obligation.id
 
 
-def channels_of(recipient: Recipient) -> list[str]:
-    """Name the channels of a recipient in the order they are used."""
-    return [channel.value for channel in recipient.channels]
+def channels_of(recipient: Recipient | None) -> list[str]:
+    """Name the channels of a recipient in the order they are used; none are left for one that no longer matches."""
+    return [] if recipient is None else [channel.value for channel in recipient.channels]

@@ -27,6 +27,7 @@ POOL_OVERFLOW = 10
 POOL_WAIT_S = 5.0
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "30s"
+MISTAKES = frozenset({"0A", "22", "23", "42"})  # SQLSTATE classes: feature, data, integrity, syntax
 
 
 class Database:
@@ -43,13 +44,17 @@ class Database:
             self._relaxed = self._writer
         else:
             parsed = parsed.set(drivername="postgresql+asyncpg")
-            self._writer = self._reader = _postgres_engine(parsed, durable=True)
+            self._writer = _postgres_engine(parsed, durable=True)
+            # The same pool; every read stands on one snapshot, as it does on SQLite.
+            self._reader = self._writer.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
             self._relaxed = _postgres_engine(parsed, durable=False)
 
     @property
     def engines(self) -> tuple[AsyncEngine, ...]:
-        """Every distinct engine: what a statement counter listens to."""
-        return tuple({id(e): e for e in (self._writer, self._reader, self._relaxed)}.values())
+        """Every engine with a pool of its own: what a statement counter listens to."""
+        return (self._writer, self._reader) if self.is_sqlite else (self._writer, self._relaxed)
 
     @contextlib.asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -82,11 +87,27 @@ class Database:
 async def _available() -> AsyncIterator[None]:
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError, OSError) as error:
-        cause = str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+    except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
+        if _is_mistake(error):
+            raise
+        reason = str(getattr(error, "orig", None) or error) or type(error).__name__
         raise UnavailableError(
-            f"The database did not answer ({cause}). Nothing was stored; try again shortly."
+            f"The database did not answer ({reason.splitlines()[0][:200]}). Nothing was stored; "
+            "try again shortly."
         ) from error
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Tell a statement that can never work, which is ours to mend, from one that may work later."""
+    driver_error = getattr(error, "orig", None)
+    if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError):
+        return True
+    if getattr(driver_error, "sqlite_errorname", None) == "SQLITE_ERROR":
+        return True  # SQLite calls a missing table operational
+    if isinstance(getattr(driver_error, "__cause__", None), ValueError):
+        return True  # asyncpg calls a value of the wrong type an error of the interface
+    sqlstate = getattr(driver_error, "sqlstate", None) or ""
+    return sqlstate[:2] in MISTAKES
 
 
 def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:

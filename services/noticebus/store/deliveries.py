@@ -40,9 +40,6 @@ from noticebus.store.tables import (
     subscriptions,
 )
 
-LIVE = (DeliveryState.QUEUED, DeliveryState.SENDING)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One intent to carry something to one destination. `attempts` fences every record of an outcome."""
@@ -169,7 +166,7 @@ async def claim_due(
     ours = (
         sa.select(deliveries.c.id)
         .where(
-            deliveries.c.state.in_(LIVE),
+            deliveries.c.due_at.is_not(None),  # what the partial index holds
             deliveries.c.due_at <= now,
             deliveries.c.lease_until <= machine_now,
         )
@@ -183,9 +180,10 @@ async def claim_due(
 async def _claim(
     conn: AsyncConnection, ours: sa.Select[tuple[Any]], *, lease_until: dt.datetime
 ) -> list[Delivery]:
+    chosen = ours.cte("ours")  # a plain subquery PostgreSQL may run twice, and lock more than the limit
     statement = (
         sa.update(deliveries)
-        .where(deliveries.c.id.in_(ours.scalar_subquery()))
+        .where(deliveries.c.id.in_(sa.select(chosen.c.id)))
         .values(
             state=DeliveryState.SENDING,
             lease_until=lease_until,
@@ -333,9 +331,7 @@ async def make_moot(
 async def next_due_at(conn: AsyncConnection, *, machine_now: dt.datetime) -> dt.datetime | None:
     """Tell when the sweep has work again: the earliest due time among what nobody holds."""
     statement = sa.select(sa.func.min(deliveries.c.due_at)).where(
-        deliveries.c.state.in_(LIVE),
-        deliveries.c.due_at.is_not(None),
-        deliveries.c.lease_until <= machine_now,
+        deliveries.c.due_at.is_not(None), deliveries.c.lease_until <= machine_now
     )
     found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
     return found
@@ -345,7 +341,7 @@ async def void_leases(conn: AsyncConnection, *, machine_now: dt.datetime) -> int
     """Give back everything held: only where no other dispatcher can be alive (the embedded profile, at start)."""
     statement = (
         sa.update(deliveries)
-        .where(deliveries.c.state.in_(LIVE), deliveries.c.lease_until > machine_now)
+        .where(deliveries.c.due_at.is_not(None), deliveries.c.lease_until > machine_now)
         .values(lease_until=machine_now)
     )
     return (await conn.execute(statement)).rowcount

@@ -1,0 +1,350 @@
+"""The next version of an incident: an update, in one transaction under the incident's lock."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.access.principals import Principal, own_agency, require
+from noticebus.casework import accepted, shards
+from noticebus.casework.answer import rules_view
+from noticebus.casework.binding import Moment, counts_of, notice_deliveries, number, run
+from noticebus.casework.desk import Desk
+from noticebus.casework.drafts import Draft, Head, prepare
+from noticebus.casework.intake import Answered
+from noticebus.casework.recipients import (
+    Bound,
+    Found,
+    bind_all,
+    find_for,
+    route_notice,
+    uncovered_of,
+    without,
+)
+from noticebus.casework.tracing import routing_entries
+from noticebus.contracts.notice import NoticePost, UpdatePost, falling_totals
+from noticebus.contracts.vocabulary import (
+    Channel,
+    IncidentState,
+    Msg,
+    NoticeState,
+    ObligationState,
+    Owed,
+    Scope,
+)
+from noticebus.domain.material import Children, NoticeFacts, is_material
+from noticebus.domain.obligation import OpensRound, VersionFacts, after_version
+from noticebus.domain.policies import default_policy, for_standing, policy_to_record
+from noticebus.domain.routing import Recipient, Routing
+from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
+from noticebus.ids import IncidentId
+from noticebus.store import ledger, matching, notices, obligations
+from noticebus.store.deliveries import Delivery, insert_deliveries
+from noticebus.store.ledger import History, Recorded
+from noticebus.store.notices import Incident, Notice
+from noticebus.store.obligations import Obligation, facts_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """A new version with what it does to those already bound, and to those it adds."""
+
+    notice: Notice
+    reopened: list[Obligation]
+    bound: Bound
+    known: list[Obligation]
+    deliveries: list[Delivery]
+    routing: Routing
+
+
+async def update(
+    desk: Desk,
+    principal: Principal,
+    *,
+    incident_id: IncidentId,
+    post: UpdatePost,
+    key: str | None,
+) -> Answered:
+    """Store the next version and tell everybody bound, with a new round where it is material.
+
+    Raises ConflictError for a stale `base_version` or an incident that has ended, InvalidError for totals that fall.
+    """
+    require(principal, Scope.POST)
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
+    async with desk.database.begin() as conn:
+        if key is not None:
+            records = await notices.find_idempotency_records(conn, [(principal.key_id, key)])
+            if records:
+                fingerprint = _draft(desk, principal, incident_id, post, key).fingerprint
+                (record,) = records.values()
+                return Answered(response=accepted.replayed(record, fingerprint), fresh=False)
+        incident, latest = await lock_latest(
+            conn, principal, incident_id=incident_id, base_version=post.base_version
+        )
+        draft = _checked(desk, principal, incident, latest, post=post, key=key or "")
+        revision = await _revise(conn, draft, latest, at=at)
+        recorded = await _store(conn, revision, at=at)
+        response = _response(desk, draft, revision, recorded)
+        if key is not None:
+            record = draft.record(response, at=at.world)
+            await notices.insert_idempotency_records(conn, [record])
+    desk.committed(shards.of(revision.notice, revision.deliveries))
+    return Answered(response=response, fresh=True)
+
+
+async def lock_latest(
+    conn: AsyncConnection, principal: Principal, *, incident_id: IncidentId, base_version: int
+) -> tuple[Incident, Notice]:
+    """Lock an incident of the principal's own that can take another version, with its latest one."""
+    incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
+    if incident is None or incident.agency_id != own_agency(principal):
+        raise NotFoundError(f"Your agency has posted no incident {incident_id}. Check the id.")
+    if incident.state is not IncidentState.OPEN:
+        raise ConflictError(
+            "The incident was cancelled and takes no further version. Post a new notice instead.",
+            code="incident-cancelled",
+        )
+    if incident.latest_version != base_version:
+        message = (
+            f"The incident is at version {incident.latest_version}, not {base_version}."
+            f" Read notice {incident.latest_notice_id}, then send the whole state with that base_version."
+        )
+        raise ConflictError(
+            message,
+            code="stale-version",
+            details=(Detail(pointer="/base_version", message=message),),
+        )
+    found = await notices.notices_by_id(conn, [incident.latest_notice_id])
+    return incident, found[incident.latest_notice_id]
+
+
+def _draft(
+    desk: Desk, principal: Principal, incident_id: IncidentId, post: UpdatePost, key: str
+) -> Draft:
+    head = Head(
+        incident_id=incident_id,
+        version=post.base_version + 1,
+        msg=Msg.UPDATE,
+        material=bool(post.material),
+        change_reason=post.change_reason,
+    )
+    return prepare(desk, principal, post=post, key=key, head=head)
+
+
+def _checked(  # noqa: PLR0913  (who posts what on top of what)
+    desk: Desk,
+    principal: Principal,
+    incident: Incident,
+    latest: Notice,
+    *,
+    post: UpdatePost,
+    key: str,
+) -> Draft:
+    """Refuse what cannot follow the latest version; decide whether the change asks for a new answer."""
+    previous = posted(latest)
+    faults = list(falling_totals(previous, post))
+    if post.status is not incident.status:
+        message = f"keep status {incident.status}: an exercise never turns into the actual"
+        faults.append(Detail(pointer="/status", message=message))
+    if post.release_at is not None:
+        message = "leave release_at out: an update is told at once"
+        faults.append(Detail(pointer="/release_at", message=message))
+    if faults:
+        raise InvalidError(
+            "The update does not follow from the version before it. Nothing was stored.",
+            code="invalid-update",
+            details=tuple(faults),
+        )
+    if latest.state is NoticeState.SCHEDULED:
+        raise ConflictError(
+            "The notice is still embargoed and nobody has been told. Cancel it and post it anew.",
+            code="embargoed",
+        )
+    draft = _draft(desk, principal, incident.id, post, key)
+    by_rule, _ = is_material(_facts(previous), _facts(post))
+    return replace(draft, head=replace(draft.head, material=by_rule or bool(post.material)))
+
+
+def posted(notice: Notice) -> NoticePost:
+    """Read back what was posted."""
+    content: dict[str, Any] = json.loads(notice.body)
+    content.pop("agency")
+    return NoticePost.model_validate(content)
+
+
+def _facts(post: NoticePost) -> NoticeFacts:
+    children = post.children
+    low = children.low if children.value is None else children.value
+    high = children.high if children.value is None else children.value
+    known = low is not None and high is not None
+    places = frozenset(
+        f"{name}:{code}"
+        for area in post.areas
+        for name in ("county_fips", "lea_id", "zip", "state", "tribal_area")
+        for code in getattr(area, name)
+    )
+    return NoticeFacts(
+        notice_class=post.notice_class,
+        phase=post.phase,
+        places=places,
+        sites=frozenset(site.site_id for site in post.sites),
+        children=Children(low=low, high=high) if known and low is not None and high is not None else None,
+    )
+
+
+async def _revise(conn: AsyncConnection, draft: Draft, latest: Notice, *, at: Moment) -> Revision:
+    poster = (await matching.agencies_by_id(conn, [draft.agency_id]))[draft.agency_id]
+    made = draft.notice(poster=poster, now=at.world)
+    # A place left out stays addressed until cancelled.
+    made = replace(made, area_keys=sorted({*made.area_keys, *latest.area_keys}))
+    found = await find_for(conn, [made])
+    notice = replace(made, uncovered=uncovered_of(made, found))
+    routing = route_notice(notice, found)
+    known = [
+        one
+        for one in await obligations.lock_obligations(conn, incident_id=notice.incident_id)
+        if one.owed is Owed.NOTICE
+    ]
+    bound_before = await matching.agencies_by_id(conn, {one.agency_id for one in known})
+    found = replace(found, facts={**found.facts, **bound_before})
+    earlier = await notices.versions_of(conn, notice.incident_id)
+    reopened = [_reopen(one, notice, earlier, found, at=at) for one in known]
+    added = without(routing, {one.agency_id for one in known})
+    (bound,) = await bind_all(conn, [(notice, added)], found, at=at)
+    told = await _tell(conn, notice, reopened, routing, at=at)
+    every = [*told, *bound.deliveries]
+    numbered = number(every, await matching.take_sequences(conn, counts_of(every)))
+    return Revision(
+        notice=notice,
+        reopened=reopened,
+        bound=bound,
+        known=known,
+        deliveries=numbered,
+        routing=routing,
+    )
+
+
+def _reopen(
+    owed: Obligation,
+    notice: Notice,
+    earlier: Sequence[Notice],
+    found: Found,
+    *,
+    at: Moment,
+) -> Obligation:
+    """Open a new round for one recipient where the version is material; its facts begin again."""
+    decision = after_version(
+        obligation=rules_view(owed),
+        new=_version(notice),
+        earlier=[_version(one) for one in earlier],
+        answered_version=owed.answered_version or None,
+    )
+    if not isinstance(decision, OpensRound):
+        return owed
+    facts = found.facts[owed.agency_id]
+    policy = for_standing(
+        default_policy(
+            kind=facts.kind,
+            notice_class=decision.notice_class,
+            standing=owed.standing,
+            hours=facts.hours,
+            at=at.world,
+        ),
+        owed.standing,
+    )
+    fresh = replace(
+        owed,
+        state=ObligationState.OPEN,
+        epoch=decision.epoch,
+        notice_class=decision.notice_class,
+        round_notice_id=notice.id,
+        round_version=decision.round_version,
+        policy=policy_to_record(policy),
+        step=0,
+        delivered_at=None,
+        opened_at=None,
+        received_at=None,
+        promised_until=None,
+        more_time_used=False,
+        closed_at=None,
+    )
+    return run(fresh, facts, at.world)
+
+
+def _version(notice: Notice) -> VersionFacts:
+    return VersionFacts(
+        version=notice.version, notice_class=notice.notice_class, material=notice.material
+    )
+
+
+async def _tell(
+    conn: AsyncConnection,
+    notice: Notice,
+    bound: Sequence[Obligation],
+    routing: Routing,
+    *,
+    at: Moment,
+) -> list[Delivery]:
+    """Tell everybody bound before: through what routing finds now, else through the agency's contacts (I7)."""
+    recipients = {one.agency_id: one for one in routing.recipients}
+    lost = [one.agency_id for one in bound if one.agency_id not in recipients]
+    contacts = await matching.contact_points(conn, lost) if lost else {}
+    told: list[Delivery] = []
+    for owed in bound:
+        recipient = recipients.get(owed.agency_id)
+        told += notice_deliveries(
+            owed,
+            notice=notice,
+            orders=recipient.subscriptions if recipient else (),
+            desk=recipient.contacts if recipient else contacts.get(owed.agency_id, ()),
+            channels=_channels(recipient),
+            at=at,
+        )
+    return told
+
+
+def _channels(recipient: Recipient | None) -> Sequence[Channel]:
+    return recipient.first_channels if recipient else (Channel.EMAIL,)
+
+
+async def _store(conn: AsyncConnection, revision: Revision, *, at: Moment) -> Recorded:
+    notice = revision.notice
+    await notices.insert_notices(conn, [notice])
+    if not await notices.advance_incident(
+        conn, notice=notice, state=IncidentState.OPEN, ended_at=None
+    ):
+        raise ConflictError("Another version was first; nothing was stored. Read it and try again.")
+    changed = [
+        after
+        for before, after in zip(revision.known, revision.reopened, strict=True)
+        if after is not before
+    ]
+    await obligations.save_all(conn, changed)
+    await obligations.insert_obligations(conn, revision.bound.obligations)
+    await insert_deliveries(conn, revision.deliveries)
+    trace = routing_entries(
+        notice, revision.bound.obligations, revision.bound.routing, at=at.world
+    )
+    recorded = await ledger.append(conn, trace.entries)
+    reopened = [
+        History(obligation_id=one.id, entry_id=trace.entries[0].id, facts=facts_of(one))
+        for one in changed
+    ]
+    await ledger.append_history(conn, [*reopened, *trace.history])
+    return recorded[0]
+
+
+def _response(
+    desk: Desk, draft: Draft, revision: Revision, recorded: Recorded
+) -> dict[str, Any]:
+    return accepted.response(
+        revision.notice,
+        routing=revision.routing,
+        obligations=[*revision.reopened, *revision.bound.obligations],
+        facts=revision.bound.facts,
+        warnings=draft.warnings,
+        receipt=accepted.receipt(desk.keyring, recorded),
+    )
+
