@@ -169,12 +169,12 @@ class SmtpReceiver:
         return SMTP(self, hostname="mail.test", ident="test", loop=asyncio.get_running_loop())
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name for it
-        self, server: SMTP, session: Session, envelope: Envelope, hostname: str
-    ) -> str:
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, lines: list[str]
+    ) -> list[str]:
         session.host_name = hostname
         if server.transport is not None:
             self._transports.append(server.transport)
-        return "250 HELP"
+        return lines
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]

@@ -21,16 +21,16 @@ import aiosmtplib
 
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher.failures import NO_SLOT, Failure, NoSlotError
-from noticebus.dispatcher.slots import taken
+from noticebus.dispatcher.slots import LIMITS, SendLimits, taken
 from noticebus.domain.delivery import AttemptResult
 from noticebus.errors import RefusedError
 
-SEND = dt.timedelta(seconds=15)
 COMMAND_S = 10.0
 CONNECTIONS_MAX = 8
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 ADDRESS_CHARACTERS_MAX = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
-_BARE_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_BARE_ADDRESS = re.compile(rf"{_ATOM}(\.{_ATOM})*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _REPLY_CHARACTERS_MAX = 500
 _SERVICE_CLOSING = 421  # RFC 5321, section 3.8: also said about a connection that idled too long
 _PERMANENT = 500
@@ -79,12 +79,12 @@ class EmailSender:
         smtp_url: str,
         mail_from: str,
         tls: ssl.SSLContext | None = None,
-        send_limit: dt.timedelta = SEND,
+        limits: SendLimits = LIMITS,
     ) -> None:
         self._relay = _Relay(smtp_url, tls=tls)
         self._from = mail_from
-        self._domain = _address(mail_from).domain
-        self._send_s = send_limit.total_seconds()
+        self._domain = _domain_of(mail_from)
+        self._limits = limits
         self._slots = asyncio.Semaphore(CONNECTIONS_MAX)
         self._idle: list[aiosmtplib.SMTP] = []
 
@@ -104,7 +104,10 @@ class EmailSender:
         except ValueError:
             return _failed(BAD_ADDRESS, content=b"", duration=dt.timedelta())
         try:
-            async with taken(self._slots), asyncio.timeout(self._send_s):
+            async with (
+                taken(self._slots, limit=self._limits.slot),
+                asyncio.timeout(self._limits.request.total_seconds()),
+            ):
                 await self._carry(request.to, content)
         except (aiosmtplib.SMTPException, NoSlotError, OSError, ValueError) as error:
             took = dt.timedelta(seconds=loop.time() - started)
@@ -202,6 +205,16 @@ def _address(text: str) -> Address:
     return Address(username=username, domain=domain)
 
 
+def _domain_of(mail_from: str) -> str:
+    try:
+        return str(_address(mail_from).domain)
+    except ValueError as error:
+        raise RefusedError(
+            "mail.from is not one bare mail address. Write it like noticebus@example.gov.",
+            code="unreadable-mail-from",
+        ) from error
+
+
 def _failed_by(error: Exception, *, content: bytes, duration: dt.timedelta) -> AttemptResult:
     match error:
         case aiosmtplib.SMTPRecipientRefused() | aiosmtplib.SMTPDataError():
@@ -210,8 +223,6 @@ def _failed_by(error: Exception, *, content: bytes, duration: dt.timedelta) -> A
             return _failed(NO_SLOT, content=content, duration=duration)
         case TimeoutError():
             return _failed(RELAY_SILENT, content=content, duration=duration)
-        case ValueError():
-            return _failed(BAD_ADDRESS, content=content, duration=duration)
         case _:
             return _failed(RELAY_AWAY, content=content, duration=duration)
 

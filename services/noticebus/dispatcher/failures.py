@@ -76,10 +76,15 @@ NOT_LISTENING = Failure(
     fault=Fault.RECIPIENT,
     error="Your server refused the connection. Check that it runs and listens on this port.",
 )
-NOT_SIGNED_OR_SENT = Failure(
+NOT_A_URL = Failure(
+    outcome=Outcome.BLOCKED,
+    fault=Fault.RECIPIENT,
+    error="Your address is not in a usual form and is not called. Register it again.",
+)
+NOT_SIGNED = Failure(
     outcome=Outcome.UNSENDABLE,
     fault=Fault.OURS,
-    error="The stored address or secret cannot be used. Register the endpoint again.",
+    error="The endpoint's secret cannot be used for signing. Rotate the secret.",
 )
 
 
@@ -91,7 +96,8 @@ _KINDS: tuple[tuple[type[Exception], Failure], ...] = (
     (aiohttp.ClientConnectorSSLError, NO_TLS),
     (aiohttp.ClientResponseError, BAD_ANSWER),
     (aiohttp.ClientPayloadError, BAD_ANSWER),
-    (ValueError, NOT_SIGNED_OR_SENT),  # aiohttp.InvalidURL is one
+    (aiohttp.InvalidURL, NOT_A_URL),
+    (ValueError, NOT_SIGNED),
 )
 
 

@@ -1,21 +1,33 @@
 """Bounds on what runs at once. Waiting for a slot is our time, never the recipient's fault."""
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from yarl import URL
 
 from noticebus.dispatcher.failures import NoSlotError
 
-SLOT_S = 3.0  # with a request's limit of 15 s, less than the lease of 20 s
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendLimits:
+    """How long each part of one send may take; together less than the lease of 20 s."""
+
+    slot: dt.timedelta = dt.timedelta(seconds=2)
+    request: dt.timedelta = dt.timedelta(seconds=15)
+    excerpt: dt.timedelta = dt.timedelta(seconds=2)  # reading an answer whose status is known
+
+
+LIMITS = SendLimits()
 
 
 @asynccontextmanager
-async def taken(slots: asyncio.Semaphore) -> AsyncIterator[None]:
-    """Hold one of `slots`; NoSlotError if none came free in `SLOT_S`."""
+async def taken(slots: asyncio.Semaphore, *, limit: dt.timedelta) -> AsyncIterator[None]:
+    """Hold one of `slots`; NoSlotError if none came free within `limit`."""
     try:
-        async with asyncio.timeout(SLOT_S):
+        async with asyncio.timeout(limit.total_seconds()):
             await slots.acquire()
     except TimeoutError as error:
         raise NoSlotError from error
@@ -28,8 +40,9 @@ async def taken(slots: asyncio.Semaphore) -> AsyncIterator[None]:
 class OriginSlots:
     """At most `most` requests at once to one origin: a slow one costs others nothing (I12)."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, limit: dt.timedelta) -> None:
         self._most = most
+        self._limit = limit
         self._slots: dict[URL, asyncio.Semaphore] = {}
         self._users: dict[URL, int] = {}
 
@@ -39,7 +52,7 @@ class OriginSlots:
         slots = self._slots.setdefault(origin, asyncio.Semaphore(self._most))
         self._users[origin] = self._users.get(origin, 0) + 1
         try:
-            async with taken(slots):
+            async with taken(slots, limit=self._limit):
                 yield
         finally:
             self._users[origin] -= 1

@@ -21,11 +21,9 @@ from noticebus.contracts.vocabulary import Outcome
 from noticebus.dispatcher.egress import EgressGuard, GuardedResolver
 from noticebus.dispatcher.failures import Failure, NoSlotError, failure_of
 from noticebus.dispatcher.signing import signature_headers
-from noticebus.dispatcher.slots import OriginSlots
+from noticebus.dispatcher.slots import LIMITS, OriginSlots, SendLimits
 from noticebus.domain.delivery import AttemptResult, classify, explain_status, fault_of
 
-REQUEST = dt.timedelta(seconds=15)
-EXCERPT_S = 3.0
 EXCERPT_BYTES_MAX = 4 * 1024
 CONNECTIONS_PER_ORIGIN = 16
 RETRY_AFTER_MAX = dt.timedelta(days=7)  # longer is a mistake, and the schedule clamps anyway
@@ -72,14 +70,14 @@ class WebhookSender:
         keyring: Keyring,
         guard: EgressGuard,
         tls: ssl.SSLContext | Literal[True] = True,
-        request_limit: dt.timedelta = REQUEST,
+        limits: SendLimits = LIMITS,
         connections_per_origin: int = CONNECTIONS_PER_ORIGIN,
     ) -> None:
         self._keyring = keyring
         self._guard = guard
         self._tls = tls
-        self._request_s = request_limit.total_seconds()
-        self._slots = OriginSlots(connections_per_origin)
+        self._limits = limits
+        self._slots = OriginSlots(connections_per_origin, limit=limits.slot)
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._closing = AsyncExitStack()
 
@@ -115,22 +113,21 @@ class WebhookSender:
         )
 
     async def _exchange(self, request: WebhookRequest, *, timestamp: int) -> _Answer:
-        url = URL(request.url)
-        session = self._sessions.get(url.scheme)
-        if session is None or not url.host:
-            raise aiohttp.InvalidURL(request.url)
+        url = _url(request.url)
         headers = self._headers(request, timestamp=timestamp)
+        session = self._sessions[url.scheme]
         async with (
             self._slots.taken(url.origin()),
-            asyncio.timeout(self._request_s),
+            asyncio.timeout(self._limits.request.total_seconds()) as limit,
             session.post(
                 url, data=request.body, headers=headers, allow_redirects=False
             ) as response,
         ):
+            limit.reschedule(None)  # the status has decided; the excerpt has a limit of its own
             return _Answer(
                 status=response.status,
                 retry_after=response.headers.get("Retry-After"),
-                excerpt=await _read_excerpt(response),
+                excerpt=await _read_excerpt(response, limit=self._limits.excerpt),
             )
 
     def _headers(self, request: WebhookRequest, *, timestamp: int) -> dict[str, str]:
@@ -145,6 +142,16 @@ class WebhookSender:
         if request.traceparent is not None:
             headers["traceparent"] = request.traceparent
         return headers
+
+
+def _url(text: str) -> URL:
+    try:
+        url = URL(text)
+    except ValueError as error:
+        raise aiohttp.InvalidURL(text) from error
+    if url.scheme not in ("https", "http") or not url.host:
+        raise aiohttp.InvalidURL(text)
+    return url
 
 
 def answers_challenge(excerpt: str, challenge: str) -> bool:
@@ -181,11 +188,11 @@ def mask(raw: bytes, *, secrets: tuple[str, ...] = ()) -> str:
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", _SECRETS.sub(_MASK, text))
 
 
-async def _read_excerpt(response: aiohttp.ClientResponse) -> bytes:
+async def _read_excerpt(response: aiohttp.ClientResponse, *, limit: dt.timedelta) -> bytes:
     """Read the beginning of the answer; never fails, since the status has already decided."""
     excerpt = b""
     with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-        async with asyncio.timeout(EXCERPT_S):
+        async with asyncio.timeout(limit.total_seconds()):
             while not response.content.at_eof() and len(excerpt) < EXCERPT_BYTES_MAX:
                 excerpt += await response.content.read(EXCERPT_BYTES_MAX - len(excerpt))
     if not response.content.at_eof():

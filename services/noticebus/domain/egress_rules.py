@@ -78,7 +78,7 @@ _PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")  # all that IANA has handed out
 _NUMERIC_LABEL = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
-_URL_TEXT = re.compile(r"[!$-;=?-\[\]_a-z~#]+", re.IGNORECASE)  # RFC 3986, section 2
+_URL_TEXT = re.compile(r"[!$-;=?-\[\]_a-z~#]*", re.IGNORECASE)  # RFC 3986, section 2
 
 
 def refusal(address: str, *, allow: Sequence[Network], plain: bool = False) -> str | None:

@@ -1,0 +1,132 @@
+"""The text of a mail: which message it is, what is asked, and nothing that it must not say."""
+
+import dataclasses
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from noticebus.contracts.vocabulary import Cause, Msg, NoticeClass, NoticeKind, Owed, Status
+from noticebus.domain.mail import NoticeMail, compose_notice_mail, local_time
+
+MAIL = NoticeMail(
+    status=Status.ACTUAL,
+    notice_class=NoticeClass.A,
+    kind=NoticeKind.ENFORCEMENT_ACTION,
+    msg=Msg.ALERT,
+    cause=Cause.NOTICE,
+    version=1,
+    reminder=0,
+    escalation=False,
+    owed=Owed.NOTICE,
+    agency="Example County Child Protection",
+    place="Scott County, Mississippi",
+    due_at=dt.datetime(2019, 8, 7, 16, 30, tzinfo=dt.UTC),
+    zone="America/Chicago",
+    link="https://bus.example.gov/a/token",
+    code="012345",
+    hotline="Questions: call the bus's operators at +1 601 555 0100.",
+)
+
+
+def subject_of(**changes: object) -> str:
+    return compose_notice_mail(dataclasses.replace(MAIL, **changes)).subject  # type: ignore[arg-type]
+
+
+def test_a_first_notice_says_what_where_and_until_when() -> None:
+    mail = compose_notice_mail(MAIL)
+
+    assert mail.subject == (
+        "First notice: class A, enforcement action, Scott County, Mississippi, "
+        "answer by Wed 7 Aug 2019 11:30 CDT (16:30Z)"
+    )
+    assert mail.text == (
+        "First notice for Example County Child Protection\n"
+        "\n"
+        "What:      enforcement action, class A (children may be without a carer now)\n"
+        "Where:     Scott County, Mississippi\n"
+        "Version:   1\n"
+        "Answer by: Wed 7 Aug 2019 11:30 CDT (16:30Z)\n"
+        "\n"
+        'Press "We have this" on this page as soon as somebody is acting on it:\n'
+        "\n"
+        "https://bus.example.gov/a/token\n"
+        "\n"
+        "Opening the page answers nothing. To answer, type your name and this code there:\n"
+        "\n"
+        "    012345\n"
+        "\n"
+        "This mail holds no details on purpose. Do not forward it: it is meant for you.\n"
+        "\n"
+        "Questions: call the bus's operators at +1 601 555 0100.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        ({}, "First notice: "),
+        ({"version": 3}, "Update 2: "),
+        ({"reminder": 1}, "Reminder 1: still no answer: "),
+        ({"reminder": 3}, "Reminder 3: still no answer: "),
+        ({"escalation": True}, "Escalation: still no answer: "),
+        ({"escalation": True, "reminder": 1}, "Escalation: still no answer after 1 reminder: "),
+        ({"escalation": True, "reminder": 2}, "Escalation: still no answer after 2 reminders: "),
+        ({"cause": Cause.CORRECTION, "version": 2}, "Correction: "),
+        ({"cause": Cause.QUESTION}, "Question to you: "),
+        ({"owed": Owed.QUESTION}, "Question to you: "),
+        ({"cause": Cause.TEST}, "Test message: "),
+        ({"msg": Msg.CANCEL, "version": 2}, "Cancelled: "),
+        ({"status": Status.EXERCISE}, "[EXERCISE] First notice: "),
+        ({"status": Status.TEST, "reminder": 1}, "[TEST] Reminder 1: "),
+    ],
+)
+def test_the_subject_says_which_message_it_is(changes: dict[str, object], start: str) -> None:
+    assert subject_of(**changes).startswith(start)
+
+
+def test_an_exercise_says_so_before_anything_else() -> None:
+    text = compose_notice_mail(dataclasses.replace(MAIL, status=Status.EXERCISE)).text
+
+    assert text.startswith("THIS IS AN EXERCISE.")
+
+
+@pytest.mark.parametrize("changes", [{"msg": Msg.CANCEL}, {"cause": Cause.TEST}])
+def test_nothing_is_asked_after_a_cancel_nor_by_a_test(changes: dict[str, object]) -> None:
+    text = compose_notice_mail(dataclasses.replace(MAIL, **changes)).text  # type: ignore[arg-type]
+
+    assert MAIL.code not in text
+    assert MAIL.link not in text
+
+
+def test_a_record_carries_its_page_and_no_code() -> None:
+    changed = dataclasses.replace(MAIL, notice_class=NoticeClass.D, due_at=None, hotline="")
+
+    mail = compose_notice_mail(changed)
+
+    assert "answer by" not in mail.subject
+    assert "Answer by" not in mail.text
+    assert MAIL.link in mail.text
+    assert MAIL.code not in mail.text
+
+
+@given(st.sampled_from(NoticeClass), st.sampled_from(NoticeKind), st.text(), st.text())
+def test_the_same_facts_give_the_same_mail_with_a_subject_of_one_line(
+    notice_class: NoticeClass, kind: NoticeKind, place: str, agency: str
+) -> None:
+    facts = dataclasses.replace(
+        MAIL, notice_class=notice_class, kind=kind, place=place, agency=agency
+    )
+
+    mail = compose_notice_mail(facts)
+
+    assert mail == compose_notice_mail(facts)
+    assert len(mail.subject.splitlines()) == 1
+
+
+def test_local_time_names_its_zone_in_winter_and_summer() -> None:
+    winter = dt.datetime(2020, 1, 2, 3, 4, tzinfo=dt.UTC)
+
+    assert local_time(winter, zone="America/Chicago") == "Wed 1 Jan 2020 21:04 CST (03:04Z)"
+    assert local_time(winter, zone="America/Phoenix") == "Wed 1 Jan 2020 20:04 MST (03:04Z)"
