@@ -106,10 +106,11 @@ class ObligationState(StrEnum):
 
 
 class Owed(StrEnum):
-    """What an obligation's debtor owes: an answer to a notice, or an answer to a question."""
+    """What a debtor owes: an answer to a notice, an answer to a question, or an update it promised."""
 
     NOTICE = "notice"
     QUESTION = "question"
+    UPDATE = "update"
 
 
 class Answer(StrEnum):

@@ -1,0 +1,173 @@
+"""The report's parts as they go out: items, figures, debts and warnings."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from noticebus.casework.report_places import places_of
+from noticebus.contracts.agency import AgencyRef
+from noticebus.contracts.report import (
+    CallNow,
+    DataQualityItem,
+    LastAttempt,
+    NextAction,
+    OwedItem,
+    ReportItem,
+    ReportSummary,
+    percentile,
+)
+from noticebus.contracts.vocabulary import Notify, Position
+from noticebus.domain import figures
+from noticebus.domain.figures import Figures
+from noticebus.domain.gazetteer import Gazetteer
+from noticebus.ids import AgencyId, NoticeId, ObligationId
+from noticebus.store.agencies import Contact
+from noticebus.store.obligations import StepRow
+from noticebus.store.report_facts import Debt, Named, Tries
+from noticebus.store.report_quality import (
+    ENDPOINT_FAILING,
+    NEVER_VERIFIED,
+    NO_CONTACT,
+    NO_SECOND_CONTACT,
+    NO_VERIFIED_CHANNEL,
+    Warned,
+)
+from noticebus.store.reports import Line
+
+_ORDER = (Position.ON_DUTY, Position.SECOND, Position.HEAD, Position.OTHER)
+_SENTENCES = {
+    NO_CONTACT: "has no contact: record a person or desk with a telephone.",
+    NO_VERIFIED_CHANNEL: "answers for places, but no verified channel reaches it: verify a mail"
+    " address or an endpoint.",
+    ENDPOINT_FAILING: "has an endpoint that failed at the last delivery: ask its contact.",
+    NEVER_VERIFIED: "has a subscription that was never verified: nothing is sent to it.",
+    NO_SECOND_CONTACT: "has no second contact: if the first is silent, nobody else is told.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """The facts that one page of lines needs."""
+
+    now: dt.datetime
+    places: Gazetteer
+    agencies: Mapping[AgencyId, Named]
+    tries: Mapping[ObligationId, Tries]
+    areas: Mapping[NoticeId, Sequence[str]]
+    answering: Mapping[AgencyId, frozenset[str]]
+    contacts: Mapping[AgencyId, Sequence[Contact]]
+    steps: Sequence[StepRow]
+
+
+def item_view(line: Line, page: Page) -> ReportItem:
+    """Show one open obligation."""
+    tries = page.tries.get(line.id)
+    return ReportItem(
+        obligation_id=line.id,
+        agency=agency_ref(page.agencies[line.agency_id]),
+        notice_id=line.round_notice_id,
+        incident_id=line.incident_id,
+        notice_class=line.notice_class,
+        state=line.state,
+        standing=line.standing,
+        due_at=line.due_at,
+        overdue_s=_overdue_s(line.due_at, now=page.now),
+        step=line.step,
+        attempts=tries.count if tries else 0,
+        last_attempt=LastAttempt(channel=tries.channel, outcome=tries.outcome, at=tries.at)
+        if tries
+        else None,
+        next_action=_next_action(line),
+        contact=call_now(
+            page.contacts.get(line.agency_id, ()),
+            reached=[
+                row
+                for row in page.steps
+                if row.obligation_id == line.id and row.epoch == line.epoch
+            ],
+        ),
+        places=places_of(
+            page.areas.get(line.round_notice_id, ()),
+            page.answering.get(line.agency_id, frozenset()),
+            page.places,
+        ),
+    )
+
+
+def call_now(contacts: Sequence[Contact], *, reached: Sequence[StepRow]) -> CallNow | None:
+    """Choose whom to ring: whom the last fired step reached, else who is on duty, with a telephone.
+
+    Without any telephone the person is named all the same, so that somebody looks for a number.
+    """
+    fired = [row for row in reached if not row.skipped]
+    last = set(fired[-1].contact_ids) if fired else set()
+    ranked = sorted(
+        contacts,
+        key=lambda one: (one.phone is None, one.id not in last, _ORDER.index(one.position), one.id),
+    )
+    if not ranked:
+        return None
+    return CallNow(name=ranked[0].name, role=ranked[0].role, phone=ranked[0].phone)
+
+
+def summary(counted: Figures, *, now: dt.datetime) -> ReportSummary:
+    """Show the figures: mandatory obligations only, and of one status only (I9).
+
+    `due` are all that fell due, waived ones excepted. Of those `closed_within_target` are the ones
+    whose closing answer came by the deadline; a decline is an answer, but nobody has taken the case
+    on, so it counts as not closed, like silence (design, section 8; research/ux.md, section 4.3).
+    """
+    return ReportSummary(
+        open=counted.open,
+        overdue=counted.overdue,
+        oldest_overdue_s=_overdue_s(counted.oldest_due_at, now=now),
+        due=counted.due,
+        closed_within_target=counted.closed_within,
+        closed_within_target_share=figures.share(counted.closed_within, of=counted.due),
+        time_to_close_p50=percentile(_seconds(counted.p50)),
+        time_to_close_p90=percentile(_seconds(counted.p90)),
+    )
+
+
+def debt_view(debt: Debt, debtor: Named, *, now: dt.datetime) -> OwedItem:
+    """Show what a poster owes."""
+    return OwedItem(
+        obligation_id=debt.obligation_id,
+        agency=agency_ref(debtor),
+        incident_id=debt.incident_id,
+        notice_id=debt.notice_id,
+        owed=debt.owed,
+        question_id=debt.question_id,
+        due_at=debt.due_at,
+        overdue_s=_overdue_s(debt.due_at, now=now),
+    )
+
+
+def data_quality_view(warned: Warned) -> DataQualityItem:
+    """Say a warning in a sentence that says what to do."""
+    return DataQualityItem(
+        code=warned.code,
+        message=f"{warned.agency_name} {_SENTENCES[warned.code]}",
+        agency=AgencyRef(id=warned.agency_id, name=warned.agency_name, kind=warned.agency_kind),
+        subscription_id=warned.subscription_id,
+    )
+
+
+def agency_ref(agency: Named) -> AgencyRef:
+    """Name an agency."""
+    return AgencyRef(id=agency.id, name=agency.name, kind=agency.kind)
+
+
+def _next_action(line: Line) -> NextAction | None:
+    steps = line.policy["steps"]
+    if line.next_step_at is None or line.step >= len(steps):
+        return None
+    return NextAction(what=Notify(steps[line.step]["notify"]), at=line.next_step_at)
+
+
+def _overdue_s(due_at: dt.datetime | None, *, now: dt.datetime) -> int | None:
+    return _seconds(figures.overdue_by(due_at, now=now))
+
+
+def _seconds(duration: dt.timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())

@@ -1,0 +1,263 @@
+"""The unacknowledged report: who has not answered, as things stand or as they stood.
+
+A past report says what the ledger can prove. Whom to ring and what is wrong with the records are
+questions about now, so in a past report `contact` is null and `data_quality` empty; agencies carry
+their present names.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.access.principals import Principal, own_agency, sees_every_agency
+from noticebus.casework import report_places
+from noticebus.casework.desk import Desk
+from noticebus.casework.report_basis import Basis, Wanted, live, past
+from noticebus.casework.report_cursor import read_cursor, write_cursor
+from noticebus.casework.report_views import Page, data_quality_view, debt_view, item_view, summary
+from noticebus.contracts.report import OwedItem, ReportFilter, UnacknowledgedReport, UncoveredItem
+from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Scope, Status
+from noticebus.domain.places import NATION_KEY, county_key
+from noticebus.errors import Detail, InvalidError
+from noticebus.ids import AgencyId
+from noticebus.store import ledger, obligations, report_facts, report_quality
+from noticebus.store.reports import Scope as Selection
+from noticebus.store.reports import place_of
+
+LIMIT_MAX = 200
+AREA_FORM = re.compile(
+    r"county:[0-9]{5}|state:[0-9]{2}|lea:[0-9]{7}|tribe:[a-z0-9][a-z0-9-]{0,79}|nation:us", re.ASCII
+)
+COUNTY_FORM = re.compile(r"[0-9]{5}", re.ASCII)
+ENTRY_TYPE = "report.read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a report is asked for; None is "any", and without `as_of` it is the present one."""
+
+    kind: AgencyKind | None = None
+    area: str | None = None
+    notice_class: NoticeClass | None = None
+    overdue: bool | None = None
+    status: Status = Status.ACTUAL
+    as_of: dt.datetime | None = None
+    limit: int = LIMIT_MAX
+    cursor: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportRead:
+    """A report and who asked for it; by id, agencies' zones and what no channel reaches."""
+
+    report: UnacknowledgedReport
+    asked_by: str
+    zones: Mapping[str, str]
+    unreachable: frozenset[str]
+    is_past: bool
+
+
+async def read_report(desk: Desk, principal: Principal, *, asked: Asked, output: str) -> ReportRead:
+    """Read one page of the report as `principal` may see it, and enter that it was read.
+
+    `output` names the form it is given out in: json, csv or html.
+    """
+    now = desk.world.now()
+    wanted = _wanted(desk, principal, asked, now=now)
+    async with desk.database.read() as conn:
+        if asked.as_of is None:
+            basis = await live(conn, wanted)
+        else:
+            basis = await past(conn, wanted)
+        read = await _read(conn, desk, principal, wanted=wanted, basis=basis)
+    await _enter(desk, principal, read.report, output=output, at=now)
+    return read
+
+
+def selection_for(principal: Principal, asked: Asked, *, area_key: str | None) -> Selection:
+    """Limit what is asked to what the caller may see.
+
+    Operators, administrators and auditors see all; an agency sees its own lines, and a poster those
+    of the incidents it posted as well.
+    """
+    everything = sees_every_agency(principal)
+    return Selection(
+        status=asked.status,
+        kind=asked.kind,
+        notice_class=asked.notice_class,
+        area_key=area_key,
+        agency_id=None if everything else own_agency(principal),
+        posted=Scope.POST in principal.scopes,
+    )
+
+
+def _wanted(desk: Desk, principal: Principal, asked: Asked, *, now: dt.datetime) -> Wanted:
+    if asked.as_of is not None and asked.as_of > now:
+        raise _refused(
+            "as_of",
+            "The time lies in the future, which no report can show."
+            " Leave 'as_of' out for the present report, or give a time that has passed.",
+        )
+    at = asked.as_of or now
+    cursor = read_cursor(asked.cursor) if asked.cursor else None
+    return Wanted(
+        selection=selection_for(principal, asked, area_key=_area_key(desk, asked.area)),
+        overdue=asked.overdue,
+        at=at,
+        ranked_at=cursor.ranked_at if cursor and asked.as_of is None else at,
+        is_past=asked.as_of is not None,
+        after=cursor.place if cursor else None,
+        limit=asked.limit,
+    )
+
+
+def _area_key(desk: Desk, area: str | None) -> str | None:
+    """Read an area: a routing key, or a county's bare FIPS code."""
+    if area is None:
+        return None
+    key = county_key(area) if COUNTY_FORM.fullmatch(area) else area
+    if AREA_FORM.fullmatch(key) is None:
+        raise _refused(
+            "area",
+            "This is no area. Give a county's FIPS code like 28123, or county:28123, state:28,"
+            f" lea:2803060, tribe:choctaw or {NATION_KEY}.",
+        )
+    prefix, _, code = key.partition(":")
+    unknown = (prefix == "county" and _no_county(desk, code)) or (
+        prefix == "state" and desk.places.state(code) is None
+    )
+    if unknown:
+        raise _refused("area", f"There is no {prefix} with the code {code}. Check the code.")
+    return key
+
+
+def _no_county(desk: Desk, code: str) -> bool:
+    return desk.places.county(code) is None and desk.places.retired_county(code) is None
+
+
+async def _read(
+    conn: AsyncConnection, desk: Desk, principal: Principal, *, wanted: Wanted, basis: Basis
+) -> ReportRead:
+    page = await _page(conn, desk, principal, wanted=wanted, basis=basis)
+    gaps = await report_facts.gaps(conn, wanted.selection, at=wanted.at)
+    owed = await report_facts.debts(conn, wanted.selection, at=wanted.at)
+    debtors = await report_facts.named(conn, {debt.agency_id for debt in owed})
+    warned = (
+        []
+        if wanted.is_past
+        else await report_quality.warnings(conn, agency_id=wanted.selection.agency_id)
+    )
+    report = UnacknowledgedReport(
+        as_of=wanted.at,
+        index=basis.index,
+        filter=_filter(wanted),
+        summary=summary(basis.figures, now=wanted.at),
+        items=tuple(item_view(line, page) for line in basis.lines),
+        uncovered=tuple(_uncovered(desk, gaps)),
+        owed_by_posters=_owed(owed, debtors, at=wanted.at),
+        data_quality=tuple(data_quality_view(one) for one in warned),
+        next=_next(wanted, basis),
+    )
+    return ReportRead(
+        report=report,
+        asked_by=principal.name,
+        zones={one.id: one.zone for one in (*page.agencies.values(), *debtors.values())},
+        unreachable=frozenset(line.id for line in basis.lines if not line.reachable),
+        is_past=wanted.is_past,
+    )
+
+
+async def _page(
+    conn: AsyncConnection, desk: Desk, principal: Principal, *, wanted: Wanted, basis: Basis
+) -> Page:
+    """Read what the page's lines need, each kind of fact in one statement."""
+    lines = basis.lines
+    ids, agency_ids = {line.id for line in lines}, {line.agency_id for line in lines}
+    callable_ = frozenset() if wanted.is_past else _whose_contacts(principal, agency_ids)
+    return Page(
+        now=wanted.at,
+        places=desk.places,
+        agencies=await report_facts.named(conn, agency_ids),
+        tries=await report_facts.tries_of(conn, ids, by=wanted.at),
+        areas=await report_facts.areas_of_notices(conn, {line.round_notice_id for line in lines}),
+        answering=await report_facts.areas_answered_for(conn, agency_ids, at=wanted.at),
+        contacts=await report_facts.living_contacts(conn, callable_),
+        steps=await obligations.steps_of(conn, ids) if callable_ else [],
+    )
+
+
+def _whose_contacts(principal: Principal, agency_ids: set[AgencyId]) -> frozenset[AgencyId]:
+    """Choose the agencies whose people's numbers the caller may see: a poster rings operators."""
+    if sees_every_agency(principal):
+        return frozenset(agency_ids)
+    return frozenset(one for one in agency_ids if one == principal.agency_id)
+
+
+def _next(wanted: Wanted, basis: Basis) -> str | None:
+    if not basis.more:
+        return None
+    ranked_at = wanted.ranked_at
+    return write_cursor(place_of(basis.lines[-1], now=ranked_at), ranked_at=ranked_at)
+
+
+def _filter(wanted: Wanted) -> ReportFilter:
+    return ReportFilter(
+        kind=wanted.selection.kind,
+        area=wanted.selection.area_key,
+        notice_class=wanted.selection.notice_class,
+        overdue=wanted.overdue,
+        status=wanted.selection.status,
+    )
+
+
+def _uncovered(desk: Desk, gaps: list[report_facts.Gaps]) -> list[UncoveredItem]:
+    return [
+        UncoveredItem(
+            incident_id=one.incident_id,
+            notice_id=one.notice_id,
+            county_fips=place.get("county_fips"),
+            lea_id=place.get("lea_id"),
+            name=report_places.county_name(desk.places, place.get("county_fips")),
+            missing=place["missing"],
+        )
+        for one in gaps
+        for place in one.uncovered
+    ]
+
+
+def _owed(
+    owed: list[report_facts.Debt],
+    debtors: Mapping[AgencyId, report_facts.Named],
+    *,
+    at: dt.datetime,
+) -> tuple[OwedItem, ...]:
+    return tuple(debt_view(debt, debtors[debt.agency_id], now=at) for debt in owed)
+
+
+async def _enter(
+    desk: Desk, principal: Principal, report: UnacknowledgedReport, *, output: str, at: dt.datetime
+) -> None:
+    """Enter who read which report in which form; apart, so that reading stays reading."""
+    entry = ledger.make_entry(
+        ENTRY_TYPE,
+        {
+            "by": principal.key_id,
+            "report": "unacknowledged",
+            "format": output,
+            "filter": report.filter.model_dump(mode="json"),
+            "as_of": report.as_of.isoformat(),
+            "index": report.index,
+            "rows": len(report.items),
+        },
+        at=at,
+    )
+    async with desk.database.begin() as conn:
+        await ledger.append(conn, [entry])
+    desk.committed()
+
+
+def _refused(name: str, sentence: str) -> InvalidError:
+    return InvalidError(sentence, details=(Detail(pointer=f"/query:{name}", message=sentence),))

@@ -1,0 +1,145 @@
+"""What in the records will keep a notice from somebody: the report's data-quality warnings."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.contracts.vocabulary import AgencyKind, Outcome, SubscriptionState
+from noticebus.ids import AgencyId, SubscriptionId
+from noticebus.store.tables import (
+    agencies,
+    attempts,
+    contacts,
+    deliveries,
+    responsibilities,
+    subscriptions,
+)
+
+WARNINGS_MAX = 100
+NO_CONTACT = "no_contact"
+NO_SECOND_CONTACT = "no_second_contact"
+NO_VERIFIED_CHANNEL = "no_verified_channel"
+NEVER_VERIFIED = "subscription_never_verified"
+ENDPOINT_FAILING = "endpoint_failing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """One warning: its code, whom it concerns, and the subscription if it is about one."""
+
+    code: str
+    agency_id: AgencyId
+    agency_name: str
+    agency_kind: AgencyKind
+    subscription_id: SubscriptionId | None = None
+
+
+async def warnings(conn: AsyncConnection, *, agency_id: AgencyId | None) -> list[Warned]:
+    """Read at most `WARNINGS_MAX` warnings, the gravest kind first, of one agency or of all."""
+    found: list[Warned] = []
+    for code, statement in _CHECKS:
+        if len(found) == WARNINGS_MAX:
+            break
+        narrowed = statement.limit(WARNINGS_MAX - len(found))
+        if agency_id is not None:
+            narrowed = narrowed.where(agencies.c.id == agency_id)
+        rows = (await conn.execute(narrowed)).mappings().all()
+        found += [Warned(code=code, **row) for row in rows]
+    return found
+
+
+_AGENCY = (
+    agencies.c.id.label("agency_id"),
+    agencies.c.name.label("agency_name"),
+    agencies.c.kind.label("agency_kind"),
+)
+
+
+def _answers() -> sa.ColumnElement[bool]:
+    return sa.exists().where(
+        responsibilities.c.agency_id == agencies.c.id, responsibilities.c.ended_at.is_(None)
+    )
+
+
+def _contact(*more: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return sa.exists().where(
+        contacts.c.agency_id == agencies.c.id, contacts.c.ended_at.is_(None), *more
+    )
+
+
+def _contacts() -> sa.ScalarSelect[int]:
+    return (
+        sa.select(sa.func.count())
+        .where(contacts.c.agency_id == agencies.c.id, contacts.c.ended_at.is_(None))
+        .scalar_subquery()
+    )
+
+
+def _without_contact() -> sa.Select[tuple[object, ...]]:
+    return sa.select(*_AGENCY).where(~_contact()).order_by(agencies.c.id)
+
+
+def _without_verified_channel() -> sa.Select[tuple[object, ...]]:
+    mail = _contact(contacts.c.email.is_not(None), contacts.c.email_verified_at.is_not(None))
+    order = sa.exists().where(
+        subscriptions.c.agency_id == agencies.c.id,
+        subscriptions.c.state == SubscriptionState.ACTIVE,
+        subscriptions.c.verified_at.is_not(None),
+    )
+    return sa.select(*_AGENCY).where(_answers(), ~mail, ~order).order_by(agencies.c.id)
+
+
+def _without_second_contact() -> sa.Select[tuple[object, ...]]:
+    return sa.select(*_AGENCY).where(_answers(), _contacts() == 1).order_by(agencies.c.id)
+
+
+def _never_verified() -> sa.Select[tuple[object, ...]]:
+    return (
+        sa.select(*_AGENCY, subscriptions.c.id.label("subscription_id"))
+        .join(subscriptions, subscriptions.c.agency_id == agencies.c.id)
+        .where(
+            subscriptions.c.verified_at.is_(None),
+            subscriptions.c.state != SubscriptionState.ENDED,
+        )
+        .order_by(subscriptions.c.id)
+    )
+
+
+def _failing() -> sa.Select[tuple[object, ...]]:
+    """Select living subscriptions whose last numbered delivery that was tried has not arrived.
+
+    Two seeks per subscription: its numbered deliveries and their attempts are both indexed.
+    """
+    tried = deliveries.alias()
+    last_delivery = (
+        sa.select(tried.c.id)
+        .where(
+            tried.c.subscription_id == subscriptions.c.id,
+            tried.c.sequence.is_not(None),
+            sa.exists().where(attempts.c.delivery_id == tried.c.id),
+        )
+        .order_by(tried.c.sequence.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    arrived = sa.exists().where(
+        attempts.c.delivery_id == deliveries.c.id, attempts.c.outcome == Outcome.DELIVERED
+    )
+    return (
+        sa.select(*_AGENCY, subscriptions.c.id.label("subscription_id"))
+        .join(subscriptions, subscriptions.c.agency_id == agencies.c.id)
+        .join(deliveries, deliveries.c.id == last_delivery)
+        .where(subscriptions.c.state == SubscriptionState.ACTIVE, ~arrived)
+        .order_by(subscriptions.c.id)
+    )
+
+
+_CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
+    (NO_CONTACT, _without_contact()),
+    (NO_VERIFIED_CHANNEL, _without_verified_channel()),
+    (ENDPOINT_FAILING, _failing()),
+    (NEVER_VERIFIED, _never_verified()),
+    (NO_SECOND_CONTACT, _without_second_contact()),
+)
