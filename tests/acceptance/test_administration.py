@@ -1,4 +1,4 @@
-"""Administration over the real HTTP application: agencies, contacts, responsibilities, subscriptions, keys."""
+"""Administration over the real HTTP application."""
 
 import datetime as dt
 from collections.abc import AsyncIterator
@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 
 from noticebus.access.keyring import Keyring
 from noticebus.bus.memory import MemoryBus
@@ -21,7 +22,7 @@ from noticebus.refdata.counties import load
 from noticebus.store.database import Database
 from noticebus.store.deliveries import deliveries_of
 from noticebus.store.ledger import newest_index
-from noticebus.store.tables import metadata
+from noticebus.store.tables import entries, metadata
 from noticebus.telemetry import Metrics
 
 START = dt.datetime(2019, 8, 7, 12, 55, tzinfo=dt.UTC)
@@ -486,9 +487,9 @@ async def test_every_change_leaves_a_line_in_the_ledger_without_names_or_secrets
     body = a_webhook(agency_id=agency_id)
     made = await office.admin.call("POST", "/v1/subscriptions", status=201, json=body)
 
-    entries = await _entries(office.desk)
-    types = [type_ for type_, _ in entries]
-    text = b"".join(line for _, line in entries).decode()
+    lines = await _entries(office.desk)
+    types = [type_ for type_, _ in lines]
+    text = b"".join(line for _, line in lines).decode()
     assert types == [
         "key.created",
         "agency.created",
@@ -504,10 +505,6 @@ async def test_every_change_leaves_a_line_in_the_ledger_without_names_or_secrets
 
 
 async def _entries(desk: Desk) -> list[tuple[str, bytes]]:
-    import sqlalchemy as sa
-
-    from noticebus.store.tables import entries
-
     async with desk.database.read() as conn:
         rows = await conn.execute(sa.select(entries.c.type, entries.c.body).order_by("position"))
         return [(row.type, row.body) for row in rows]

@@ -7,7 +7,7 @@ FILE_MODE = 0o600
 
 
 def write_key_file(path: Path, *, secret: str) -> None:
-    """Write `secret` to `path` with mode 0600, durably; an older file there is replaced whole or not at all."""
+    """Write `secret` to `path` with mode 0600, durably; an older file is replaced whole or not."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)

@@ -61,10 +61,11 @@ class Principals:
 async def authenticate(
     database: Database, *, bearer: str, now: dt.datetime
 ) -> tuple[Principal, dt.datetime | None]:
-    """Look a key up and give its principal and when it expires; UnauthenticatedError where it opens nothing."""
+    """Look a key up: its principal and when it expires; raises where it opens nothing."""
     if KEY_FORM.fullmatch(bearer) is None:
         raise UnauthenticatedError(
-            "This is not an API key of the bus. Send 'Authorization: Bearer noticebus_live_…' with the whole key."
+            "This is not an API key of the bus. "
+            "Send 'Authorization: Bearer noticebus_live_…' with the whole key."
         )
     async with database.read() as conn:
         known = await find_key_by_hash(conn, secret_hash=hash_key(bearer))
@@ -108,13 +109,14 @@ def own_agency(principal: Principal) -> AgencyId:
     """Give the principal's agency; ForbiddenError for a key that belongs to none."""
     if principal.agency_id is None:
         raise ForbiddenError(
-            "This key belongs to no agency, so it cannot act as one. Use a key made for your agency."
+            "This key belongs to no agency, so it cannot act as one. "
+            "Use a key made for your agency."
         )
     return principal.agency_id
 
 
 def require_visible(principal: Principal, agency_id: str, *, what: str) -> None:
-    """Raise NotFoundError, as for a thing that does not exist, where `what` belongs to an agency not to be seen."""
+    """Raise NotFoundError, as for what does not exist, where `what` is another's and not seen."""
     if not sees_every_agency(principal) and principal.agency_id != agency_id:
         raise NotFoundError(f"There is no {what} here that your key may see. Check the id.")
 
@@ -122,7 +124,8 @@ def require_visible(principal: Principal, agency_id: str, *, what: str) -> None:
 def _living(known: KnownKey | None, *, now: dt.datetime) -> Principal:
     if known is None:
         raise UnauthenticatedError(
-            "No such API key. Check that it was copied whole, or ask an administrator of the bus for a new one."
+            "No such API key. Check that it was copied whole, "
+            "or ask an administrator of the bus for a new one."
         )
     key = known.key
     if key.revoked_at is not None:

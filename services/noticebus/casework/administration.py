@@ -1,4 +1,4 @@
-"""What every administrative change shares: who may make it, on which revision, and its line in the ledger."""
+"""What every administrative change shares: who may, on which revision, its line in the ledger."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence

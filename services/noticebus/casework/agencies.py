@@ -96,7 +96,10 @@ async def edit_agency(
 async def create_contact(
     desk: Desk, principal: Principal, *, agency_id: str, post: ContactPost
 ) -> Contact:
-    """Enter a contact. Addresses entered for an agency by the bus's own people count as verified."""
+    """Enter a contact.
+
+    Addresses entered for an agency by the bus's own people count as verified.
+    """
     require_manager(principal, agency_id, what="agency")
     now = desk.world.now()
     verified_at = now if administers_bus(principal) else None
@@ -179,7 +182,10 @@ async def end_contact(
     contact_id: str,
     revision: int | None = None,
 ) -> Contact:
-    """End a contact: nothing is carried to it any more. `revision`, where given, must be the present one."""
+    """End a contact: nothing is carried to it any more.
+
+    `revision`, where given, must be the present one.
+    """
     require_manager(principal, agency_id, what="agency")
     now = desk.world.now()
     async with desk.database.begin() as conn:
@@ -235,7 +241,10 @@ async def list_responsibilities(
 async def end_responsibility(
     desk: Desk, principal: Principal, *, agency_id: str, responsibility_id: str
 ) -> Responsibility:
-    """End a responsibility: later notices do not oblige the agency by it; obligations made by it stay."""
+    """End a responsibility: later notices do not oblige the agency by it.
+
+    Obligations made by it stay.
+    """
     require(principal, Scope.ADMIN, Scope.OPERATE)
     now = desk.world.now()
     async with desk.database.begin() as conn:

@@ -1,4 +1,4 @@
-"""Consent: an endpoint gets nothing but a handshake until it has answered one; and tests, which it may ask for."""
+"""Consent: an endpoint gets nothing but a handshake until it has answered one; and tests."""
 
 import datetime as dt
 
@@ -16,7 +16,10 @@ CLASS = NoticeClass.B  # whose retry schedule handshakes and tests follow
 
 
 async def ask_consent(conn: AsyncConnection, desk: Desk, subscription: Subscription) -> Delivery:
-    """Queue a handshake in place of those that still wait. The caller holds the subscription's lock."""
+    """Queue a handshake in place of those that still wait.
+
+    The caller holds the subscription's lock.
+    """
     await rows.moot_subscription_deliveries(
         conn,
         subscription_id=subscription.id,
@@ -29,7 +32,7 @@ async def ask_consent(conn: AsyncConnection, desk: Desk, subscription: Subscript
 async def confirm_handshake(
     conn: AsyncConnection, *, subscription_id: str, challenge_ok: bool, at: dt.datetime
 ) -> bool:
-    """Record what a handshake brought back, in the caller's transaction; True where the subscription began.
+    """Record what a handshake brought back, in the caller's transaction; True where it began.
 
     A wrong answer changes nothing: the attempt says so, and the subscription keeps waiting.
     """
@@ -48,7 +51,10 @@ async def confirm_handshake(
 async def carry(
     conn: AsyncConnection, desk: Desk, subscription: Subscription, *, cause: Cause
 ) -> Delivery:
-    """Queue a delivery about the subscription itself, due now. The caller holds the subscription's lock."""
+    """Queue a delivery about the subscription itself, due now.
+
+    The caller holds the subscription's lock.
+    """
     now = desk.world.now()
     version = await rows.next_version(conn, subscription_id=subscription.id, cause=cause)
     delivery = Delivery(

@@ -1,4 +1,4 @@
-"""The subscriber's side of an endpoint: consent asked again, secrets rotated, tests, what was delivered."""
+"""The subscriber's side of an endpoint: consent, secrets, tests, and what was delivered."""
 
 import datetime as dt
 from dataclasses import dataclass, replace
@@ -90,7 +90,7 @@ async def send_test(desk: Desk, principal: Principal, *, subscription_id: str) -
 async def list_deliveries(
     desk: Desk, principal: Principal, *, subscription_id: str, before: str | None, limit: int
 ) -> list[Carried]:
-    """List at most `limit` deliveries of a subscription older than `before`, newest first, with their attempts."""
+    """List at most `limit` deliveries older than `before`, newest first, with their attempts."""
     async with desk.database.read() as conn:
         found = visible(
             principal, await rows.find_subscription(conn, subscription_id=subscription_id)
@@ -106,7 +106,10 @@ async def list_deliveries(
 
 
 def _rotated(old: Subscription, *, sealed: str, now: dt.datetime) -> list[dict[str, Any]]:
-    """Put the new secret first and let the present ones go on for the overlap, never longer than they had."""
+    """Put the new secret first.
+
+    The present ones go on for the overlap, never longer than they had.
+    """
     ends = now + SECRET_OVERLAP
     kept: list[dict[str, Any]] = [{"sealed": sealed, "expires_at": None}]
     for one in old.secrets_sealed:

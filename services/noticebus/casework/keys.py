@@ -1,4 +1,4 @@
-"""API keys: making the first, making and revoking the others. A key's secret is shown once, by its maker."""
+"""API keys: making the first, making and revoking the others. A secret is shown once."""
 
 import asyncio
 import datetime as dt
@@ -37,10 +37,11 @@ class NewKey:
 
 
 async def create_first_key(desk: Desk, *, path: Path) -> NewKey | None:
-    """Make the first administrator's key on an empty installation and write it to `path`; None where keys exist.
+    """Make the first administrator's key and write it to `path`; None where keys exist.
 
-    The file is written before the commit: a crash between the two leaves a file that opens nothing, and the next
-    start writes a new one. The other order could leave an installation that nobody can administer.
+    The file is written before the commit: a crash between the two leaves a file that opens
+    nothing, and the next start writes a new one. The other order could leave an installation
+    that nobody can administer.
     """
     made = _make(ApiKeyPost(name=FIRST_KEY_NAME, scopes=FIRST_KEY_SCOPES), now=desk.machine.now())
     async with desk.database.begin() as conn:
@@ -78,7 +79,8 @@ async def revoke_key(desk: Desk, principal: Principal, *, key_id: str) -> ApiKey
     require(principal, Scope.ADMIN)
     if key_id == principal.key_id:
         raise ConflictError(
-            "This is the key you are using. Make another administrator's key and revoke this one with it."
+            "This is the key you are using. "
+            "Make another administrator's key and revoke this one with it."
         )
     async with desk.database.begin() as conn:
         revoked = await keys.revoke_key(conn, key_id=key_id, now=desk.machine.now())

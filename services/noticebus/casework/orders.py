@@ -1,4 +1,4 @@
-"""Holding one subscription while it is changed: who may, in which state, and what the ledger keeps of it."""
+"""Holding a subscription while it is changed: who may, in which state, what the ledger keeps."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,10 @@ from noticebus.store.subscriptions import Subscription
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WithSecret:
-    """A subscription and the webhook secret just made for it, None for other channels. It is shown once."""
+    """A subscription and the webhook secret just made for it, None for other channels.
+
+    It is shown once.
+    """
 
     subscription: Subscription
     secret: str | None

@@ -99,7 +99,7 @@ async def list_subscriptions(
     after: str,
     limit: int,
 ) -> list[Subscription]:
-    """List at most `limit` subscriptions with ids after `after`: all, or the principal's agency's."""
+    """List at most `limit` subscriptions with ids after `after`: all, or those of one's agency."""
     only = visible_agency(principal)
     async with desk.database.read() as conn:
         return await rows.list_subscriptions(
@@ -108,7 +108,7 @@ async def list_subscriptions(
 
 
 async def last_sequences(desk: Desk, found: Sequence[Subscription]) -> dict[SubscriptionId, int]:
-    """Give the last number each of `found` has taken: what a recipient compares with its own (I10)."""
+    """Give the last number each of `found` has taken: recipients compare it with theirs (I10)."""
     async with desk.database.read() as conn:
         return await rows.last_sequences(conn, subscription_ids=[one.id for one in found])
 
@@ -122,7 +122,10 @@ async def edit_subscription(
     revision: int | None,
     allow: Sequence[Network] = (),
 ) -> Subscription:
-    """Change a subscription. What needs approval is the operator's to change; a new URL must consent again."""
+    """Change a subscription.
+
+    What needs approval is the operator's to change; a new URL must consent again.
+    """
     expected = require_revision(revision)
     changes = patch.changes()
     _check_url(changes.get("url"), allow=allow)
@@ -149,7 +152,7 @@ async def edit_subscription(
 async def approve_subscription(
     desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
 ) -> Subscription:
-    """Approve areas and content level: a webhook is asked for consent next, other channels begin."""
+    """Approve areas and content level: a webhook is asked for consent, other channels begin."""
     require(principal, Scope.OPERATE, Scope.ADMIN)
     async with desk.database.begin() as conn:
         old = await held(conn, principal, subscription_id)
@@ -163,7 +166,7 @@ async def approve_subscription(
 async def pause_subscription(
     desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
 ) -> Subscription:
-    """Pause an active subscription: obligations go on, and its recipient is shown as paused (I6)."""
+    """Pause an active subscription: obligations go on, its recipient is shown as paused (I6)."""
     async with desk.database.begin() as conn:
         old = await held(conn, principal, subscription_id)
         check_revision(old.revision, revision=revision)
@@ -299,7 +302,7 @@ def _check_url(url: str | None, *, allow: Sequence[Network]) -> None:
 
 
 async def _check_agency(conn: AsyncConnection, order: Subscription) -> None:
-    """Refuse what the agency may not have: content above its kind, another's mailbox, no person behind it."""
+    """Refuse content above an agency's kind, another's mailbox, a webhook with nobody behind."""
     agency = await agency_rows.find_agency(conn, agency_id=order.agency_id)
     if agency is None:
         raise invalid("/agency_id", "There is no such agency. Agencies are listed at /v1/agencies.")

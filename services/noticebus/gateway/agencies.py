@@ -123,7 +123,7 @@ async def get_contact(
 
 
 @router.patch("/{agency_id}/contacts/{contact_id}", responses=responses(*EDITED))
-async def edit_contact(
+async def edit_contact(  # noqa: PLR0913, PLR0917 - the parts of a request
     agency_id: str,
     contact_id: str,
     patch: ContactPatch,
@@ -201,7 +201,10 @@ async def list_responsibilities(
 async def end_responsibility(
     agency_id: str, responsibility_id: str, desk: TheDesk, caller: Caller
 ) -> ResponsibilityView:
-    """End a responsibility. Obligations it has made stay; later notices make none. Needs `admin` or `operate`."""
+    """End a responsibility.
+
+    Obligations it has made stay; later notices make none. Needs `admin` or `operate`.
+    """
     ended = await casework.end_responsibility(
         desk, caller, agency_id=agency_id, responsibility_id=responsibility_id
     )

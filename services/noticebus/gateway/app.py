@@ -55,8 +55,9 @@ def create_app(
     app.state.principals = Principals(desk.database, machine=desk.machine)
     app.state.checks = checks or {}
     app.state.egress_allow = tuple(egress_allow)
+    app.state.routers = (*ROUTERS, *routers)
     problems.install(app)
-    for router in (*ROUTERS, *routers):
+    for router in app.state.routers:
         app.include_router(router)
     _describe_problems(app)
     return app

@@ -1,4 +1,4 @@
-"""A delivery and its attempts as the subscriber may see them: enough to repair an endpoint, no secret."""
+"""A delivery and its attempts as the subscriber may see them: enough to repair an endpoint."""
 
 import re
 from collections.abc import Sequence

@@ -90,7 +90,8 @@ async def get_revision(
     found = REVISION_FORM.fullmatch(if_match.strip())
     if found is None:
         raise PreconditionError(
-            "'If-Match' does not hold an ETag of this thing. Read it again and send its 'ETag' back."
+            "'If-Match' does not hold an ETag of this thing. "
+            "Read it again and send its 'ETag' back."
         )
     return int(found[1])
 
@@ -116,7 +117,7 @@ Checks = Annotated[Mapping[str, Check], Depends(get_checks)]
 
 
 def cut(found: Sequence[Listed], page: Page) -> tuple[Sequence[Listed], str | None]:
-    """Cut what was read, one more than asked for, to the page; its last id where another page follows."""
+    """Cut what was read, one more than asked for, to the page; its last id where one follows."""
     shown = found[: page.limit]
     return shown, shown[-1].id if len(found) > page.limit else None
 
@@ -139,7 +140,7 @@ def decode_cursor(cursor: str) -> str:
 
 
 def link_next(request: Request, response: Response, *, last: str | None) -> str | None:
-    """Set `Link: rel="next"` where a page follows, and give its cursor; `last` is None where none does."""
+    """Set `Link: rel="next"` and give its cursor; `last` is None where no page follows."""
     if last is None:
         return None
     cursor = encode_cursor(last)

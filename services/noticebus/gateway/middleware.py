@@ -1,4 +1,4 @@
-"""What surrounds every request, as plain ASGI: its id, its headers, the last resort, and the guard of its body."""
+"""What surrounds every request, as plain ASGI: id, headers, last resort, guard of the body."""
 
 import asyncio
 import re
@@ -21,7 +21,9 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
@@ -30,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class RequestIds:
-    """Mints an id for each request, accepts none from outside, and answers with it in `X-Request-Id`."""
+    """Mints an id for each request, takes none from outside, answers with it in `X-Request-Id`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -105,7 +107,7 @@ class LastResort:
 
 
 class BodyGuard:
-    """Reads each body whole within bounds of size and time, and refuses what no handler could read."""
+    """Reads each body within bounds of size and time, and refuses what no handler could read."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What operators, load balancers and developers ask: alive, ready, measured, and the published contract."""
+"""What operators, load balancers and developers ask: alive, ready, measured, contract, keys."""
 
 import asyncio
 import re
@@ -34,7 +34,7 @@ async def alive() -> dict[str, str]:
 
 @router.get("/readyz", responses=responses("unavailable"))
 async def ready(desk: TheDesk, checks: Checks) -> dict[str, Any]:
-    """Say whether work can be done: the database, the bus and every loop; 503 names what is wrong."""
+    """Say whether work can be done: database, bus and every loop; 503 names what is wrong."""
     found = await _run_all({"database": lambda: _ask(desk.database), **checks})
     wrong = {name: why for name, why in found.items() if why is not None}
     if wrong:

@@ -1,4 +1,4 @@
-"""Every problem the bus answers with, in one table: what it means and what to do; and the page of each."""
+"""Every problem the bus answers with, in one table: what it means, what to do, and its page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,8 +25,10 @@ _ALL = (
         "bad-request",
         400,
         "The request cannot be read",
-        "The request is not what HTTP or JSON allows: broken JSON, text that is not UTF-8, a NUL character, a cursor that is not ours.",
-        "Read `detail`, repair the request and send it again. Sending it unchanged gives the same answer.",
+        "The request is not what HTTP or JSON allows: broken JSON, text that is not UTF-8, a "
+        "NUL character, a cursor that is not ours.",
+        "Read `detail`, repair the request and send it again. Sending it unchanged gives the "
+        "same answer.",
     ),
     _page(
         "refused",
@@ -40,7 +42,8 @@ _ALL = (
         401,
         "No valid key",
         "The request carries no API key, or one that the bus does not know.",
-        "Send `Authorization: Bearer <key>` with the whole key, or ask an administrator of the bus for one.",
+        "Send `Authorization: Bearer <key>` with the whole key, or ask an administrator of "
+        "the bus for one.",
     ),
     _page(
         "key-expired",
@@ -54,7 +57,8 @@ _ALL = (
         401,
         "The key was revoked",
         "An administrator ended this API key.",
-        "Ask an administrator of the bus for a new key. If you did not expect this, ask why before you do.",
+        "Ask an administrator of the bus for a new key. If you did not expect this, ask why "
+        "before you do.",
     ),
     _page(
         "forbidden",
@@ -64,10 +68,53 @@ _ALL = (
         "`detail` names the scope that is needed. Use another key or ask an administrator for one.",
     ),
     _page(
+        "code-wrong",
+        403,
+        "Wrong code",
+        "The typed code is not the one in the message that carried this link. The try was counted.",
+        "Copy the six digits from the same message as the link.",
+    ),
+    _page(
+        "link-locked",
+        403,
+        "The link is locked",
+        "Too many wrong codes were typed, so the link takes no answer any more.",
+        "Ring the bus's operators; they record your answer.",
+    ),
+    _page(
+        "link-read-only",
+        403,
+        "This link only shows",
+        "The link lets the bus's own people read along; it does not answer for the recipient.",
+        "Record what the recipient tells you as an operator's record, with how it reached you.",
+    ),
+    _page(
+        "link-contact-ended",
+        403,
+        "The contact has ended",
+        "The link was sent to somebody who no longer answers for the agency.",
+        "Ask a present contact of the agency, or ring the bus's operators.",
+    ),
+    _page(
+        "link-unknown",
+        404,
+        "No such link",
+        "The address is not a link of this bus, or what it led to is gone.",
+        "Copy the whole address from the newest message, without a line break.",
+    ),
+    _page(
+        "link-expired",
+        410,
+        "The link has expired",
+        "Links live until 30 days after their incident ends.",
+        "Use the link in a newer message, or ring the bus's operators.",
+    ),
+    _page(
         "not-found",
         404,
         "Nothing there",
-        "There is no such address or thing, or your key may not see it; the bus does not say which.",
+        "There is no such address or thing, or your key may not see it; the bus does not say "
+        "which.",
         "Check the id and the path; ids are case-sensitive and carry their kind, as in `sub_…`.",
     ),
     _page(
@@ -81,7 +128,8 @@ _ALL = (
         "slow-body",
         408,
         "The body came too slowly",
-        "The request's body did not arrive in time, so the bus stopped waiting. Nothing was stored.",
+        "The request's body did not arrive in time, so the bus stopped waiting. Nothing was "
+        "stored.",
         "Send the request again over a working connection.",
     ),
     _page(
@@ -95,22 +143,54 @@ _ALL = (
         "contacts-first",
         409,
         "A contact must come first",
-        "A webhook needs a person behind it: when it fails, somebody must be told. The agency has no contact with mail or phone.",
-        "Create a contact for the agency (`POST /v1/agencies/{id}/contacts`), then the subscription.",
+        "A webhook needs a person behind it: when it fails, somebody must be told. The agency"
+        " has no contact with mail or phone.",
+        "Create a contact for the agency (`POST /v1/agencies/{id}/contacts`), then the "
+        "subscription.",
     ),
     _page(
         "contact-unverified",
         409,
         "The mail address is not verified",
         "Nothing is sent to an address that nobody has confirmed belongs to the contact.",
-        "Ask an operator to enter the contact's address; that verifies it. Then repeat the request.",
+        "Ask an operator to enter the contact's address; that verifies it. Then repeat the "
+        "request.",
     ),
     _page(
         "stale-version",
         409,
         "Another version came first",
         "`base_version` is no longer the incident's newest version.",
-        "Read the incident, apply your change to its newest version, and send it with that `base_version`.",
+        "Read the incident, apply your change to its newest version, and send it with that "
+        "`base_version`.",
+    ),
+    _page(
+        "incident-cancelled",
+        409,
+        "The incident was cancelled",
+        "A cancelled incident takes no further version.",
+        "Post a new notice instead.",
+    ),
+    _page(
+        "embargoed",
+        409,
+        "Still embargoed",
+        "The notice has not been released, so nobody has been told and there is nothing to update.",
+        "Cancel it and post it anew.",
+    ),
+    _page(
+        "question-answered",
+        409,
+        "The question has its answer",
+        "Somebody answered this question already; answers are never replaced.",
+        "Read the answer. If it is wrong, post an update of the notice that corrects it.",
+    ),
+    _page(
+        "too-many-questions",
+        409,
+        "Too many open questions",
+        "This incident has as many questions as it can take.",
+        "Ring the poster: the number is in `sender`.",
     ),
     _page(
         "idempotency-conflict",
@@ -124,7 +204,8 @@ _ALL = (
         412,
         "Somebody else changed it first",
         "`If-Match` names a revision that is no longer the newest. Nothing was changed.",
-        "Read the thing again, take its `ETag`, look at what changed, and repeat your change on it.",
+        "Read the thing again, take its `ETag`, look at what changed, and repeat your change "
+        "on it.",
     ),
     _page(
         "too-large",
@@ -144,8 +225,58 @@ _ALL = (
         "invalid",
         422,
         "The request says something wrong",
-        "The request could be read, but a field is missing, unknown or has a value it cannot have. Nothing was stored.",
+        "The request could be read, but a field is missing, unknown or has a value it cannot "
+        "have. Nothing was stored.",
         "`errors` lists every fault with a JSON pointer into your body and what to do about it.",
+    ),
+    _page(
+        "unknown-place",
+        422,
+        "A place does not exist",
+        "The notice names a county, district, ZIP code or state that does not exist.",
+        "`errors` points at each; correct it and post again.",
+    ),
+    _page(
+        "invalid-update",
+        422,
+        "The update does not follow",
+        "The update contradicts the version before it: a total that falls, a place that vanishes.",
+        "`errors` says which. A figure may fall only in a correction that says so.",
+    ),
+    _page(
+        "reason-missing",
+        422,
+        "A decline needs a reason",
+        "The answer `declined` came without `reason`.",
+        "Send `reason`: no_jurisdiction, no_capacity, duplicate or other.",
+    ),
+    _page(
+        "more-time-used",
+        422,
+        "More time was given already",
+        "In one round of an obligation more time is given once.",
+        "Answer `accepted` or `declined`.",
+    ),
+    _page(
+        "eta-missing",
+        422,
+        "An eta is needed",
+        "The answer `need_more_time` came without `eta`.",
+        "Send the time by which you will answer.",
+    ),
+    _page(
+        "eta-past",
+        422,
+        "The eta has passed",
+        "`eta` lies in the past.",
+        "Send a time in the future.",
+    ),
+    _page(
+        "eta-too-far",
+        422,
+        "The eta is too far away",
+        "`eta` is later than the class of the notice allows.",
+        "Send an earlier `eta`, or decline.",
     ),
     _page(
         "idempotency-key-reused",
@@ -158,7 +289,8 @@ _ALL = (
         "precondition-required",
         428,
         "If-Match is missing",
-        "This changes something that several people administer, so the request must say which revision it changes.",
+        "This changes something that several people administer, so the request must say which"
+        " revision it changes.",
         "Read the thing, and send its `ETag` back in the header `If-Match`.",
     ),
     _page(
@@ -173,14 +305,16 @@ _ALL = (
         500,
         "A fault of the bus",
         "Something went wrong on our side. The fault is logged under the request's id.",
-        "Send the request again with the same `Idempotency-Key`. If it stays, give the operator the `request_id`.",
+        "Send the request again with the same `Idempotency-Key`. If it stays, give the "
+        "operator the `request_id`.",
     ),
     _page(
         "unavailable",
         503,
         "Not available now",
         "The bus, or something it depends on, does not answer. Nothing was accepted or stored.",
-        "Wait for the seconds in `Retry-After` and send the same request again with the same `Idempotency-Key`.",
+        "Wait for the seconds in `Retry-After` and send the same request again with the same "
+        "`Idempotency-Key`.",
     ),
 )
 
@@ -188,7 +322,8 @@ PROBLEMS: Mapping[str, ProblemPage] = {page.code: page for page in _ALL}
 
 _FRAME = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-    '<meta name="viewport" content="width=device-width"><title>{title}</title></head><body>{body}</body></html>\n'
+    '<meta name="viewport" content="width=device-width"><title>{title}</title></head>'
+    "<body>{body}</body></html>\n"
 )
 
 

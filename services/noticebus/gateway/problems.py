@@ -1,4 +1,4 @@
-"""Every error as an RFC 9457 problem: the one place where an exception becomes a status and a document."""
+"""Every error as an RFC 9457 problem: here an exception becomes a status and a document."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ def problem_response(
         error, base_url=request.app.state.desk.base_url, request_id=request_id_of(request)
     )
     all_headers = dict(headers or {})
-    if document["status"] == 401:
+    if document["status"] == 401:  # noqa: PLR2004 - RFC 9110, 15.5.2: it must say how
         all_headers["WWW-Authenticate"] = 'Bearer realm="noticebus"'
     if "retry_after" in document:
         all_headers["Retry-After"] = str(document["retry_after"])
@@ -91,7 +91,7 @@ def install(app: FastAPI) -> None:
 
     async def noticebus_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, NoticebusError)
-        if status_of(error) >= 500:
+        if status_of(error) >= 500:  # noqa: PLR2004 - the class of server errors
             log.warning("request.unavailable", code=error.code, request_id=request_id_of(request))
         return problem_response(error, request=request)
 
@@ -102,7 +102,10 @@ def install(app: FastAPI) -> None:
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return problem_response(from_http(error), request=request, headers=error.headers)
+        headers = dict(error.headers or {})
+        if "Allow" in headers and (allowed := _methods_here(request)):
+            headers["Allow"] = ", ".join(allowed)
+        return problem_response(from_http(error), request=request, headers=headers)
 
     app.add_exception_handler(NoticebusError, noticebus_error)
     app.add_exception_handler(RequestValidationError, validation_error)
@@ -120,7 +123,8 @@ def from_validation(
         if fault["type"] == "json_invalid":
             position = fault["loc"][-1]
             return BadRequestError(
-                f"The body is not valid JSON (at character {position}). Repair it and send it again."
+                f"The body is not valid JSON (at character {position}). "
+                "Repair it and send it again."
             )
     in_body = [_without_place(one) for one in faults if one["loc"][0] == BODY_LOCATION]
     elsewhere = [one for one in faults if one["loc"][0] != BODY_LOCATION]
@@ -207,6 +211,17 @@ def _located(detail: Detail) -> dict[str, str]:
     if colon and place in PARAMETER_PLACES:
         return {"pointer": f"/{name}", "message": detail.message, "in": place}
     return {"pointer": detail.pointer, "message": detail.message}
+
+
+def _methods_here(request: Request) -> list[str]:
+    """List this address's methods (RFC 9110, section 15.5.6); the framework names one route's."""
+    path, found = request.scope["path"], set()
+    for router in request.app.state.routers:
+        for route in router.routes:
+            form = getattr(route, "path_regex", None)
+            if form is not None and form.match(path):
+                found |= set(route.methods)
+    return sorted(found)
 
 
 def _body_model(request: Request) -> type[BaseModel] | None:

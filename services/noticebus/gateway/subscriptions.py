@@ -53,8 +53,8 @@ async def create_subscription(
     """Ask to be told about areas and kinds of notices, by webhook, mail or inbox.
 
     With an agency's key (`subscribe`) it waits for an operator's approval; created with `admin` or
-    `operate` it counts as approved. A webhook must then answer the handshake before it gets anything
-    else, and its agency needs a contact first. The `secret` is shown in this answer only.
+    `operate` it counts as approved. A webhook must then answer the handshake before it gets
+    anything else, and its agency needs a contact first. The `secret` is shown here only.
     """
     made = await casework.create_subscription(desk, caller, post=post, allow=allow)
     set_etag(response, made.subscription.revision)
@@ -94,7 +94,7 @@ async def get_subscription(
 
 
 @router.patch("/{subscription_id}", responses=responses(*EDITED, "conflict"))
-async def edit_subscription(
+async def edit_subscription(  # noqa: PLR0913, PLR0917 - the parts of a request
     subscription_id: str,
     patch: SubscriptionPatch,
     desk: TheDesk,
@@ -161,7 +161,7 @@ async def verify_subscription(
 async def pause_subscription(
     subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
 ) -> SubscriptionView:
-    """Pause a subscription: nothing is sent, its recipient is shown as paused, obligations go on."""
+    """Pause a subscription: nothing is sent, it is shown as paused, obligations go on."""
     paused = await casework.pause_subscription(
         desk, caller, subscription_id=subscription_id, revision=if_match
     )

@@ -119,7 +119,7 @@ async def update_contact(conn: AsyncConnection, contact: Contact, *, revision: i
 
 
 async def has_reachable_contact(conn: AsyncConnection, *, agency_id: str) -> bool:
-    """Say whether an agency has a living contact with mail or phone: a person behind its machines."""
+    """Say whether an agency has a living contact with mail or phone: a person to tell."""
     statement = (
         sa.select(contacts.c.id)
         .where(

@@ -87,7 +87,7 @@ async def find_key(conn: AsyncConnection, *, key_id: str) -> ApiKey | None:
 async def list_keys(
     conn: AsyncConnection, *, agency_id: str | None, after: str, limit: int
 ) -> list[ApiKey]:
-    """List at most `limit` keys with ids after `after`, of one agency or of all, in the order of their ids."""
+    """List at most `limit` keys with ids after `after`, of one agency or of all, by id."""
     statement = (
         sa.select(*_LISTED).where(api_keys.c.id > after).order_by(api_keys.c.id).limit(limit)
     )

@@ -1,4 +1,4 @@
-"""Subscriptions: standing orders, their area index and their counters. What routing matches is elsewhere."""
+"""Subscriptions: standing orders, their area index, their counters; matching is elsewhere."""
 
 import datetime as dt
 from dataclasses import dataclass, replace
@@ -28,7 +28,10 @@ ANY_KIND = "*"  # the index's word for a subscription to every kind of notice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A standing order as it is stored. `secrets_sealed` is a list, newest first, of `{sealed, expires_at}`."""
+    """A standing order as it is stored.
+
+    `secrets_sealed` is a list, newest first, of `{sealed, expires_at}`.
+    """
 
     id: SubscriptionId
     agency_id: AgencyId
@@ -74,7 +77,7 @@ async def find_subscription(conn: AsyncConnection, *, subscription_id: str) -> S
 
 
 async def lock_subscription(conn: AsyncConnection, *, subscription_id: str) -> Subscription | None:
-    """Find a subscription and hold it until the transaction ends, so that changes to it queue up."""
+    """Find a subscription and hold it until the transaction ends: changes to it queue up."""
     return await _find(
         conn,
         sa.select(subscriptions)
@@ -91,7 +94,7 @@ async def list_subscriptions(
     after: str,
     limit: int,
 ) -> list[Subscription]:
-    """List at most `limit` subscriptions with ids after `after`, of one agency or all, in one state or any."""
+    """List at most `limit` subscriptions with ids after `after`, narrowed where asked, by id."""
     statement = sa.select(subscriptions).where(subscriptions.c.id > after)
     if agency_id is not None:
         statement = statement.where(subscriptions.c.agency_id == agency_id)
@@ -115,9 +118,9 @@ async def update_subscription(
 
 
 async def index_areas(conn: AsyncConnection, subscription: Subscription) -> None:
-    """Put an approved subscription's areas and kinds into the index that routing reads, replacing what was there."""
+    """Put an approved subscription into the index that routing reads, replacing what was there."""
     await drop_areas(conn, subscription_id=subscription.id)
-    kinds = sorted(set(subscription.kinds)) or [ANY_KIND]
+    kinds: list[str] = [*sorted(set(subscription.kinds))] or [ANY_KIND]
     rows = [
         {"area_key": key, "kind": str(kind), "subscription_id": subscription.id}
         for key in sorted(set(subscription.area_keys))
@@ -144,7 +147,7 @@ async def last_sequences(
 
 
 async def next_version(conn: AsyncConnection, *, subscription_id: str, cause: Cause) -> int:
-    """Number the next handshake or test of a subscription; the caller holds its lock."""
+    """Give the number of the next handshake or test; the caller holds the subscription's lock."""
     statement = sa.select(sa.func.coalesce(sa.func.max(deliveries.c.version), 0) + 1).where(
         deliveries.c.subscription_id == subscription_id,
         deliveries.c.subject == subscription_id,
@@ -156,7 +159,7 @@ async def next_version(conn: AsyncConnection, *, subscription_id: str, cause: Ca
 async def moot_subscription_deliveries(
     conn: AsyncConnection, *, subscription_id: str, causes: list[Cause], finished_at: dt.datetime
 ) -> None:
-    """Make what still waits for a subscription's endpoint moot; an attempt under way finds its claim gone."""
+    """Make what still waits for an endpoint moot; an attempt under way finds its claim gone."""
     await conn.execute(
         deliveries.update()
         .where(
