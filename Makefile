@@ -8,7 +8,7 @@ BEGAN := $(shell date +%s)
 QUICK := $(wildcard tests/unit tests/contracts tests/test_tidy.py tests/test_deploy.py)
 TEMPLATES := $(wildcard services/noticebus/console/templates services/noticebus/gateway/templates)
 PINS = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --upgrade --custom-compile-command 'make requirements'
+	--no-emit-index-url --no-strip-extras --upgrade --custom-compile-command 'make requirements'
 
 ifdef UV
 INSTALL := uv pip install --quiet --python $(BIN)/python
