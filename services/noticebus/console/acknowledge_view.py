@@ -1,0 +1,286 @@
+"""What the acknowledge page shows: labelled lines in the reader's language and zone."""
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from noticebus.casework.answer import Answered
+from noticebus.casework.links import LinkFacts
+from noticebus.casework.views import place_names
+from noticebus.console.texts import Language, text
+from noticebus.console.wording import children_line, local_time, number
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Answer,
+    DeclineReason,
+    NoticeClass,
+    ObligationState,
+    Owed,
+    Status,
+)
+from noticebus.domain.gazetteer import Gazetteer
+from noticebus.domain.obligation import closes_with
+from noticebus.store.acknowledgements import Acknowledgement
+
+PLACES_SHOWN_MAX = 12
+SITES_SHOWN_MAX = 20
+HOTLINE_FIRST = frozenset(
+    {
+        AgencyKind.CPS,
+        AgencyKind.TRIBAL_CHILD_WELFARE,
+        AgencyKind.SCHOOL_DISTRICT,
+        AgencyKind.FAITH,
+        AgencyKind.COMMUNITY,
+    }
+)
+_MORE_TIME_HOURS: Mapping[NoticeClass, Sequence[float]] = {
+    NoticeClass.A: (0.5, 1, 2),
+    NoticeClass.B: (0.5, 1, 2, 4, 8),
+    NoticeClass.C: (4, 8, 24, 48),
+    NoticeClass.D: (),
+}
+_DRILLS = {Status.EXERCISE: "exercise", Status.TEST: "test"}
+
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageView:
+    """The page's words. `blocked` says why there is no form; `mark` precedes a drill's title."""
+
+    agency: str
+    mark: str
+    drill: str
+    hotline: str
+    headline: str
+    newer: str
+    rows: Rows
+    blocked: str
+    answers: Rows
+    etas: Rows
+    reasons: Rows
+
+
+class Writer:
+    """Writes the facts behind one link in one language and the recipient's zone."""
+
+    def __init__(self, facts: LinkFacts, *, language: Language, places: Gazetteer) -> None:
+        self._facts = facts
+        self._language = language
+        self._places = places
+
+    def page(self, *, chosen_eta: str = "") -> PageView:
+        """Write the page that a link opens, from the public tier alone."""
+        facts, summary = self._facts, self._facts.summary()
+        drill = _DRILLS.get(facts.notice.status)
+        return PageView(
+            agency=facts.agency.name,
+            mark="" if drill is None else f"[{self._say(drill).split('.')[0]}] ",
+            drill="" if drill is None else self._say(drill),
+            hotline=self._say("hotline") if facts.agency.kind in HOTLINE_FIRST else "",
+            headline=summary.get("headline", ""),
+            newer=self._newer(),
+            rows=list(self._rows(summary)),
+            blocked=self._blocked(),
+            answers=[(one, self._say(f"answer_{one}")) for one in self._answers()],
+            etas=self._etas(chosen=chosen_eta),
+            reasons=[(one, self._say(f"reason_{one}")) for one in DeclineReason],
+        )
+
+    def receipt(self, answered: Answered) -> Rows:
+        """Write what was recorded, with the numbers to quote."""
+        made = answered.acknowledgement
+        rows = [
+            (self._say("answer"), self._say(f"answer_{made.answer}")),
+            (self._say("by"), f"{made.by_name}, {made.by_role}"),
+            (self._say("recorded"), self._recorded(made)),
+            (self._say("version"), str(made.version)),
+            (self._say("reference"), made.id),
+        ]
+        if answered.receipt is not None:
+            rows.append((self._say("receipt"), answered.receipt["entry_id"]))
+        return rows
+
+    def following(self, made: Acknowledgement) -> str:
+        """Say what an answer sets off."""
+        open_still = self._facts.obligation.state is ObligationState.OPEN
+        if made.closed:
+            return self._say("next_declined" if made.answer is Answer.DECLINED else "next_closed")
+        if open_still and made.answer is Answer.RECEIVED:
+            return self._say("next_received")
+        if open_still and made.answer is Answer.NEED_MORE_TIME and made.eta is not None:
+            return self._say("next_more_time", eta=self._time(made.eta))
+        return self._say("next_noted")
+
+    def details(self) -> Rows:
+        """Write what the recipient may read beyond the summary: only after the right code."""
+        detail = self._facts.detail()
+        rows = [
+            ("occurred", self._instant(detail.get("occurred_at"))),
+            ("where", self._where()),
+            ("description", detail.get("description")),
+            ("instruction", self._instruction(detail.get("instruction") or {})),
+            ("action_asked", self._action(detail.get("requested_actions") or ())),
+            ("children", self._children(detail["children"])),
+            ("assertion", _assertion(detail.get("caregiver_assertion") or {})),
+            ("sites", self._sites(detail)),
+            (
+                "processing",
+                _line(detail.get("processing_place") or {}, "label", "address", "access"),
+            ),
+            ("screening_offer", _offer(detail.get("cps_screening_offer") or {})),
+            ("sender", _line(detail.get("sender") or {}, "unit", "role", "callback_phone")),
+            ("family_line", _line(detail.get("family_line") or {}, "phone", "hours")),
+            ("next_update", self._instant(detail.get("next_update_due"))),
+        ]
+        return [(self._say(key), value) for key, value in rows if value]
+
+    def _rows(self, summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        facts = self._facts
+        reported = facts.notice.released_at or facts.notice.accepted_at
+        yield self._say("for"), facts.agency.name
+        yield self._say("where"), self._where()
+        yield self._say("reported"), self._time(reported)
+        yield self._say("children"), self._children(summary["children"])
+        if detained := (summary.get("counts") or {}).get("detained_total"):
+            yield self._say("detained"), number(detained, language=self._language)
+        yield self._say("asked"), self._asked()
+        if facts.obligation.due_at is not None:
+            yield self._say("due"), self._due(facts.obligation.due_at)
+        yield self._say("state"), self._state()
+        if line := _line(summary.get("family_line") or {}, "phone", "hours"):
+            yield self._say("family_line"), line
+        yield self._say("version"), str(facts.claims.version)
+
+    def _say(self, key: str, **facts: object) -> str:
+        return text(self._language, key, **facts)
+
+    def _time(self, instant: dt.datetime) -> str:
+        return local_time(instant, zone=self._facts.agency.zone, language=self._language)
+
+    def _instant(self, written: str | None) -> str:
+        return "" if written is None else self._time(dt.datetime.fromisoformat(written))
+
+    def _where(self) -> str:
+        names = place_names(self._facts.notice.area_keys, self._places)
+        if not names:
+            return self._say("places_unnamed")
+        shown = "; ".join(names[:PLACES_SHOWN_MAX])
+        more = len(names) - PLACES_SHOWN_MAX
+        return f"{shown} {self._say('and_more', count=more)}" if more > 0 else shown
+
+    def _children(self, children: Mapping[str, Any]) -> str:
+        line = children_line(children, language=self._language)
+        as_of = self._instant(children.get("as_of"))
+        return f"{line} ({self._say('as_of', time=as_of)})" if as_of else line
+
+    def _asked(self) -> str:
+        owed = self._facts.obligation
+        if owed.owed is Owed.QUESTION:
+            return self._say("asked_question")
+        match closes_with(owed.notice_class):
+            case Answer.ACCEPTED:
+                return self._say("asked_accept")
+            case None:
+                return self._say("asked_nothing")
+            case _:
+                return self._say("asked_receive")
+
+    def _due(self, due_at: dt.datetime) -> str:
+        facts, due = self._facts, self._time(due_at)
+        overdue = facts.obligation.state is ObligationState.OPEN and facts.now > due_at
+        return f"{due}. {self._say('overdue')}" if overdue else due
+
+    def _state(self) -> str:
+        facts = self._facts
+        said = [self._answered(facts.answers[-1])] if facts.answers else [self._say("state_none")]
+        if facts.obligation.state in {ObligationState.WITHDRAWN, ObligationState.WAIVED}:
+            said.append(self._say(f"state_{facts.obligation.state}"))
+        return " ".join(said)
+
+    def _answered(self, made: Acknowledgement) -> str:
+        return self._say(
+            f"state_{made.answer}",
+            name=made.by_name,
+            time=self._time(made.acted_at),
+            version=made.version,
+            eta="" if made.eta is None else self._time(made.eta),
+            reason="" if made.reason is None else self._say(f"reason_{made.reason}"),
+        )
+
+    def _recorded(self, made: Acknowledgement) -> str:
+        recorded = self._time(made.recorded_at)
+        return f"{recorded} ({self._say('late')})" if made.late else recorded
+
+    def _newer(self) -> str:
+        latest, version = self._facts.latest_version, self._facts.claims.version
+        return self._say("newer", latest=latest, version=version) if latest > version else ""
+
+    def _blocked(self) -> str:
+        if not self._facts.may_answer:
+            return self._say("read_only")
+        if self._facts.locked:
+            return self._say("locked")
+        nothing = self._facts.obligation.notice_class is NoticeClass.D
+        return self._say("asked_nothing") if nothing else ""
+
+    def _answers(self) -> list[Answer]:
+        offered = list(Answer)
+        if self._facts.obligation.owed is Owed.QUESTION:
+            offered.remove(Answer.ACCEPTED)
+        if not self._etas():
+            offered.remove(Answer.NEED_MORE_TIME)
+        return offered
+
+    def _etas(self, *, chosen: str = "") -> Rows:
+        owed = self._facts.obligation
+        if owed.due_at is None or owed.more_time_used:
+            return []
+        # Whole minutes as of now: the same choice sent twice is the same answer.
+        start = self._facts.now.astimezone(dt.UTC).replace(second=0, microsecond=0)
+        moments = [start + dt.timedelta(hours=one) for one in _MORE_TIME_HOURS[owed.notice_class]]
+        with contextlib.suppress(ValueError, TypeError):  # what was chosen stays on offer
+            kept = dt.datetime.fromisoformat(chosen)
+            moments = sorted({*moments, kept}) if kept > self._facts.now else moments
+        return [(f"{one:%Y-%m-%dT%H:%M:%SZ}", self._time(one)) for one in moments]
+
+    def _instruction(self, spoken: Mapping[str, str]) -> str:
+        return spoken.get(self._language) or spoken.get("en") or next(iter(spoken.values()), "")
+
+    def _action(self, requested: Sequence[Mapping[str, str]]) -> str:
+        kind = self._facts.agency.kind
+        return "\n".join(one["action"] for one in requested if one["recipient_kind"] == kind)
+
+    def _sites(self, detail: Mapping[str, Any]) -> str:
+        counts = {one["site_id"]: one for one in detail.get("counts") or ()}
+        sites = detail.get("sites") or ()
+        lines = [self._site(one, counts.get(one["site_id"])) for one in sites[:SITES_SHOWN_MAX]]
+        if len(sites) > SITES_SHOWN_MAX:
+            lines.append(self._say("and_more", count=len(sites) - SITES_SHOWN_MAX))
+        return "\n".join(lines)
+
+    def _site(self, site: Mapping[str, Any], counts: Mapping[str, Any] | None) -> str:
+        if counts is None:
+            return str(site["label"])
+        said = self._say(
+            "site_counts",
+            detained=number(counts.get("detained_total"), language=self._language),
+            custody=number(counts.get("in_custody"), language=self._language),
+            minors=number(counts.get("minors_encountered"), language=self._language),
+        )
+        as_of = self._say("as_of", time=self._instant(counts["as_of"]))
+        return f"{site['label']}: {said} ({as_of})"
+
+
+def _line(facts: Mapping[str, Any], *names: str) -> str:
+    return ", ".join(str(facts[name]) for name in names if facts.get(name))
+
+
+def _assertion(assertion: Mapping[str, Any]) -> str:
+    return f"{assertion['text']} ({assertion['asserted_by']})" if assertion else ""
+
+
+def _offer(offer: Mapping[str, Any]) -> str:
+    return _line(offer, "status", "contact_name", "contact_phone")
