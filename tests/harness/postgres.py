@@ -96,7 +96,8 @@ def _start(home: Path) -> None:
     if owner is not None:
         os.chown(home, owner.pw_uid, owner.pw_gid)
     home.chmod(0o700)
-    install = _reachable(Path(spec.origin).parent / "pginstall18", home=home, owner=owner)
+    package = _reachable(Path(spec.origin).parent, home=home, owner=owner)
+    install = package / "pginstall18"
     data = home / "data"
     initdb = [f"{install}/bin/initdb", *_INITDB]
     _call([*initdb, "-D", str(data)], owner)
@@ -111,16 +112,16 @@ def _owner() -> pwd.struct_passwd | None:
     return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
 
 
-def _reachable(install: Path, *, home: Path, owner: pwd.struct_passwd | None) -> Path:
-    """Give the server's programs where their owner may read them: root's folders are closed."""
+def _reachable(package: Path, *, home: Path, owner: pwd.struct_passwd | None) -> Path:
+    """Give the wheel's package where the owner may read it: root's own folders are closed."""
     try:
-        _call([f"{install}/bin/postgres", "--version"], owner)
+        _call([f"{package}/pginstall18/bin/postgres", "--version"], owner)
     except (OSError, RuntimeError):
-        copy = home / "install"
-        shutil.copytree(install, copy, symlinks=True)
-        copy.chmod(0o755)
-        return copy
-    return install
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.exists():  # the libraries beside the package are found by relative path
+                shutil.copytree(part, home / "wheel" / part.name, symlinks=True)
+        return home / "wheel" / package.name
+    return package
 
 
 def _call(command: list[str], owner: pwd.struct_passwd | None) -> None:
