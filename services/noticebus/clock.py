@@ -1,6 +1,7 @@
 """The two clocks, injected wherever the time is needed; nothing else in noticebus reads the time.
 
-*World* time decides deadlines, steps, retries and entries; tests and the demo set, step or speed it up.
+*World* time decides deadlines, steps, retries and entries; tests and the demo set, step or speed it
+up.
 *Machine* time decides leases, timeouts and signatures' timestamps; it is never scaled.
 """
 
@@ -20,7 +21,7 @@ class Clock(Protocol):
         ...
 
     async def wait_until(self, instant: dt.datetime | None, *, wake: asyncio.Event) -> None:
-        """Return at `instant`, when `wake` is set (and clear it), or after `WAIT_MAX`, whichever is first."""
+        """Return at `instant`, when `wake` is set (it is cleared), or after `WAIT_MAX`."""
         ...
 
 
@@ -48,7 +49,10 @@ class ScaledClock:
         return self._world_origin + elapsed * self._speed
 
     def jump_to(self, instant: dt.datetime) -> None:
-        """Step forward to `instant` and stand still there: the demo's second half moves from due time to due time."""
+        """Step forward to `instant` and stand still there.
+
+        The demo's second half moves from due time to due time.
+        """
         self._world_origin, self._machine_origin = instant, self._machine.now()
         self._speed = 0.0
 

@@ -26,7 +26,10 @@ class Detail:
 
 
 class NoticebusError(Exception):
-    """The root. `code` is stable and names the problem's page; the message is a sentence for a person."""
+    """The root. `code` is stable and names the problem's page.
+
+    The message is a sentence for a person.
+    """
 
     code = "internal"
     status = 500

@@ -1,4 +1,4 @@
-"""Identifiers: TypeIDs (a prefix over a UUIDv7), one type per aggregate so that none passes for another."""
+"""Identifiers: TypeIDs (a prefix over a UUIDv7), one type per aggregate."""
 
 from typing import NewType
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RECIPIENTS_SHOWN_MAX = 200
 
 
-def response(  # noqa: PLR0913  (everything the answer shows)
+def response(
     notice: Notice,
     *,
     routing: Routing,
@@ -29,7 +29,7 @@ def response(  # noqa: PLR0913  (everything the answer shows)
     warnings: Sequence[str],
     receipt: dict[str, str],
 ) -> dict[str, Any]:
-    """Build the 201: who was bound, who cannot be reached and why, which places nobody answers for."""
+    """Build the 201: who was bound, who cannot be reached, which places nobody answers for."""
     return {
         "id": notice.id,
         "incident_id": notice.incident_id,
@@ -48,7 +48,7 @@ def recipients_view(
     obligations: Sequence[Obligation],
     facts: "Mapping[Any, AgencyFacts]",
 ) -> dict[str, Any]:
-    """Show the recipients: counts of all, the first `RECIPIENTS_SHOWN_MAX` by name, `next` for the rest."""
+    """Show the recipients: counts of all, the first 200 by name, `next` for the rest."""
     mandatory = sum(one.standing is Standing.MANDATORY for one in obligations)
     by_agency = {one.agency_id: one for one in routing.recipients}
     shown = sorted(obligations, key=_by_id)[:RECIPIENTS_SHOWN_MAX]
@@ -107,11 +107,7 @@ def loud(routing: Routing, uncovered: Iterable[Mapping[str, str]]) -> list[str]:
             "No recipient matched: nobody has been told. Ring the agencies for this place,"
             " and ask an operator to record who answers for it."
         )
-    said += [
-        f"Nobody answers as {gap['missing']} for"
-        f" {'county ' + gap['county_fips'] if 'county_fips' in gap else 'district ' + gap['lea_id']}."
-        for gap in uncovered
-    ]
+    said += [f"Nobody answers as {gap['missing']} for {_place(gap)}." for gap in uncovered]
     if routing.unreachable:
         said.append(
             f"{len(routing.unreachable)} recipients cannot be reached by any verified channel:"
@@ -121,7 +117,10 @@ def loud(routing: Routing, uncovered: Iterable[Mapping[str, str]]) -> list[str]:
 
 
 def receipt(keyring: "Keyring", entry: Recorded) -> dict[str, str]:
-    """Sign what was entered: the entry's id, its leaf hash (RFC 6962), and the bus's Ed25519 signature over it."""
+    """Sign what was entered.
+
+    The entry's id, its leaf hash (RFC 6962), and the bus's Ed25519 signature over it.
+    """
     leaf_hash = base64.b64encode(entry.leaf_hash).decode()
     return {
         "entry_id": entry.id,
@@ -151,5 +150,12 @@ def _by_id(obligation: Obligation) -> str:
 
 
 def channels_of(recipient: Recipient | None) -> list[str]:
-    """Name the channels of a recipient in the order they are used; none are left for one that no longer matches."""
+    """Name the channels of a recipient in the order they are used.
+
+    None are left for one that no longer matches.
+    """
     return [] if recipient is None else [channel.value for channel in recipient.channels]
+
+
+def _place(gap: Mapping[str, str]) -> str:
+    return f"county {gap['county_fips']}" if "county_fips" in gap else f"district {gap['lea_id']}"

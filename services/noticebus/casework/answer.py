@@ -1,4 +1,7 @@
-"""Answering: what an acknowledgement does, whoever gives it and however it arrives; one transaction."""
+"""Answering: what an acknowledgement does, whoever gives it and however it arrives.
+
+One transaction.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -91,13 +94,15 @@ async def answer_as_agency(
             )
         )
     if notice is None or owed is None or owed.round_started_at is None:
-        raise NotFoundError(f"There is no notice {notice_id} that your agency must answer. Check the id.")
+        raise NotFoundError(
+            f"There is no notice {notice_id} that your agency must answer. Check the id."
+        )
     actor = Actor(verified_by=VerifiedBy.API_KEY, id=principal.key_id)
     about = About(notice_id=notice.id, version=notice.version)
     return await answer(desk, obligation_id=owed.id, about=about, given=given, actor=actor)
 
 
-async def answer_for_recipient(  # noqa: PLR0913  (an operator's record says who, how and for whom)
+async def answer_for_recipient(
     desk: Desk,
     principal: Principal,
     *,
@@ -122,7 +127,7 @@ async def answer_for_recipient(  # noqa: PLR0913  (an operator's record says who
 async def answer(
     desk: Desk, *, obligation_id: ObligationId, about: About, given: GivenAnswer, actor: Actor
 ) -> Answered:
-    """Record an answer to a version by an identified actor, and do what it does, in one transaction (I4, I5)."""
+    """Record an identified actor's answer to a version and do what it does (I4, I5)."""
     now = desk.world.now()
     async with desk.database.begin() as conn:
         before = await _locked(conn, obligation_id)
@@ -144,7 +149,9 @@ async def answer(
         )
         entry, line = obligation_entry("acknowledgement.recorded", after, _data(made), at=now)
         if not await obligations.save(conn, before=before, after=after):
-            raise ConflictError("The obligation changed meanwhile; nothing was stored. Send the answer again.")
+            raise ConflictError(
+                "The obligation changed meanwhile; nothing was stored. Send the answer again."
+            )
         await acknowledgements.insert(conn, made)
         (recorded,) = await ledger.append(conn, [entry])
         await ledger.append_history(conn, [line])
@@ -188,9 +195,7 @@ Taken = rules.Closes | rules.Declines | rules.Extends | rules.Notes
 
 
 def _decide(before: Obligation, given: GivenAnswer, *, version: int, now: dt.datetime) -> Taken:
-    answered = rules.Given(
-        answer=given.answer, version=version, eta=given.eta, reason=given.reason
-    )
+    answered = rules.Given(answer=given.answer, version=version, eta=given.eta, reason=given.reason)
     decision = rules.decide(obligation=rules_view(before), answer=answered, now=now)
     if isinstance(decision, rules.Refused):
         field = "/eta" if given.answer is Answer.NEED_MORE_TIME else "/reason"
@@ -208,7 +213,9 @@ def _apply(
     """Write a decision onto the obligation."""
     match decision:
         case rules.Closes():
-            stopped = replace(before, state=ObligationState.CLOSED, closed_at=now, next_step_at=None)
+            stopped = replace(
+                before, state=ObligationState.CLOSED, closed_at=now, next_step_at=None
+            )
             return replace(
                 stopped,
                 received_at=before.received_at or now,
@@ -239,7 +246,7 @@ def _apply(
             assert_never(decision)
 
 
-def _acknowledgement(  # noqa: PLR0913  (who answered what about which version, and what it did)
+def _acknowledgement(
     obligation_id: ObligationId,
     given: GivenAnswer,
     actor: Actor,
@@ -273,7 +280,10 @@ def _acknowledgement(  # noqa: PLR0913  (who answered what about which version, 
 
 
 def _data(made: Acknowledgement) -> dict[str, object]:
-    """Say in the ledger what was answered; the person's name stays in the row, which can be erased."""
+    """Say in the ledger what was answered.
+
+    The person's name stays in the row, which can be erased.
+    """
     return {
         "acknowledgement_id": made.id,
         "version": made.version,

@@ -1,4 +1,4 @@
-"""Binding a recipient: from what routing found to the obligation and the deliveries that are stored."""
+"""Binding a recipient: from what routing found to the rows that are stored."""
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
@@ -54,7 +54,10 @@ def bind(
     policies: dict[str, Policy],
     at: dt.datetime,
 ) -> Obligation:
-    """Make a recipient's obligation to answer `notice`; its first round runs unless the notice is still embargoed."""
+    """Make a recipient's obligation to answer `notice`.
+
+    Its first round runs unless the notice is still embargoed.
+    """
     default = _default_for(recipient, facts, notice, at)
     policy = for_standing(policies.get(default.id, default), recipient.standing)
     obligation = Obligation(
@@ -123,7 +126,7 @@ def round_of(obligation: Obligation) -> Round:
     )
 
 
-def notice_deliveries(  # noqa: PLR0913  (the notice's facts and the two sets of destinations)
+def notice_deliveries(
     obligation: Obligation,
     *,
     notice: Notice,
@@ -132,7 +135,7 @@ def notice_deliveries(  # noqa: PLR0913  (the notice's facts and the two sets of
     channels: Iterable[Channel],
     at: Moment,
 ) -> list[Delivery]:
-    """Make the deliveries that carry `notice` to one recipient over `channels`, none numbered yet."""
+    """Make the deliveries of `notice` to one recipient over `channels`, none numbered yet."""
     wanted = set(channels)
     made = [
         to_subscription(obligation, notice=notice, order=order, cause=Cause.NOTICE, at=at)
@@ -158,7 +161,10 @@ def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
     step: int = 0,
     notify: Notify | None = None,
 ) -> Delivery:
-    """Make a delivery to a subscription's endpoint, mailbox or feed; a feed is fetched, never sent."""
+    """Make a delivery to a subscription's endpoint, mailbox or feed.
+
+    A feed is fetched, never sent.
+    """
     fetched = order.channel is Channel.INBOX
     made = _delivery(obligation, notice=notice, cause=cause, at=at)
     return replace(
@@ -197,10 +203,8 @@ def to_contact(  # noqa: PLR0913  (what is carried, to whom, and why)
     )
 
 
-def number(
-    deliveries: Sequence[Delivery], first: dict[SubscriptionId, int]
-) -> list[Delivery]:
-    """Give each delivery that consumes one its subscription's next number, counting on from `first`."""
+def number(deliveries: Sequence[Delivery], first: dict[SubscriptionId, int]) -> list[Delivery]:
+    """Give each delivery that consumes one its subscription's next number, from `first` on."""
     following = dict(first)
     numbered = []
     for one in deliveries:
@@ -229,9 +233,7 @@ def counts_of(deliveries: Iterable[Delivery]) -> dict[SubscriptionId, int]:
     return counts
 
 
-def _delivery(
-    obligation: Obligation, *, notice: Notice, cause: Cause, at: Moment
-) -> Delivery:
+def _delivery(obligation: Obligation, *, notice: Notice, cause: Cause, at: Moment) -> Delivery:
     return Delivery(
         id=new_delivery_id(),
         incident_id=obligation.incident_id,

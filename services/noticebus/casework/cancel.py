@@ -1,4 +1,7 @@
-"""Cancelling an incident: a last version that withdraws what is still open and tells everybody who was told."""
+"""Cancelling an incident.
+
+A last version that withdraws what is still open and tells everybody who was told.
+"""
 
 import datetime as dt
 import hashlib
@@ -29,7 +32,7 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.obligation import Withdraws, withdraw
 from noticebus.domain.routing import Routing
-from noticebus.ids import IncidentId, new_notice_id
+from noticebus.ids import EntryId, IncidentId, new_notice_id
 from noticebus.store import deliveries, ledger, matching, notices, obligations
 from noticebus.store.deliveries import Delivery
 from noticebus.store.ledger import History
@@ -49,7 +52,7 @@ class Ended:
 async def cancel(
     desk: Desk, principal: Principal, *, incident_id: IncidentId, post: CancelPost
 ) -> Answered:
-    """End an incident: open obligations are withdrawn and kept, queued messages become moot, all are told (I2, I7).
+    """End an incident: what is open is withdrawn, what is queued moot, all are told (I2, I7).
 
     An embargoed notice that is cancelled was told to nobody, and nobody is told now.
     """
@@ -106,7 +109,17 @@ def _cancelling(latest: Notice, principal: Principal, *, reason: str, now: dt.da
     )
 
 
-KEPT = ("kind", "status", "class", "occurred_at", "sender", "headline", "areas", "children", "agency")
+KEPT = (
+    "kind",
+    "status",
+    "class",
+    "occurred_at",
+    "sender",
+    "headline",
+    "areas",
+    "children",
+    "agency",
+)
 
 
 def _is_withdrawn(owed: Obligation) -> bool:
@@ -140,16 +153,14 @@ async def _tell(
 
 
 async def _store(
-    conn: AsyncConnection, ended: Ended, latest: Notice, *, entry_id: ledger.EntryId, at: Moment
+    conn: AsyncConnection, ended: Ended, latest: Notice, *, entry_id: EntryId, at: Moment
 ) -> None:
     await notices.insert_notices(conn, [ended.notice])
     await notices.advance_incident(
         conn, notice=ended.notice, state=IncidentState.CANCELLED, ended_at=at.world
     )
     if latest.state is NoticeState.SCHEDULED:
-        await notices.mark_notices(
-            conn, [latest.id], state=NoticeState.CANCELLED, released_at=None
-        )
+        await notices.mark_notices(conn, [latest.id], state=NoticeState.CANCELLED, released_at=None)
     await obligations.save_all(conn, ended.withdrawn)
     ids = [one.id for one in ended.withdrawn]
     if ids:

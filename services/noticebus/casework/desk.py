@@ -15,7 +15,10 @@ from noticebus.telemetry import Metrics
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
-    """Wake-ups between the loops of one process; across processes the bus and a one-second look do the same."""
+    """Wake-ups between the loops of one process.
+
+    Across processes the bus and a one-second look do the same.
+    """
 
     steps: asyncio.Event = field(default_factory=asyncio.Event)
     deliveries: asyncio.Event = field(default_factory=asyncio.Event)
@@ -31,7 +34,10 @@ class Signals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """The ports of the system. `world` decides deadlines and entries, `machine` leases and key expiry."""
+    """The ports of the system.
+
+    `world` decides deadlines and entries, `machine` leases and key expiry.
+    """
 
     database: Database
     bus: Bus
@@ -50,5 +56,8 @@ class Desk:
         self.signals.committed()
 
     def ticked(self, loop: str) -> None:
-        """Note that a loop has just looked for work: what `/readyz` and the report's heartbeat go by."""
+        """Note that a loop has just looked for work.
+
+        What `/readyz` and the report's heartbeat go by.
+        """
         self.signals.ticks[loop] = self.machine.now()

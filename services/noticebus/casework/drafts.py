@@ -1,4 +1,7 @@
-"""From a validated post to a draft: places resolved, ids given, everything that needs no transaction done."""
+"""From a validated post to a draft.
+
+Places resolved, ids given, everything that needs no transaction done.
+"""
 
 import datetime as dt
 import hashlib
@@ -48,7 +51,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A notice ready for its transaction. `content` is what was posted, as JSON; `fingerprint` its digest."""
+    """A notice ready for its transaction. `content` is what was posted, as JSON.
+
+    `fingerprint` its digest.
+    """
 
     id: NoticeId
     head: Head
@@ -74,7 +80,7 @@ class Draft:
         return [alias.message for alias in self.places.aliases_used]
 
     def notice(self, *, poster: AgencyFacts, now: dt.datetime) -> Notice:
-        """Make the notice as it is stored, under the poster's name as it is today, its coverage not yet looked at."""
+        """Make the notice as it is stored, its coverage not yet looked at."""
         embargoed = self.release_at is not None and self.release_at > now
         body = canonical({**self.content, "agency": accepted.agency_view(poster)})
         return Notice(
@@ -127,7 +133,10 @@ class Draft:
 
 
 def first_version(desk: Desk, principal: Principal, *, post: NoticePost, key: str) -> Draft:
-    """Prepare a new incident's first notice; raises InvalidError with a pointer for each place that is not one."""
+    """Prepare a new incident's first notice.
+
+    Raises InvalidError with a pointer for each place that is not one.
+    """
     head = Head(
         incident_id=new_incident_id(),
         version=1,
@@ -138,9 +147,7 @@ def first_version(desk: Desk, principal: Principal, *, post: NoticePost, key: st
     return prepare(desk, principal, post=post, key=key, head=head)
 
 
-def prepare(
-    desk: Desk, principal: Principal, *, post: NoticePost, key: str, head: Head
-) -> Draft:
+def prepare(desk: Desk, principal: Principal, *, post: NoticePost, key: str, head: Head) -> Draft:
     """Prepare any version: check the poster's right, resolve the places, give the notice its id."""
     require(principal, Scope.POST)
     content = post.model_dump(
@@ -170,7 +177,7 @@ def prepare(
 
 
 def places_of(desk: Desk, areas: tuple[Area, ...]) -> ResolvedPlaces:
-    """Resolve areas once; districts are checked for form only, as no registry of them ships with the bus."""
+    """Resolve areas once; districts are checked for form only, as no registry of them ships."""
     facts = [
         AreaFacts(
             county_fips=area.county_fips,
@@ -188,7 +195,7 @@ def places_of(desk: Desk, areas: tuple[Area, ...]) -> ResolvedPlaces:
     if isinstance(resolved, ResolvedPlaces):
         return resolved
     raise InvalidError(
-        "The notice names a place that does not exist. Correct it and post again; nothing was stored.",
+        "The notice names a place that does not exist. Correct it; nothing was stored.",
         code="unknown-place",
         details=resolved,
     )

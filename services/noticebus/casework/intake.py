@@ -1,6 +1,9 @@
-"""Taking a notice in by group commit: whatever waits is routed, bound and stored in one transaction, then answered.
+"""Taking a notice in by group commit.
 
-Points of no return, in order: the commit (the notices are accepted, I1), the answer to each poster, the hand-over to
+Whatever waits is routed, bound and stored in one transaction, then answered.
+
+Points of no return, in order: the commit (the notices are accepted, I1), the answer to each poster,
+the hand-over to
 the bus. A failure before the commit leaves nothing; one after it is made good by the sweep.
 """
 
@@ -57,21 +60,29 @@ class _Waiting:
 
 
 class Intake:
-    """The one queue into the database. `run` commits batches until it is cancelled; `post` waits for its answer."""
+    """The one queue into the database. `run` commits batches until it is cancelled.
+
+    `post` waits for its answer.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING_MAX)
-        self._held_over: list[_Waiting] = []  # the second of two equal keys waits for the next batch
+        self._held_over: list[
+            _Waiting
+        ] = []  # the second of two equal keys waits for the next batch
 
     async def post(self, draft: Draft) -> Answered:
-        """Hand a draft in and wait for its own commit; raises what refused it, or UnavailableError."""
+        """Hand a draft in and wait for its own commit.
+
+        Raises what refused it, or UnavailableError.
+        """
         waiting = _Waiting(draft=draft, answer=asyncio.get_running_loop().create_future())
         try:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
             raise UnavailableError(
-                "Too many notices are waiting to be stored. This one was not; send it again shortly."
+                "Too many notices are waiting. This one was not stored; send it again shortly."
             ) from None
         try:
             async with asyncio.timeout(ANSWER_WAIT_S):
@@ -93,7 +104,10 @@ class Intake:
                 self._queue.get_nowait().settle(stopping)
 
     async def _next_batch(self) -> list[_Waiting]:
-        """Take what waits, without delay, but no two of one key: the second must see the first's record."""
+        """Take what waits, without delay, but no two of one key.
+
+        The second must see the first's record.
+        """
         batch = self._held_over or [await self._queue.get()]
         self._held_over = []
         keys = {one.draft.idempotency for one in batch}
@@ -107,7 +121,10 @@ class Intake:
         return batch
 
     async def _commit(self, batch: list[_Waiting]) -> None:
-        """Commit a batch and answer each; if it fails, try each notice alone, so that one cannot spoil the rest."""
+        """Commit a batch and answer each.
+
+        If it fails, try each notice alone, so that one cannot spoil the rest.
+        """
         while batch:
             try:
                 answers = await take_in(self._desk, [one.draft for one in batch])
@@ -129,7 +146,7 @@ class Intake:
                 return error
             return answer
         return UnavailableError(
-            "The notice could not be stored, and nothing of it was. Send it again with the same key."
+            "The notice could not be stored, nor any of it. Send it again with the same key."
         )
 
 

@@ -1,4 +1,7 @@
-"""Recording what attempts came to: a batch of outcomes, one transaction, and what follows from each."""
+"""Recording what attempts came to.
+
+A batch of outcomes, one transaction, and what follows from each.
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -8,7 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import consent
 from noticebus.casework.desk import Desk
-from noticebus.contracts.vocabulary import Cause, Channel, ContentLevel, DeliveryState, Notify, Outcome
+from noticebus.contracts.vocabulary import (
+    Cause,
+    Channel,
+    ContentLevel,
+    DeliveryState,
+    Notify,
+    Outcome,
+)
 from noticebus.domain.delivery import (
     AttemptResult,
     Delivered,
@@ -29,7 +39,10 @@ CARRIES_DUTY = frozenset({Cause.NOTICE, Cause.STEP})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One claimed delivery and what its attempt came to. Instants are world time; `jitter` is drawn from 0 to 1."""
+    """One claimed delivery and what its attempt came to. Instants are world time.
+
+    `jitter` is drawn from 0 to 1.
+    """
 
     delivery: Delivery
     result: AttemptResult
@@ -45,7 +58,9 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A claimed delivery that must not be sent: moot since an answer, or revoked with the recipient's right to it.
+    """A claimed delivery that must not be sent.
+
+    Moot since an answer, or revoked with the recipient's right to it.
 
     `renewed`: another, with a new id, carries what may still be seen (I3).
     """
@@ -59,7 +74,10 @@ Verdict = Delivered | RetryAt | GiveUp
 
 
 async def record(desk: Desk, tried: Sequence[Tried]) -> None:
-    """Record a batch of outcomes; those whose claim has passed to another dispatcher change nothing but the log."""
+    """Record a batch of outcomes.
+
+    Those whose claim has passed to another dispatcher change nothing but the log.
+    """
     now, machine_now = desk.world.now(), desk.machine.now()
     verdicts = {one.delivery.id: _verdict(one) for one in tried}
     delivered = [one for one in tried if isinstance(verdicts[one.delivery.id], Delivered)]
@@ -89,7 +107,7 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
 
 
 async def drop(desk: Desk, delivery: Delivery, dropped: Dropped) -> None:
-    """End a claimed delivery unsent, and put another in its place where something may still be seen."""
+    """End a claimed delivery unsent, with another in its place where something may be seen."""
     now, machine_now = desk.world.now(), desk.machine.now()
     async with desk.database.begin() as conn:
         if not await deliveries.held_deliveries(conn, [(delivery.id, delivery.attempts)]):
@@ -174,10 +192,11 @@ def _recording(one: Tried, verdict: Verdict, *, now: dt.datetime) -> Recording:
     )
 
 
-def _entry(
-    one: Tried, verdicts: Mapping[DeliveryId, Verdict], *, now: dt.datetime
-) -> Entry | None:
-    """Enter a delivery's first success, first refusal and exhaustion; attempts in between are rows only."""
+def _entry(one: Tried, verdicts: Mapping[DeliveryId, Verdict], *, now: dt.datetime) -> Entry | None:
+    """Enter a delivery's first success, first refusal and exhaustion.
+
+    Attempts in between are rows only.
+    """
     match verdicts[one.delivery.id]:
         case Delivered():
             type_ = "delivery.delivered"

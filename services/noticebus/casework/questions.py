@@ -1,4 +1,7 @@
-"""Questions to the poster: a recipient asks, the poster owes an answer by a time, everybody bound may read it."""
+"""Questions to the poster.
+
+A recipient asks, the poster owes an answer by a time, everybody bound may read it.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -30,7 +33,7 @@ from noticebus.domain.escalation import resolve, start_round
 from noticebus.domain.obligation import Closes, on_question_answered
 from noticebus.domain.policies import default_policy, policy_to_record
 from noticebus.errors import ConflictError, NotFoundError
-from noticebus.ids import IncidentId, QuestionId, new_obligation_id, new_question_id
+from noticebus.ids import AgencyId, IncidentId, QuestionId, new_obligation_id, new_question_id
 from noticebus.store import acknowledgements, ledger, matching, notices, obligations
 from noticebus.store.acknowledgements import Question
 from noticebus.store.deliveries import Delivery, insert_deliveries
@@ -57,20 +60,26 @@ class Asked:
 async def ask(
     desk: Desk, principal: Principal, *, incident_id: IncidentId, post: QuestionPost
 ) -> Asked:
-    """Put a question to an incident's poster: an obligation of its own, whose debtor is the poster."""
+    """Put a question to an incident's poster.
+
+    An obligation of its own, whose debtor is the poster.
+    """
     require(principal, Scope.ANSWER)
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     agency_id = own_agency(principal)
     async with desk.database.begin() as conn:
         incident = await _lock_open(conn, incident_id)
-        if await obligations.find_obligation(conn, incident_id=incident.id, agency_id=agency_id) is None:
+        if (
+            await obligations.find_obligation(conn, incident_id=incident.id, agency_id=agency_id)
+            is None
+        ):
             raise _unknown_incident(incident_id)
         asked = await acknowledgements.questions_of(
             conn, incident.id, limit=QUESTIONS_PER_INCIDENT_MAX
         )
         if len(asked) == QUESTIONS_PER_INCIDENT_MAX:
             raise ConflictError(
-                "This incident has as many questions as it can take. Ring the poster: see `sender`.",
+                "This incident can take no more questions. Ring the poster: see `sender`.",
                 code="too-many-questions",
             )
         notice = (await notices.notices_by_id(conn, [incident.latest_notice_id]))[
@@ -99,7 +108,10 @@ async def ask(
 async def answer_question(
     desk: Desk, principal: Principal, *, question_id: QuestionId, post: AnswerPost
 ) -> Asked:
-    """Answer a question of one's own incident; a promise to report later is kept, and closes nothing."""
+    """Answer a question of one's own incident.
+
+    A promise to report later is kept, and closes nothing.
+    """
     require(principal, Scope.POST)
     now = desk.world.now()
     async with desk.database.begin() as conn:
@@ -142,7 +154,10 @@ async def answer_question(
 async def list_questions(
     desk: Desk, principal: Principal, *, incident_id: IncidentId
 ) -> Sequence[Question]:
-    """Read the questions about an incident: for its poster, those bound by it, and the operators."""
+    """Read the questions about an incident.
+
+    For its poster, those bound by it, and the operators.
+    """
     async with desk.database.read() as conn:
         incident = await notices.incident_by_id(conn, incident_id)
         if incident is None or not await _may_read(conn, principal, incident):
@@ -186,7 +201,10 @@ async def _may_read(conn: AsyncConnection, principal: Principal, incident: Incid
 def _owed(
     notice: Notice, poster: AgencyFacts, *, question_id: QuestionId, now: dt.datetime
 ) -> Obligation:
-    """Make what the poster owes. Its own steps come with the escalation of questions; the due time is kept now."""
+    """Make what the poster owes. Its own steps come with the escalation of questions.
+
+    The due time is kept now.
+    """
     policy = default_policy(
         kind=poster.kind,
         notice_class=notice.notice_class,
@@ -239,7 +257,7 @@ def _question(
         id=QuestionId(owed.owed_for),
         incident_id=notice.incident_id,
         notice_id=notice.id,
-        asked_by=matching.AgencyId(asked_by),
+        asked_by=AgencyId(asked_by),
         obligation_id=owed.id,
         topic=post.topic,
         text=post.text or "",
@@ -283,4 +301,3 @@ def _answered(owed: Obligation, *, promised: dt.datetime | None, now: dt.datetim
     if not isinstance(on_question_answered(obligation=rules_view(owed), now=now), Closes):
         return owed
     return replace(owed, state=ObligationState.CLOSED, closed_at=now, next_step_at=None)
-

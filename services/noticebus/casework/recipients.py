@@ -1,4 +1,7 @@
-"""Finding and binding recipients: one look at the database for a whole batch of notices, then plain rules."""
+"""Finding and binding recipients.
+
+One look at the database for a whole batch of notices, then plain rules.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

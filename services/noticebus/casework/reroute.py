@@ -1,4 +1,7 @@
-"""After a decline of jurisdiction: look again for who is responsible, and say so where nobody is left."""
+"""After a decline of jurisdiction.
+
+Look again for who is responsible, and say so where nobody is left.
+"""
 
 from collections.abc import Sequence
 
@@ -17,12 +20,13 @@ from noticebus.store.ledger import make_entry
 from noticebus.store.obligations import Obligation
 
 
-async def after_decline(
-    conn: AsyncConnection, desk: Desk, declined: Obligation
-) -> Sequence[Shard]:
-    """Route the incident's latest notice again, in the decline's own transaction; give what goes to the bus.
+async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation) -> Sequence[Shard]:
+    """Route the incident's latest notice again, in the decline's own transaction.
 
-    Recipients are only added. Places whose every responsible recipient has declined become uncovered (I6).
+    Give what goes to the bus.
+
+    Recipients are only added. Places whose every responsible recipient has declined become
+    uncovered (I6).
     """
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     incident = await notices.incident_by_id(conn, declined.incident_id)
@@ -53,5 +57,3 @@ async def after_decline(
     await ledger.append(conn, [*(trace.entries[1:] if bound.obligations else ()), entry])
     await ledger.append_history(conn, trace.history)
     return shards.of(notice, numbered)
-
-

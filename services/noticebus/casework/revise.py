@@ -69,7 +69,8 @@ async def update(
 ) -> Answered:
     """Store the next version and tell everybody bound, with a new round where it is material.
 
-    Raises ConflictError for a stale `base_version` or an incident that has ended, InvalidError for totals that fall.
+    Raises ConflictError for a stale `base_version` or an incident that has ended, InvalidError for
+    totals that fall.
     """
     require(principal, Scope.POST)
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
@@ -97,7 +98,7 @@ async def update(
 async def lock_latest(
     conn: AsyncConnection, principal: Principal, *, incident_id: IncidentId, base_version: int
 ) -> tuple[Incident, Notice]:
-    """Lock an incident of the principal's own that can take another version, with its latest one."""
+    """Lock an incident of the principal's own that takes another version, with its latest."""
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
     if incident is None or incident.agency_id != own_agency(principal):
         raise NotFoundError(f"Your agency has posted no incident {incident_id}. Check the id.")
@@ -109,7 +110,7 @@ async def lock_latest(
     if incident.latest_version != base_version:
         message = (
             f"The incident is at version {incident.latest_version}, not {base_version}."
-            f" Read notice {incident.latest_notice_id}, then send the whole state with that base_version."
+            f" Read {incident.latest_notice_id}, then send the whole state with that base_version."
         )
         raise ConflictError(
             message,
@@ -133,7 +134,7 @@ def _draft(
     return prepare(desk, principal, post=post, key=key, head=head)
 
 
-def _checked(  # noqa: PLR0913  (who posts what on top of what)
+def _checked(
     desk: Desk,
     principal: Principal,
     incident: Incident,
@@ -142,7 +143,10 @@ def _checked(  # noqa: PLR0913  (who posts what on top of what)
     post: UpdatePost,
     key: str,
 ) -> Draft:
-    """Refuse what cannot follow the latest version; decide whether the change asks for a new answer."""
+    """Refuse what cannot follow the latest version.
+
+    Decide whether the change asks for a new answer.
+    """
     previous = posted(latest)
     faults = list(falling_totals(previous, post))
     if post.status is not incident.status:
@@ -190,7 +194,9 @@ def _facts(post: NoticePost) -> NoticeFacts:
         phase=post.phase,
         places=places,
         sites=frozenset(site.site_id for site in post.sites),
-        children=Children(low=low, high=high) if known and low is not None and high is not None else None,
+        children=Children(low=low, high=high)
+        if known and low is not None and high is not None
+        else None,
     )
 
 
@@ -287,7 +293,10 @@ async def _tell(
     *,
     at: Moment,
 ) -> list[Delivery]:
-    """Tell everybody bound before: through what routing finds now, else through the agency's contacts (I7)."""
+    """Tell everybody bound before.
+
+    Through what routing finds now, else through the agency's contacts (I7).
+    """
     recipients = {one.agency_id: one for one in routing.recipients}
     lost = [one.agency_id for one in bound if one.agency_id not in recipients]
     contacts = await matching.contact_points(conn, lost) if lost else {}
@@ -324,9 +333,7 @@ async def _store(conn: AsyncConnection, revision: Revision, *, at: Moment) -> Re
     await obligations.save_all(conn, changed)
     await obligations.insert_obligations(conn, revision.bound.obligations)
     await insert_deliveries(conn, revision.deliveries)
-    trace = routing_entries(
-        notice, revision.bound.obligations, revision.bound.routing, at=at.world
-    )
+    trace = routing_entries(notice, revision.bound.obligations, revision.bound.routing, at=at.world)
     recorded = await ledger.append(conn, trace.entries)
     reopened = [
         History(obligation_id=one.id, entry_id=trace.entries[0].id, facts=facts_of(one))
@@ -336,9 +343,7 @@ async def _store(conn: AsyncConnection, revision: Revision, *, at: Moment) -> Re
     return recorded[0]
 
 
-def _response(
-    desk: Desk, draft: Draft, revision: Revision, recorded: Recorded
-) -> dict[str, Any]:
+def _response(desk: Desk, draft: Draft, revision: Revision, recorded: Recorded) -> dict[str, Any]:
     return accepted.response(
         revision.notice,
         routing=revision.routing,
@@ -347,4 +352,3 @@ def _response(
         warnings=draft.warnings,
         receipt=accepted.receipt(desk.keyring, recorded),
     )
-

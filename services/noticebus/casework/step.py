@@ -1,4 +1,7 @@
-"""The escalation clock's use cases: steps that fall due, and embargoed notices whose release does; a batch each."""
+"""The escalation clock's use cases: steps that fall due, and embargoed notices whose release does.
+
+A batch each.
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -58,13 +61,12 @@ class Fired:
 async def fire_due_steps(desk: Desk) -> int:
     """Fire what is due, at most `BATCH_OBLIGATIONS_MAX` obligations; say how many there were.
 
-    After an outage only the step that applies now fires; those it overtook are rows marked skipped (I5).
+    After an outage only the step that applies now fires; those it overtook are rows marked skipped
+    (I5).
     """
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        due = await obligations.lock_due(
-            conn, now=at.world, batch_size_max=BATCH_OBLIGATIONS_MAX
-        )
+        due = await obligations.lock_due(conn, now=at.world, batch_size_max=BATCH_OBLIGATIONS_MAX)
         if not due:
             return 0
         agency_ids = {one.agency_id for one in due}
@@ -145,7 +147,10 @@ def _deliveries(  # noqa: PLR0913  (whom the step reaches, over what, about what
     index: int,
     at: Moment,
 ) -> list[Delivery]:
-    """Make the messages of a step: the recipient's own endpoints where the desk on duty is meant, and mail."""
+    """Make the messages of a step.
+
+    The recipient's own endpoints where the desk on duty is meant, and mail.
+    """
     sent: list[Delivery] = []
     level = reached.fell_through or step.notify
     if level in {Notify.ON_DUTY, Notify.ALL_CONTACTS} and Channel.WEBHOOK in step.channels:
@@ -179,7 +184,10 @@ def _deliveries(  # noqa: PLR0913  (whom the step reaches, over what, about what
 
 
 async def release_due_notices(desk: Desk) -> int:
-    """Release embargoed notices whose time has come: their rounds start, their deliveries are made and numbered."""
+    """Release embargoed notices whose time has come.
+
+    Their rounds start, their deliveries are made and numbered.
+    """
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
         due = await notices.lock_due_releases(conn, now=at.world, batch_size_max=BATCH_RELEASES_MAX)
@@ -189,9 +197,7 @@ async def release_due_notices(desk: Desk) -> int:
             one.id: replace(one, state=NoticeState.RELEASED, released_at=at.world) for one in due
         }
         found = await find_for(conn, due)
-        started = [
-            await _release(conn, notice, found, at=at) for notice in released.values()
-        ]
+        started = [await _release(conn, notice, found, at=at) for notice in released.values()]
         sent = [delivery for one in started for delivery in one.deliveries]
         numbered = number(sent, await matching.take_sequences(conn, counts_of(sent)))
         await obligations.save_all(conn, [owed for one in started for owed in one.obligations])
@@ -207,7 +213,7 @@ async def release_due_notices(desk: Desk) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """One released notice: the obligations that now run, and what is sent to them, not yet numbered."""
+    """One released notice: the obligations that now run, what is sent to them."""
 
     obligations: list[Obligation]
     deliveries: list[Delivery]
@@ -215,9 +221,7 @@ class Released:
     history: list[History]
 
 
-async def _release(
-    conn: AsyncConnection, notice: Notice, found: Found, *, at: Moment
-) -> Released:
+async def _release(conn: AsyncConnection, notice: Notice, found: Found, *, at: Moment) -> Released:
     recipients = {one.agency_id: one for one in route_notice(notice, found).recipients}
     bound = await obligations.lock_obligations(conn, incident_id=notice.incident_id)
     running = [

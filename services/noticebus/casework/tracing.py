@@ -1,4 +1,7 @@
-"""The ledger's lines for what casework does: which entries are written, and which history follows from each."""
+"""The ledger's lines for what casework does.
+
+Which entries are written, and which history follows from each.
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -49,7 +52,7 @@ def notice_entry(notice: Notice, *, at: dt.datetime) -> Entry:
 def routing_entries(
     notice: Notice, bound: Sequence[Obligation], routing: Routing, *, at: dt.datetime
 ) -> Trace:
-    """Say who must answer a notice and who could not be reached, at most `ROUTING_CHUNK` recipients an entry."""
+    """Say who must answer and who could not be reached, `ROUTING_CHUNK` recipients an entry."""
     entries = [notice_entry(notice, at=at)]
     history: list[History] = []
     by_agency = {one.agency_id: one for one in routing.recipients}

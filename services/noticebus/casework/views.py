@@ -14,12 +14,18 @@ PLACES_NAMED_MAX = 3
 
 
 def notice_content(notice: Notice, level: ContentLevel) -> dict[str, Any]:
-    """Give what `level` may see of a notice: a pure function of what never changes about it (I3, I8)."""
+    """Give what `level` may see of a notice.
+
+    A pure function of what never changes about it (I3, I8).
+    """
     return redact(whole(notice), level)
 
 
 def whole(notice: Notice) -> dict[str, Any]:
-    """Give everything stored of a notice but its state, which changes; for its poster and the operators."""
+    """Give everything stored of a notice but its state, which changes.
+
+    For its poster and the operators.
+    """
     content: dict[str, Any] = json.loads(notice.body)
     return content | {
         "id": notice.id,
@@ -43,7 +49,9 @@ def place_names(area_keys: Collection[str], gazetteer: Gazetteer) -> list[str]:
     """Name the counties of a notice, in order, "Scott County, Mississippi"."""
     names = []
     for key in sorted(area_keys):
-        county = gazetteer.county(key.removeprefix("county:")) if key.startswith("county:") else None
+        county = (
+            gazetteer.county(key.removeprefix("county:")) if key.startswith("county:") else None
+        )
         if county is not None:
             state = gazetteer.state(county.state_fips)
             names.append(f"{county.name}, {state.name}" if state else county.name)

@@ -1,4 +1,7 @@
-"""What a delivery carries: pure functions of stored, unchanging facts, so that a repeat is the same bytes (I3)."""
+"""What a delivery carries.
+
+Pure functions of stored, unchanging facts, so that a repeat is the same bytes (I3).
+"""
 
 import datetime as dt
 
@@ -25,7 +28,10 @@ NEVER_MORE = ContentLevel.ID_ONLY
 def webhook_body(
     delivery: Delivery, *, notice: Notice | None, destination: Destination, base_url: str
 ) -> bytes:
-    """Write the event for one endpoint, at the content level it has now: need to know is decided here (I8)."""
+    """Write the event for one endpoint, at the content level it has now.
+
+    Need to know is decided here (I8).
+    """
     level = destination.content_level or NEVER_MORE
     return render(
         Envelope(
@@ -50,7 +56,10 @@ def webhook_body(
 def mail_text(
     delivery: Delivery, *, notice: Notice, destination: Destination, desk: Desk
 ) -> ComposedMail:
-    """Write the mail to one contact: how urgent, where, until when, the link and its code; no content."""
+    """Write the mail to one contact: how urgent, where, until when, the link and its code.
+
+    No content.
+    """
     claims = claims_for(delivery, notice)
     notify = _notify(delivery)
     reminds = delivery.cause is Cause.STEP
@@ -99,11 +108,15 @@ def _notify(delivery: Delivery) -> Notify | None:
 
 def _question(delivery: Delivery) -> QuestionPart | None:
     asked = (delivery.detail or {}).get("question")
-    return None if asked is None else QuestionPart(
-        id=asked["id"],
-        incident_id=asked["incident_id"],
-        notice_id=asked["notice_id"],
-        topic=QuestionTopic(asked["topic"]),
-        text=asked["text"],
-        due_at=dt.datetime.fromisoformat(asked["due_at"]),
+    return (
+        None
+        if asked is None
+        else QuestionPart(
+            id=asked["id"],
+            incident_id=asked["incident_id"],
+            notice_id=asked["notice_id"],
+            topic=QuestionTopic(asked["topic"]),
+            text=asked["text"],
+            due_at=dt.datetime.fromisoformat(asked["due_at"]),
+        )
     )

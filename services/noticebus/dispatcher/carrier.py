@@ -34,7 +34,10 @@ class Load:
 
 
 class Carrier:
-    """The channels of one dispatcher. Without `email` a mail waits, as a fault of ours, until one is configured."""
+    """The channels of one dispatcher.
+
+    Without `email` a mail waits, as a fault of ours, until one is configured.
+    """
 
     def __init__(self, desk: Desk, *, webhook: WebhookSender, email: EmailSender | None) -> None:
         self._desk = desk
@@ -42,7 +45,10 @@ class Carrier:
         self._email = email
 
     async def carry(self, load: Load) -> AttemptResult | Dropped:
-        """Send once, or say why it must not be sent; the right to it is checked now, not when it was queued (I8)."""
+        """Send once, or say why it must not be sent.
+
+        The right to it is checked now, not when it was queued (I8).
+        """
         dropped = _why_dropped(load)
         if dropped is not None:
             return dropped
@@ -109,19 +115,33 @@ def usable_secrets(
 
 def _why_dropped(load: Load) -> Dropped | None:
     destination = load.destination
-    if load.delivery.cause is Cause.STEP and destination.obligation_state is not ObligationState.OPEN:
+    if (
+        load.delivery.cause is Cause.STEP
+        and destination.obligation_state is not ObligationState.OPEN
+    ):
         return Dropped(state=DeliveryState.MOOT, reason="the obligation is no longer open")
-    if load.delivery.subscription_id and load.delivery.cause is not Cause.HANDSHAKE:
-        if destination.subscription_state is not SubscriptionState.ACTIVE:
-            state = destination.subscription_state
-            return Dropped(state=DeliveryState.REVOKED, reason=f"the subscription is {state}")
+    if _order_has_ended(load):
+        state = destination.subscription_state
+        return Dropped(state=DeliveryState.REVOKED, reason=f"the subscription is {state}")
     if load.delivery.contact_id and destination.contact_ended_at is not None:
         return Dropped(state=DeliveryState.REVOKED, reason="the contact has ended")
     return None
 
 
+def _order_has_ended(load: Load) -> bool:
+    """Say whether what a subscription carries may not go because the subscription is not active."""
+    return (
+        load.delivery.subscription_id is not None
+        and load.delivery.cause is not Cause.HANDSHAKE
+        and load.destination.subscription_state is not SubscriptionState.ACTIVE
+    )
+
+
 def _consenting(result: AttemptResult, destination: Destination) -> AttemptResult:
-    """Turn a 2xx without the challenge into a refusal: an endpoint must prove that it wants notices."""
+    """Turn a 2xx without the challenge into a refusal.
+
+    An endpoint must prove that it wants notices.
+    """
     challenge = destination.challenge or ""
     if result.outcome is not Outcome.DELIVERED or answers_challenge(
         result.response_excerpt, challenge
@@ -131,7 +151,7 @@ def _consenting(result: AttemptResult, destination: Destination) -> AttemptResul
         result,
         outcome=Outcome.REFUSED,
         fault=Fault.RECIPIENT,
-        error="Your server did not answer with the challenge. Answer 2xx with data.challenge as the body,"
+        error="Your server did not answer with the challenge. Answer 2xx with data.challenge,"
         ' or as JSON {"challenge": …}.',
     )
 

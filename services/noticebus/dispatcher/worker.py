@@ -1,4 +1,4 @@
-"""Claim, send, record: shards from the bus as they come, and a sweep for everything the bus did not carry."""
+"""Claim, send, record: shards from the bus, and a sweep for what the bus did not carry."""
 
 import asyncio
 import datetime as dt
@@ -30,7 +30,10 @@ RECORD_TRIES = 3
 
 
 class Dispatcher:
-    """Any number may run on one database and bus; each delivery is held by one of them at a time."""
+    """Any number may run on one database and bus.
+
+    Each delivery is held by one of them at a time.
+    """
 
     def __init__(self, desk: Desk, carrier: Carrier, *, lease: dt.timedelta = LEASE) -> None:
         self._desk = desk
@@ -41,7 +44,10 @@ class Dispatcher:
         self._random = random.Random()  # noqa: S311 - jitter, nothing secret
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then finish and record what is in flight; cancel it to leave that to the leases."""
+        """Work until `stop` is set, then finish and record what is in flight.
+
+        Cancel it to leave that to the leases.
+        """
         async with asyncio.TaskGroup() as recording:
             recorder = recording.create_task(self._record_loop(), name="recorder")
             async with asyncio.TaskGroup() as sending:
@@ -151,7 +157,10 @@ class Dispatcher:
         return self._desk.machine.now() + self._lease
 
     async def _send_all(self, claimed: Sequence[Delivery]) -> None:
-        """Send a claimed batch concurrently; each outcome goes to the recorder as soon as it is known (I12)."""
+        """Send a claimed batch concurrently.
+
+        Each outcome goes to the recorder as soon as it is known (I12).
+        """
         ids = [one.id for one in claimed]
         about = {one.notice_id for one in claimed if one.notice_id is not None}
         async with self._desk.database.read() as conn:
@@ -183,7 +192,7 @@ class Dispatcher:
         await self._tried.put(tried)
 
     async def _record(self, batch: Sequence[Tried]) -> None:
-        """Record a batch; if the database stays away the leases end and the deliveries are repeated (I3)."""
+        """Record a batch; if the database stays away, leases end and it is all repeated (I3)."""
         for _ in range(RECORD_TRIES):
             try:
                 await outcomes.record(self._desk, batch)
@@ -199,9 +208,7 @@ def _broken() -> AttemptResult:
     return AttemptResult(
         outcome=Outcome.UNSENDABLE,
         fault=Fault.OURS,
-        error="The bus could not make this delivery's body. An operator finds the cause in the log.",
+        error="The bus could not make this delivery. An operator finds the cause in the log.",
         body_digest="",
         duration=dt.timedelta(0),
     )
-
-

@@ -1,4 +1,4 @@
-"""The escalation clock: wakes when the next step or release is due, and fires what is due in batches."""
+"""The escalation clock: wakes at the next step or release, fires what is due in batches."""
 
 import structlog
 
@@ -16,7 +16,10 @@ class Engine:
         self._desk = desk
 
     async def sweep(self) -> int:
-        """Fire everything due now, batch after batch; say how many obligations and notices there were."""
+        """Fire everything due now, batch after batch.
+
+        Say how many obligations and notices there were.
+        """
         done = 0
         while count := await step.release_due_notices(self._desk):
             done += count
@@ -36,5 +39,3 @@ class Engine:
                 until = None
             self._desk.ticked("engine")
             await self._desk.world.wait_until(until, wake=wake)
-
-

@@ -1,6 +1,7 @@
 """The sequencer: gives committed entries a contiguous index, and their history its span of indexes.
 
-One holder of an advisory lock at a time. Insert order is kept: of two changes to one obligation the later could only
+One holder of an advisory lock at a time. Insert order is kept: of two changes to one obligation the
+later could only
 insert after the earlier had committed, so its entry has the greater position.
 """
 

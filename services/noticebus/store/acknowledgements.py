@@ -77,7 +77,7 @@ async def insert(conn: AsyncConnection, new: Acknowledgement) -> None:
     await conn.execute(acknowledgements.insert(), values_of(new))
 
 
-async def find_same(  # noqa: PLR0913  (what makes two answers the same)
+async def find_same(
     conn: AsyncConnection,
     *,
     obligation_id: ObligationId,
@@ -149,7 +149,10 @@ async def count_wrong_code(
 async def note_opened(
     conn: AsyncConnection, *, obligation_id: ObligationId, at: dt.datetime
 ) -> bool:
-    """Note that a link was first opened: somebody, or some scanner, may have looked. Never an answer (I4)."""
+    """Note that a link was first opened: somebody, or some scanner, may have looked.
+
+    Never an answer (I4).
+    """
     statement = (
         sa.update(obligations)
         .where(obligations.c.id == obligation_id, obligations.c.opened_at.is_(None))

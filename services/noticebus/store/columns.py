@@ -22,14 +22,14 @@ class Instant(sa.types.TypeDecorator[dt.datetime]):
             return dialect.type_descriptor(sa.String(27))
         return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
 
-    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> Any:  # noqa: ANN401 - SQLAlchemy's signature
+    def process_bind_param(self, value: dt.datetime | None, dialect: sa.Dialect) -> Any:
         if value is None:
             return None
         assert value.tzinfo is not None, f"a naive instant reached the store: {value!r}"
         utc = value.astimezone(dt.UTC)
         return utc.strftime(SQLITE_INSTANT) if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> dt.datetime | None:  # noqa: ANN401 - SQLAlchemy's signature
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> dt.datetime | None:
         if value is None:
             return None
         if dialect.name == "sqlite":
@@ -47,10 +47,10 @@ class Word(sa.types.TypeDecorator[StrEnum]):
         super().__init__()
         self.words = words
 
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
         return None if value is None else str(value)
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> StrEnum | None:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> StrEnum | None:
         return None if value is None else self.words(value)
 
 
@@ -60,11 +60,15 @@ class Json(sa.types.TypeDecorator[Any]):
     impl = sa.Text
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
-        return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return (
+            None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        )
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:  # noqa: ANN401, ARG002 - SQLAlchemy's signature
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
         return None if value is None else json.loads(value)
 
 
-BigId = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers only INTEGER keys by itself
+BigId = sa.BigInteger().with_variant(
+    sa.Integer(), "sqlite"
+)  # SQLite numbers only INTEGER keys by itself

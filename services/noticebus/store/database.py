@@ -1,7 +1,9 @@
 """The connection to the database: one shape over SQLite (embedded) and PostgreSQL (production).
 
-SQLite has one writer: a pool of one connection, `BEGIN IMMEDIATE`, whose waiting line is the queue; readers have a pool
-of their own. PostgreSQL has row locks, always taken in the order incident, obligations by id, deliveries by id.
+SQLite has one writer: a pool of one connection, `BEGIN IMMEDIATE`, whose waiting line is the queue;
+readers have a pool
+of their own. PostgreSQL has row locks, always taken in the order incident, obligations by id,
+deliveries by id.
 """
 
 import contextlib
@@ -67,7 +69,10 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def begin_relaxed(self) -> AsyncIterator[AsyncConnection]:
-        """Open a writing transaction whose commit may be lost in a crash: only for claims, which then repeat."""
+        """Open a writing transaction whose commit may be lost in a crash.
+
+        Only for claims, which then repeat.
+        """
         async with _available(), self._relaxed.begin() as conn:
             yield conn
 
@@ -112,11 +117,15 @@ def _is_mistake(error: Exception) -> bool:
 
 def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
     engine = create_async_engine(
-        url, pool_size=size, max_overflow=0, pool_timeout=POOL_WAIT_S, poolclass=sa.AsyncAdaptedQueuePool
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_S,
+        poolclass=sa.AsyncAdaptedQueuePool,
     )
 
     @sa.event.listens_for(engine.sync_engine, "connect")
-    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own object
+    def _prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions are ours, not the driver's
         cursor = connection.cursor()
         for pragma in SQLITE_PRAGMAS:

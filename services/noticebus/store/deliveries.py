@@ -40,9 +40,13 @@ from noticebus.store.tables import (
     subscriptions,
 )
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One intent to carry something to one destination. `attempts` fences every record of an outcome."""
+    """One intent to carry something to one destination.
+
+    `attempts` fences every record of an outcome.
+    """
 
     id: DeliveryId
     incident_id: IncidentId | None
@@ -75,7 +79,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Where a claimed delivery goes as things stand now: need to know is decided from this, when it is sent (I8)."""
+    """Where a claimed delivery goes as things stand now.
+
+    Need to know is decided from this, when it is sent (I8).
+    """
 
     delivery_id: DeliveryId
     agency_kind: AgencyKind
@@ -94,7 +101,10 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of a delivery, with its outcome. `body_digest` is the SHA-256 of what was put on the wire, in hex."""
+    """One try of a delivery, with its outcome.
+
+    `body_digest` is the SHA-256 of what was put on the wire, in hex.
+    """
 
     delivery_id: DeliveryId
     number: int
@@ -123,7 +133,7 @@ class Recording:
 
 
 async def insert_deliveries(conn: AsyncConnection, new: Sequence[Delivery]) -> None:
-    """Insert `new`; the unique key (subject, version, destination, cause, round, step) refuses a second one."""
+    """Insert `new`; the unique key on what is carried where and why refuses a second one."""
     if new:
         await conn.execute(deliveries.insert(), [values_of(one) for one in new])
 
@@ -149,7 +159,9 @@ async def claim_shard(
             deliveries.c.attempts == 0,
         )
         .order_by(deliveries.c.id)
-        .with_for_update(skip_locked=True)  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(
+            skip_locked=True
+        )  # SQLite has no row locks: there the single writer protects us
     )
     return await _claim(conn, ours, lease_until=lease_until)
 
@@ -162,7 +174,7 @@ async def claim_due(
     lease_until: dt.datetime,
     batch_size_max: int,
 ) -> list[Delivery]:
-    """Claim at most `batch_size_max` deliveries due at `now` that nobody holds, longest due first."""
+    """Claim at most `batch_size_max` deliveries due at `now` that nobody holds, oldest first."""
     ours = (
         sa.select(deliveries.c.id)
         .where(
@@ -172,7 +184,9 @@ async def claim_due(
         )
         .order_by(deliveries.c.due_at)
         .limit(batch_size_max)
-        .with_for_update(skip_locked=True)  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(
+            skip_locked=True
+        )  # SQLite has no row locks: there the single writer protects us
     )
     return await _claim(conn, ours, lease_until=lease_until)
 
@@ -180,7 +194,9 @@ async def claim_due(
 async def _claim(
     conn: AsyncConnection, ours: sa.Select[tuple[Any]], *, lease_until: dt.datetime
 ) -> list[Delivery]:
-    chosen = ours.cte("ours")  # a plain subquery PostgreSQL may run twice, and lock more than the limit
+    chosen = ours.cte(
+        "ours"
+    )  # a plain subquery PostgreSQL may run twice, and lock more than the limit
     statement = (
         sa.update(deliveries)
         .where(deliveries.c.id.in_(sa.select(chosen.c.id)))
@@ -234,13 +250,14 @@ async def insert_attempts(conn: AsyncConnection, new: Sequence[Attempt]) -> None
 async def held_deliveries(
     conn: AsyncConnection, claimed: Collection[tuple[DeliveryId, int]]
 ) -> set[DeliveryId]:
-    """Lock those of `claimed` (id, attempt number) that are still ours: the fence before recording outcomes."""
+    """Lock those of `claimed` (id, attempt number) that are still ours.
+
+    The fence before recording outcomes.
+    """
     numbers = dict(claimed)
     statement = (
         sa.select(deliveries.c.id, deliveries.c.attempts)
-        .where(
-            deliveries.c.id.in_(sorted(numbers)), deliveries.c.state == DeliveryState.SENDING
-        )
+        .where(deliveries.c.id.in_(sorted(numbers)), deliveries.c.state == DeliveryState.SENDING)
         .order_by(deliveries.c.id)
         .with_for_update()  # SQLite has no row locks: there the single writer protects us
     )
@@ -262,7 +279,7 @@ async def finish_delivered(
 async def record(
     conn: AsyncConnection, recordings: Sequence[Recording], *, machine_now: dt.datetime
 ) -> None:
-    """Write what failed deliveries become (queued again, exhausted or revoked) and end their leases."""
+    """Write what failed deliveries become (queued, exhausted, revoked) and end their leases."""
     statement = (
         sa.update(deliveries)
         .where(
@@ -338,7 +355,10 @@ async def next_due_at(conn: AsyncConnection, *, machine_now: dt.datetime) -> dt.
 
 
 async def void_leases(conn: AsyncConnection, *, machine_now: dt.datetime) -> int:
-    """Give back everything held: only where no other dispatcher can be alive (the embedded profile, at start)."""
+    """Give back everything held.
+
+    Only where no other dispatcher can be alive (the embedded profile, at start).
+    """
     statement = (
         sa.update(deliveries)
         .where(deliveries.c.due_at.is_not(None), deliveries.c.lease_until > machine_now)
@@ -385,7 +405,7 @@ async def attempts_of(
 async def inbox_page(
     conn: AsyncConnection, *, subscription_id: SubscriptionId, after: int, limit: int
 ) -> list[Delivery]:
-    """Read at most `limit` numbered deliveries of a subscription with a sequence greater than `after`, in order."""
+    """Read at most `limit` numbered deliveries of a subscription after number `after`, in order."""
     statement = (
         sa.select(deliveries)
         .where(

@@ -1,4 +1,4 @@
-"""The ledger's rows: entries appended in the business transaction, indexes given afterwards by the sequencer."""
+"""The ledger's rows, appended in the business transaction and indexed by the sequencer."""
 
 import datetime as dt
 import hashlib
@@ -54,7 +54,10 @@ def make_entry(
 
 
 async def append(conn: AsyncConnection, new: Sequence[Entry]) -> list[Recorded]:
-    """Append `new` in order, in the caller's transaction; the sequencer indexes them after the commit."""
+    """Append `new` in order, in the caller's transaction.
+
+    The sequencer indexes them after the commit.
+    """
     rows, recorded = [], []
     for entry in new:
         body = canonical(

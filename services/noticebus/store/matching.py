@@ -1,4 +1,4 @@
-"""What routing reads: who answers for these areas, who subscribes to them, and how they are reached."""
+"""What routing reads: who answers for areas, who subscribes, and how they are reached."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -113,7 +113,10 @@ async def orders_for(
 async def orders_of_agencies(
     conn: AsyncConnection, agency_ids: Collection[AgencyId]
 ) -> dict[AgencyId, list[SubscriptionMatch]]:
-    """Find every living subscription of agencies, whatever its areas: whom a step or an update reaches."""
+    """Find every living subscription of agencies, whatever its areas.
+
+    Whom a step or an update reaches.
+    """
     statement = (
         sa.select(
             subscriptions.c.id.label("subscription_id"),
@@ -155,9 +158,7 @@ async def operator_points(conn: AsyncConnection) -> list[ContactPoint]:
 async def _contact_points(
     conn: AsyncConnection, of: sa.ColumnElement[bool]
 ) -> dict[AgencyId, list[ContactPoint]]:
-    statement = (
-        sa.select(contacts).where(of, contacts.c.ended_at.is_(None)).order_by(contacts.c.id)
-    )
+    statement = sa.select(contacts).where(of, contacts.c.ended_at.is_(None)).order_by(contacts.c.id)
     found: dict[AgencyId, list[ContactPoint]] = {}
     for row in await conn.execute(statement):
         point = ContactPoint(
@@ -182,7 +183,10 @@ async def agencies_by_id(
 
 
 async def known_leas(conn: AsyncConnection, lea_ids: Collection[str]) -> frozenset[str]:
-    """Find which school districts exist for this installation: those somebody answers for or subscribes to."""
+    """Find which school districts exist for this installation.
+
+    Those somebody answers for or subscribes to.
+    """
     keys = sorted(f"lea:{lea_id}" for lea_id in set(lea_ids))
     if not keys:
         return frozenset()
@@ -190,15 +194,16 @@ async def known_leas(conn: AsyncConnection, lea_ids: Collection[str]) -> frozens
         sa.select(responsibility_areas.c.area_key).where(responsibility_areas.c.area_key.in_(keys)),
         sa.select(subscription_areas.c.area_key).where(subscription_areas.c.area_key.in_(keys)),
     )
-    return frozenset(
-        key.removeprefix("lea:") for key in (await conn.execute(statement)).scalars()
-    )
+    return frozenset(key.removeprefix("lea:") for key in (await conn.execute(statement)).scalars())
 
 
 async def take_sequences(
     conn: AsyncConnection, counts: Mapping[SubscriptionId, int]
 ) -> dict[SubscriptionId, int]:
-    """Take `counts[s]` numbers of each subscription's sequence, in id order; give the first number of each."""
+    """Take `counts[s]` numbers of each subscription's sequence, in id order.
+
+    Give the first number of each.
+    """
     if not counts:
         return {}
     locked = (

@@ -88,7 +88,10 @@ async def insert_notices(conn: AsyncConnection, new: Sequence[Notice]) -> None:
 async def lock_incidents(
     conn: AsyncConnection, incident_ids: Collection[IncidentId]
 ) -> dict[IncidentId, Incident]:
-    """Lock incidents in id order: the first lock of every transaction that changes one of their obligations."""
+    """Lock incidents in id order.
+
+    The first lock of every transaction that changes one of their obligations.
+    """
     statement = (
         sa.select(incidents)
         .where(incidents.c.id.in_(sorted(incident_ids)))
@@ -149,7 +152,7 @@ async def notice_page(
     before: NoticeId | None,
     limit: int,
 ) -> list[Notice]:
-    """Read at most `limit` notices, newest first, that `visible_to` posted or owes an answer to (None: all)."""
+    """Read at most `limit` notices, newest first, of `visible_to` as poster or recipient (None: all)."""
     statement = sa.select(notices).order_by(notices.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(notices.c.id < before)
@@ -174,13 +177,15 @@ def _visible_to(agency_id: AgencyId) -> sa.ColumnElement[bool]:
 async def lock_due_releases(
     conn: AsyncConnection, *, now: dt.datetime, batch_size_max: int
 ) -> list[Notice]:
-    """Lock at most `batch_size_max` embargoed notices whose release is due at `now`, oldest first."""
+    """Lock at most `batch_size_max` embargoed notices to be released at `now`, oldest first."""
     statement = (
         sa.select(notices)
         .where(notices.c.state == NoticeState.SCHEDULED, notices.c.release_at <= now)
         .order_by(notices.c.release_at)
         .limit(batch_size_max)
-        .with_for_update(skip_locked=True)  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(
+            skip_locked=True
+        )  # SQLite has no row locks: there the single writer protects us
     )
     return [Notice(**row) for row in (await conn.execute(statement)).mappings()]
 
@@ -231,7 +236,7 @@ async def find_idempotency_records(
 async def insert_idempotency_records(
     conn: AsyncConnection, new: Sequence[IdempotencyRecord]
 ) -> None:
-    """Insert records; a key taken meanwhile is an integrity error, and the whole transaction is tried again."""
+    """Insert records; a key taken meanwhile is an integrity error, and all is tried again."""
     await conn.execute(idempotency_records.insert(), [values_of(one) for one in new])
 
 

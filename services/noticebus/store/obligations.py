@@ -26,7 +26,10 @@ from noticebus.store.tables import obligations, policies, steps
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obligation:
-    """One incident owed to one recipient, as stored. `policy` is frozen with the round; `step` is the next one's index."""
+    """One incident owed to one recipient, as stored. `policy` is frozen with the round.
+
+    `step` is the next one's index.
+    """
 
     id: ObligationId
     incident_id: IncidentId
@@ -118,7 +121,9 @@ async def lock_due(
         .where(obligations.c.next_step_at <= now)
         .order_by(obligations.c.next_step_at)
         .limit(batch_size_max)
-        .with_for_update(skip_locked=True)  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(
+            skip_locked=True
+        )  # SQLite has no row locks: there the single writer protects us
     )
     return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
 
@@ -133,11 +138,12 @@ async def next_step_at(conn: AsyncConnection) -> dt.datetime | None:
 
 
 async def save(conn: AsyncConnection, *, before: Obligation, after: Obligation) -> bool:
-    """Write `after` over `before` if it is still what it was; false where another transaction was first."""
+    """Write `after` over `before` if it is still what it was.
+
+    False where another transaction was first.
+    """
     changed = {
-        name: value
-        for name, value in values_of(after).items()
-        if value != getattr(before, name)
+        name: value for name, value in values_of(after).items() if value != getattr(before, name)
     }
     if not changed:
         return True
@@ -155,9 +161,7 @@ async def save(conn: AsyncConnection, *, before: Obligation, after: Obligation) 
 
 
 _SAVED = tuple(
-    name
-    for name in Obligation.__dataclass_fields__
-    if name not in _UNCHANGING - {"policy"}
+    name for name in Obligation.__dataclass_fields__ if name not in _UNCHANGING - {"policy"}
 )
 
 
@@ -200,7 +204,7 @@ async def steps_of(
 async def mark_delivered(
     conn: AsyncConnection, obligation_ids: Collection[ObligationId], *, at: dt.datetime
 ) -> list[Obligation]:
-    """Note the first delivery to each obligation's recipient, closing those that delivery closes (class D)."""
+    """Note each recipient's first delivery, closing what a delivery closes (class D)."""
     closes = (obligations.c.notice_class == NoticeClass.D) & (
         obligations.c.state == ObligationState.OPEN
     )
@@ -223,9 +227,7 @@ async def mark_delivered(
     return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
 
 
-async def obligation_by_id(
-    conn: AsyncConnection, obligation_id: ObligationId
-) -> Obligation | None:
+async def obligation_by_id(conn: AsyncConnection, obligation_id: ObligationId) -> Obligation | None:
     """Read one obligation."""
     statement = sa.select(obligations).where(obligations.c.id == obligation_id)
     row = (await conn.execute(statement)).mappings().one_or_none()
@@ -277,9 +279,7 @@ async def counts_by_state(
     return {row[0]: row[1] for row in await conn.execute(statement)}
 
 
-async def latest_policies(
-    conn: AsyncConnection, policy_ids: Collection[str]
-) -> dict[str, Policy]:
+async def latest_policies(conn: AsyncConnection, policy_ids: Collection[str]) -> dict[str, Policy]:
     """Read the version in force of each policy."""
     newest = (
         sa.select(policies.c.id, sa.func.max(policies.c.version).label("version"))

@@ -23,7 +23,10 @@ class Given:
 
 
 async def take_lock(conn: AsyncConnection) -> bool:
-    """Take the sequencer's lock until the transaction ends; on SQLite the writer's own lock is enough."""
+    """Take the sequencer's lock until the transaction ends.
+
+    On SQLite the writer's own lock is enough.
+    """
     if conn.dialect.name == "sqlite":
         return True
     statement = sa.select(sa.func.pg_try_advisory_xact_lock(SEQUENCER_LOCK))
@@ -31,7 +34,10 @@ async def take_lock(conn: AsyncConnection) -> bool:
 
 
 async def index_entries(conn: AsyncConnection, *, batch_size_max: int) -> Given | None:
-    """Index at most `batch_size_max` committed entries in insert order, going on from the last; None if none wait."""
+    """Index at most `batch_size_max` committed entries in insert order, going on from the last.
+
+    None if none wait.
+    """
     last = int(
         (
             await conn.execute(sa.select(sa.func.coalesce(sa.func.max(entries.c.index), -1)))
@@ -92,9 +98,7 @@ async def span_history(conn: AsyncConnection, given: Given) -> None:
     )
     ends = (
         sa.update(obligation_history)
-        .where(
-            obligation_history.c.position == following.c.position, following.c.ends.is_not(None)
-        )
+        .where(obligation_history.c.position == following.c.position, following.c.ends.is_not(None))
         .values(to_index=following.c.ends)
     )
     await conn.execute(ends)

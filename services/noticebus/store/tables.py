@@ -89,7 +89,8 @@ responsibilities = sa.Table(
     _one_of("role", words.Role),
 )
 
-# One row per area of a living responsibility; ending one deletes its rows, so the index holds only what routes.
+# One row per area of a living responsibility; ending one deletes its rows, so the index holds only
+# what routes.
 responsibility_areas = sa.Table(
     "responsibility_areas",
     metadata,
@@ -124,20 +125,25 @@ subscriptions = sa.Table(
     _one_of("content_level", words.ContentLevel),
 )
 
-# The index routing reads: one row per area and kind ("*" is any kind) of an approved, living subscription.
+# The index routing reads: one row per area and kind ("*" is any kind) of an approved, living
+# subscription.
 subscription_areas = sa.Table(
     "subscription_areas",
     metadata,
     sa.Column("area_key", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, primary_key=True),
-    sa.Column("subscription_id", sa.String(40), sa.ForeignKey("subscriptions.id"), primary_key=True),
+    sa.Column(
+        "subscription_id", sa.String(40), sa.ForeignKey("subscriptions.id"), primary_key=True
+    ),
 )
 
 # Apart from `subscriptions`, because this row is written by every notice and that one hardly ever.
 subscription_counters = sa.Table(
     "subscription_counters",
     metadata,
-    sa.Column("subscription_id", sa.String(40), sa.ForeignKey("subscriptions.id"), primary_key=True),
+    sa.Column(
+        "subscription_id", sa.String(40), sa.ForeignKey("subscriptions.id"), primary_key=True
+    ),
     sa.Column("last_sequence", sa.BigInteger, nullable=False),
 )
 
@@ -305,8 +311,12 @@ deliveries = sa.Table(
     _ref("subscription_id", "subscriptions.id", nullable=True),
     _ref("contact_id", "contacts.id", nullable=True),
     _ref("agency_id", "agencies.id"),
-    sa.Column("subject", sa.String(40), nullable=False),  # obligation, subscription or question it serves
-    sa.Column("destination", sa.String(60), nullable=False),  # subscription's id, or contact's id and channel
+    sa.Column(
+        "subject", sa.String(40), nullable=False
+    ),  # obligation, subscription or question it serves
+    sa.Column(
+        "destination", sa.String(60), nullable=False
+    ),  # subscription's id, or contact's id and channel
     sa.Column("channel", Word(words.Channel), nullable=False),
     sa.Column("cause", Word(words.Cause), nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
@@ -318,7 +328,9 @@ deliveries = sa.Table(
     _when("answer_due_at", nullable=True),
     sa.Column("state", Word(words.DeliveryState), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("recipient_attempts", sa.Integer, nullable=False),  # those that count against the recipient
+    sa.Column(
+        "recipient_attempts", sa.Integer, nullable=False
+    ),  # those that count against the recipient
     _when("due_at", nullable=True),  # world time: not before; none for what is fetched, not sent
     _when("lease_until"),  # machine time: whose it is until then, the bus's or a dispatcher's
     _when("first_failed_at", nullable=True),
@@ -468,7 +480,8 @@ api_keys = sa.Table(
     _when("revoked_at", nullable=True),
 )
 
-# Small facts about the installation itself: the world clock's origin, the last egress list entered in the ledger.
+# Small facts about the installation itself: the world clock's origin, the last egress list entered
+# in the ledger.
 markers = sa.Table(
     "markers",
     metadata,
