@@ -29,13 +29,38 @@ _DRILL_WORDS = {
     Status.EXERCISE: "THIS IS AN EXERCISE. Nothing has happened. Answer as you would in earnest.",
     Status.TEST: "THIS IS A TEST. Nothing has happened and nothing needs to be done.",
 }
-_ACCEPT = 'Press "We have this" on this page as soon as somebody is acting on it:'
+_ACCEPT = 'Choose "We accept: we will act" on this page as soon as somebody is acting on it:'
+_QUESTION = (
+    "A recipient has asked you something about a notice. Answer through the bus, or ring its"
+    " operators. On this page you can say that you have the question:"
+)
 _ASKED = {
     NoticeClass.A: _ACCEPT,
     NoticeClass.B: _ACCEPT,
     NoticeClass.C: "Confirm on this page that you have read it:",
     NoticeClass.D: "No answer is asked for. The notice is on this page:",
 }
+_MONTHS_ES = ("ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sep", "oct", "nov", "dic")
+_CLASS_WORDS_ES = {
+    NoticeClass.A: "puede haber niños sin cuidador ahora",
+    NoticeClass.B: "ya ocurrió; puede haber niños afectados",
+    NoticeClass.C: "prepárense",
+    NoticeClass.D: "para su registro",
+}
+_KIND_WORDS_ES = {
+    NoticeKind.ENFORCEMENT_ACTION: "operativo de las autoridades",
+    NoticeKind.FAMILY_SAFETY: "seguridad de una familia",
+    NoticeKind.ADVANCE: "aviso previo",
+    NoticeKind.ALL_CLEAR: "fin del aviso",
+}
+_DRILL_WORDS_ES = {
+    Status.EXERCISE: "ESTO ES UN SIMULACRO. No ha ocurrido nada. Responda como si fuera real.",
+    Status.TEST: "ESTO ES UNA PRUEBA. No ha ocurrido nada y no hay que hacer nada.",
+}
+_ANSWERING_ES = (
+    "Abrir la página no responde nada. Para responder, escriba en ella su nombre y el código de"
+    " seis cifras de este mensaje."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +112,7 @@ def compose_notice_mail(mail: NoticeMail) -> ComposedMail:
         _facts(mail, place=place, due=due),
         *_request(mail),
         mail.hotline.strip(),
+        _in_spanish(mail, place=place),
     ]
     return ComposedMail(
         subject=_one_line(f"{mark}{_standing(mail)}: {what}, {place}{by}"),
@@ -100,7 +126,8 @@ def _request(mail: NoticeMail) -> list[str]:
         return ["This message only tests that mail reaches you. Nothing is asked of you."]
     if mail.msg is Msg.CANCEL:
         return ["The notice was cancelled. Nothing more is asked of you."]
-    asked = [f"{_ASKED[mail.notice_class]}\n\n{mail.link}"]
+    wanted = _QUESTION if _is_question(mail) else _ASKED[mail.notice_class]
+    asked = [f"{wanted}\n\n{mail.link}"]
     if mail.notice_class is not NoticeClass.D:
         asked.append(
             "Opening the page answers nothing. To answer, type your name and this code there:"
@@ -108,6 +135,34 @@ def _request(mail: NoticeMail) -> list[str]:
         )
     asked.append("This mail holds no details on purpose. Do not forward it: it is meant for you.")
     return asked
+
+
+def _in_spanish(mail: NoticeMail, *, place: str) -> str:
+    """Say the same shortly in Spanish, with the page's address in that language."""
+    what = f"{_KIND_WORDS_ES[mail.kind]}, clase {mail.notice_class}"
+    head = f"Aviso para {_one_line(mail.agency)}: {what} ({_CLASS_WORDS_ES[mail.notice_class]})."
+    lines = ["En español", _DRILL_WORDS_ES.get(mail.status, ""), head, f"Lugar: {place}"]
+    if mail.cause is Cause.TEST:
+        lines.append("Este mensaje solo prueba que el correo le llega. No se le pide nada.")
+    elif mail.msg is Msg.CANCEL:
+        lines.append("El aviso fue cancelado. No se le pide nada más.")
+    else:
+        lines += _request_in_spanish(mail)
+    return "\n".join(line for line in lines if line)
+
+
+def _request_in_spanish(mail: NoticeMail) -> list[str]:
+    page = f"Página en español: {mail.link}?lang=es"
+    if mail.notice_class is NoticeClass.D:
+        return ["No se pide respuesta.", page]
+    due = mail.due_at and f"Responda antes de: {_local_time_es(mail.due_at, zone=mail.zone)}"
+    return [*([due] if due else []), page, _ANSWERING_ES]
+
+
+def _local_time_es(instant: dt.datetime, *, zone: str) -> str:
+    local = instant.astimezone(zoneinfo.ZoneInfo(zone))
+    day = f"{local.day} {_MONTHS_ES[local.month - 1]} {local.year}"
+    return f"{day} {local:%H:%M} {local.tzname()} ({instant.astimezone(dt.UTC):%H:%M}Z)"
 
 
 def local_time(instant: dt.datetime, *, zone: str) -> str:
@@ -131,11 +186,15 @@ def _standing(mail: NoticeMail) -> str:
 
 
 def _first_words(mail: NoticeMail) -> str:
-    if mail.owed is Owed.QUESTION or mail.cause is Cause.QUESTION:
+    if _is_question(mail):
         return "Question to you"
     if mail.cause is Cause.CORRECTION:
         return "Correction"
     return "First notice" if mail.version == 1 else f"Update {mail.version - 1}"
+
+
+def _is_question(mail: NoticeMail) -> bool:
+    return mail.owed is Owed.QUESTION or mail.cause is Cause.QUESTION
 
 
 def _after_reminders(reminders: int) -> str:

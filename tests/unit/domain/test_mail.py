@@ -49,7 +49,7 @@ def test_a_first_notice_says_what_where_and_until_when() -> None:
         "Version:   1\n"
         "Answer by: Wed 7 Aug 2019 11:30 CDT (16:30Z)\n"
         "\n"
-        'Press "We have this" on this page as soon as somebody is acting on it:\n'
+        'Choose "We accept: we will act" on this page as soon as somebody is acting on it:\n'
         "\n"
         "https://bus.example.gov/a/token\n"
         "\n"
@@ -60,6 +60,15 @@ def test_a_first_notice_says_what_where_and_until_when() -> None:
         "This mail holds no details on purpose. Do not forward it: it is meant for you.\n"
         "\n"
         "Questions: call the bus's operators at +1 601 555 0100.\n"
+        "\n"
+        "En español\n"
+        "Aviso para Example County Child Protection: operativo de las autoridades, clase A"
+        " (puede haber niños sin cuidador ahora).\n"
+        "Lugar: Scott County, Mississippi\n"
+        "Responda antes de: 7 ago 2019 11:30 CDT (16:30Z)\n"
+        "Página en español: https://bus.example.gov/a/token?lang=es\n"
+        "Abrir la página no responde nada. Para responder, escriba en ella su nombre y el código"
+        " de seis cifras de este mensaje.\n"
     )
 
 
@@ -86,10 +95,30 @@ def test_the_subject_says_which_message_it_is(changes: dict[str, object], start:
     assert subject_of(**changes).startswith(start)
 
 
-def test_an_exercise_says_so_before_anything_else() -> None:
+def test_an_exercise_says_so_before_anything_else_in_both_languages() -> None:
     text = compose_notice_mail(dataclasses.replace(MAIL, status=Status.EXERCISE)).text
 
     assert text.startswith("THIS IS AN EXERCISE.")
+    assert "En español\nESTO ES UN SIMULACRO." in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"msg": Msg.CANCEL}, "El aviso fue cancelado."),
+        ({"cause": Cause.TEST}, "Este mensaje solo prueba que el correo le llega."),
+        ({"notice_class": NoticeClass.D, "due_at": None}, "No se pide respuesta."),
+        ({"notice_class": NoticeClass.C, "due_at": None}, "clase C (prepárense)"),
+    ],
+)
+def test_the_spanish_part_asks_no_more_than_the_english(
+    changes: dict[str, object], said: str
+) -> None:
+    text = compose_notice_mail(dataclasses.replace(MAIL, **changes)).text  # type: ignore[arg-type]
+
+    spanish = text.partition("En español")[2]
+    assert said in spanish
+    assert ("Responda antes de" in spanish) == ("Answer by" in text and "código" in spanish)
 
 
 @pytest.mark.parametrize("changes", [{"msg": Msg.CANCEL}, {"cause": Cause.TEST}])
@@ -98,6 +127,14 @@ def test_nothing_is_asked_after_a_cancel_nor_by_a_test(changes: dict[str, object
 
     assert MAIL.code not in text
     assert MAIL.link not in text
+
+
+def test_a_question_is_not_to_be_accepted_away() -> None:
+    text = compose_notice_mail(dataclasses.replace(MAIL, cause=Cause.QUESTION)).text
+
+    assert "A recipient has asked you something" in text
+    assert "We accept" not in text
+    assert MAIL.link in text
 
 
 def test_a_record_carries_its_page_and_no_code() -> None:
