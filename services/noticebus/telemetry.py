@@ -73,6 +73,9 @@ def configure_logging(
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("noticebus").setLevel(level.upper())
+    logging.getLogger("aiokafka").setLevel(
+        logging.CRITICAL
+    )  # it repeats itself; the bus says it once
     logging.getLogger("uvicorn.access").disabled = True  # it would write the tokens under /a/
 
 

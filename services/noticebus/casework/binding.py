@@ -170,6 +170,7 @@ def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
     return replace(
         made,
         subscription_id=order.subscription_id,
+        contact_id=order.contact_id,
         destination=order.subscription_id,
         channel=order.channel,
         content_level=order.content_level,

@@ -5,6 +5,7 @@ refused before anything is stored. What we publish may grow, so it is read toler
 """
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar
@@ -333,8 +334,13 @@ Url = Annotated[
 """An absolute http or https address. Whether the bus may call it is the egress guard's to say."""
 
 
+@functools.cache
+def _known_zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # reads the disk, once
+
+
 def _known_zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in _known_zones():
         raise _wrong("zone", "name an IANA time zone, like America/Chicago")
     return value
 

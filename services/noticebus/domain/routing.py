@@ -49,6 +49,7 @@ class SubscriptionMatch:
     content_level: ContentLevel
     verified: bool
     paused: bool
+    contact_id: ContactId | None = None  # whose mailbox, where it is mail
 
     @property
     def usable(self) -> bool:

@@ -81,6 +81,7 @@ async def orders_for(
             agencies.c.kind.label("agency_kind"),
             subscriptions.c.channel,
             subscriptions.c.content_level,
+            subscriptions.c.contact_id,
             subscriptions.c.state,
         )
         .select_from(subscription_areas)
@@ -102,6 +103,7 @@ async def orders_for(
                 agency_kind=row.agency_kind,
                 channel=row.channel,
                 content_level=row.content_level,
+                contact_id=row.contact_id,
                 verified=row.state in {SubscriptionState.ACTIVE, SubscriptionState.PAUSED},
                 paused=row.state == SubscriptionState.PAUSED,
             ),
@@ -124,6 +126,7 @@ async def orders_of_agencies(
             agencies.c.kind.label("agency_kind"),
             subscriptions.c.channel,
             subscriptions.c.content_level,
+            subscriptions.c.contact_id,
             subscriptions.c.state,
         )
         .join(agencies, agencies.c.id == subscriptions.c.agency_id)

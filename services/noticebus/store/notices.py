@@ -152,7 +152,7 @@ async def notice_page(
     before: NoticeId | None,
     limit: int,
 ) -> list[Notice]:
-    """Read at most `limit` notices, newest first, of `visible_to` as poster or recipient (None: all)."""
+    """Read at most `limit` notices of `visible_to`, as poster or recipient (None: all), newest first."""
     statement = sa.select(notices).order_by(notices.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(notices.c.id < before)
