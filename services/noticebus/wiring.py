@@ -31,7 +31,7 @@ from noticebus.ledger.engine import Engine
 from noticebus.ledger.sequencer import Sequencer
 from noticebus.refdata import counties
 from noticebus.settings import Settings
-from noticebus.store import deliveries, migrate, obligations
+from noticebus.store import claims, migrate, obligations
 from noticebus.store.database import Database
 from noticebus.telemetry import Metrics
 
@@ -71,7 +71,7 @@ async def open_desk(
     await seed(database, now=world.now())
     if database.is_sqlite:
         async with database.begin() as conn:
-            await deliveries.void_leases(conn, machine_now=machine.now())
+            await claims.void_leases(conn, machine_now=machine.now())
     return Desk(
         database=database,
         bus=make_bus(settings),

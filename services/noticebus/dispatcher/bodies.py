@@ -19,7 +19,8 @@ from noticebus.contracts.webhook import (
 )
 from noticebus.domain.mail import ComposedMail, NoticeMail, compose_notice_mail
 from noticebus.domain.obligation import closes_with
-from noticebus.store.deliveries import Delivery, Destination
+from noticebus.store.claims import Destination
+from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
 
 NEVER_MORE = ContentLevel.ID_ONLY

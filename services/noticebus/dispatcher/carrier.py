@@ -20,7 +20,8 @@ from noticebus.dispatcher.bodies import mail_text, webhook_body
 from noticebus.dispatcher.email import EmailSender, MailRequest
 from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, answers_challenge
 from noticebus.domain.delivery import AttemptResult
-from noticebus.store.deliveries import Delivery, Destination
+from noticebus.store.claims import Destination
+from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
 
 

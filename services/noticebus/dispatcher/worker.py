@@ -16,7 +16,7 @@ from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher.carrier import Carrier, Load
 from noticebus.domain.delivery import AttemptResult
 from noticebus.errors import NoticebusError, UnavailableError
-from noticebus.store import deliveries, notices
+from noticebus.store import claims, notices
 from noticebus.store.deliveries import Delivery
 
 log = structlog.get_logger(__name__)
@@ -133,7 +133,7 @@ class Dispatcher:
 
     async def _claim_shard(self, received: Received) -> list[Delivery]:
         async with self._desk.database.begin_relaxed() as conn:
-            claimed = await deliveries.claim_shard(
+            claimed = await claims.claim_shard(
                 conn, received.shard.delivery_ids, lease_until=self._lease_until()
             )
         await received.done()
@@ -141,7 +141,7 @@ class Dispatcher:
 
     async def _claim_due(self) -> list[Delivery]:
         async with self._desk.database.begin_relaxed() as conn:
-            return await deliveries.claim_due(
+            return await claims.claim_due(
                 conn,
                 now=self._desk.world.now(),
                 machine_now=self._desk.machine.now(),
@@ -151,7 +151,7 @@ class Dispatcher:
 
     async def _next_due_at(self) -> dt.datetime | None:
         async with self._desk.database.read() as conn:
-            return await deliveries.next_due_at(conn, machine_now=self._desk.machine.now())
+            return await claims.next_due_at(conn, machine_now=self._desk.machine.now())
 
     def _lease_until(self) -> dt.datetime:
         return self._desk.machine.now() + self._lease
@@ -164,7 +164,7 @@ class Dispatcher:
         ids = [one.id for one in claimed]
         about = {one.notice_id for one in claimed if one.notice_id is not None}
         async with self._desk.database.read() as conn:
-            destinations = await deliveries.destinations_of(conn, ids)
+            destinations = await claims.destinations_of(conn, ids)
             carried = await notices.notices_by_id(conn, about) if about else {}
         async with asyncio.TaskGroup() as tasks:
             for one in claimed:

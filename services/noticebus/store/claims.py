@@ -1,0 +1,166 @@
+"""Claiming deliveries: from the bus or from the sweep, each held by one dispatcher until its lease ends."""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    ContentLevel,
+    DeliveryState,
+    ObligationState,
+    SubscriptionState,
+)
+from noticebus.ids import DeliveryId
+from noticebus.store.deliveries import Delivery
+from noticebus.store.tables import (
+    agencies,
+    attempts,
+    contacts,
+    deliveries,
+    obligations,
+    subscriptions,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a claimed delivery goes as things stand now.
+
+    Need to know is decided from this, when it is sent (I8).
+    """
+
+    delivery_id: DeliveryId
+    agency_kind: AgencyKind
+    agency_name: str
+    zone: str
+    url: str | None
+    secrets_sealed: list[dict[str, Any]] | None
+    challenge: str | None
+    subscription_state: SubscriptionState | None
+    content_level: ContentLevel | None
+    email: str | None
+    contact_ended_at: dt.datetime | None
+    obligation_state: ObligationState | None
+    first_digest: str | None
+
+
+async def claim_shard(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, lease_until: dt.datetime
+) -> list[Delivery]:
+    """Claim what the bus handed over and nobody has tried yet; its hold by the bus is ignored."""
+    ours = (
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.id.in_(sorted(delivery_ids)),
+            deliveries.c.state == DeliveryState.QUEUED,
+            deliveries.c.attempts == 0,
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update(
+            skip_locked=True
+        )  # SQLite has no row locks: there the single writer protects us
+    )
+    return await _claim(conn, ours, lease_until=lease_until)
+
+
+async def claim_due(
+    conn: AsyncConnection,
+    *,
+    now: dt.datetime,
+    machine_now: dt.datetime,
+    lease_until: dt.datetime,
+    batch_size_max: int,
+) -> list[Delivery]:
+    """Claim at most `batch_size_max` deliveries due at `now` that nobody holds, oldest first."""
+    ours = (
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.due_at.is_not(None),  # what the partial index holds
+            deliveries.c.due_at <= now,
+            deliveries.c.lease_until <= machine_now,
+        )
+        .order_by(deliveries.c.due_at)
+        .limit(batch_size_max)
+        .with_for_update(
+            skip_locked=True
+        )  # SQLite has no row locks: there the single writer protects us
+    )
+    return await _claim(conn, ours, lease_until=lease_until)
+
+
+async def _claim(
+    conn: AsyncConnection, ours: sa.Select[tuple[Any]], *, lease_until: dt.datetime
+) -> list[Delivery]:
+    chosen = ours.cte(
+        "ours"
+    )  # a plain subquery PostgreSQL may run twice, and lock more than the limit
+    statement = (
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(sa.select(chosen.c.id)))
+        .values(
+            state=DeliveryState.SENDING,
+            lease_until=lease_until,
+            attempts=deliveries.c.attempts + 1,
+        )
+        .returning(*deliveries.c)
+    )
+    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def destinations_of(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId]
+) -> dict[DeliveryId, Destination]:
+    """Read where deliveries go, as things stand now, with the digest of each one's first body."""
+    first = attempts.alias("first")
+    statement = (
+        sa.select(
+            deliveries.c.id.label("delivery_id"),
+            agencies.c.kind.label("agency_kind"),
+            agencies.c.name.label("agency_name"),
+            agencies.c.zone,
+            subscriptions.c.url,
+            subscriptions.c.secrets_sealed,
+            subscriptions.c.challenge,
+            subscriptions.c.state.label("subscription_state"),
+            subscriptions.c.content_level,
+            contacts.c.email,
+            contacts.c.ended_at.label("contact_ended_at"),
+            obligations.c.state.label("obligation_state"),
+            first.c.body_digest.label("first_digest"),
+        )
+        .join(agencies, agencies.c.id == deliveries.c.agency_id)
+        .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+        .outerjoin(contacts, contacts.c.id == deliveries.c.contact_id)
+        .outerjoin(obligations, obligations.c.id == deliveries.c.obligation_id)
+        .outerjoin(first, (first.c.delivery_id == deliveries.c.id) & (first.c.number == 1))
+        .where(deliveries.c.id.in_(sorted(delivery_ids)))
+    )
+    found = [Destination(**row) for row in (await conn.execute(statement)).mappings()]
+    return {one.delivery_id: one for one in found}
+
+
+async def next_due_at(conn: AsyncConnection, *, machine_now: dt.datetime) -> dt.datetime | None:
+    """Tell when the sweep has work again: the earliest due time among what nobody holds."""
+    statement = sa.select(sa.func.min(deliveries.c.due_at)).where(
+        deliveries.c.due_at.is_not(None), deliveries.c.lease_until <= machine_now
+    )
+    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+    return found
+
+
+async def void_leases(conn: AsyncConnection, *, machine_now: dt.datetime) -> int:
+    """Give back everything held.
+
+    Only where no other dispatcher can be alive (the embedded profile, at start).
+    """
+    statement = (
+        sa.update(deliveries)
+        .where(deliveries.c.due_at.is_not(None), deliveries.c.lease_until > machine_now)
+        .values(lease_until=machine_now)
+    )
+    return (await conn.execute(statement)).rowcount
