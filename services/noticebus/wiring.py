@@ -26,6 +26,7 @@ from noticebus.dispatcher.slots import SendLimits
 from noticebus.dispatcher.webhook import WebhookSender
 from noticebus.dispatcher.worker import Dispatcher
 from noticebus.domain.policies import default_policies
+from noticebus.domain.working_time import Window, hours_for
 from noticebus.gateway.app import create_app
 from noticebus.ledger.engine import Engine
 from noticebus.ledger.sequencer import Sequencer
@@ -78,7 +79,7 @@ async def open_desk(
         world=world,
         machine=machine,
         keyring=load_keyring(settings),
-        places=await asyncio.to_thread(_gazetteer),
+        places=await asyncio.to_thread(_reference_data),
         metrics=Metrics.create(),
         base_url=settings.base_url,
     )
@@ -245,7 +246,9 @@ def _checks(desk: Desk) -> dict[str, Callable[[], Awaitable[str | None]]]:
     return {"loops": loops}
 
 
-def _gazetteer() -> counties.VendoredGazetteer:
+def _reference_data() -> counties.VendoredGazetteer:
+    """Load outlines and holiday calendars now, so that the first notice does not wait for them."""
+    hours_for(Window.OFFICE, zone="America/Chicago")
     gazetteer = counties.load()
     gazetteer.warm()
     return gazetteer

@@ -1,4 +1,4 @@
-"""Claiming deliveries: from the bus or from the sweep, each held by one dispatcher until its lease ends."""
+"""Claiming deliveries, from the bus or the sweep: one dispatcher holds each until its lease ends."""
 
 import datetime as dt
 from collections.abc import Collection
