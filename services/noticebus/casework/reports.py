@@ -73,7 +73,7 @@ async def read_report(desk: Desk, principal: Principal, *, asked: Asked, output:
         else:
             basis = await past(conn, wanted)
         read = await _read(conn, desk, principal, wanted=wanted, basis=basis)
-    await _enter(desk, principal, read.report, output=output, at=now)
+    await _enter(desk, principal, read.report, output=output)
     return read
 
 
@@ -238,7 +238,7 @@ def _owed(
 
 
 async def _enter(
-    desk: Desk, principal: Principal, report: UnacknowledgedReport, *, output: str, at: dt.datetime
+    desk: Desk, principal: Principal, report: UnacknowledgedReport, *, output: str
 ) -> None:
     """Enter who read which report in which form; apart, so that reading stays reading."""
     entry = ledger.make_entry(
@@ -252,7 +252,7 @@ async def _enter(
             "index": report.index,
             "rows": len(report.items),
         },
-        at=at,
+        at=desk.world.now(),
     )
     async with desk.database.begin() as conn:
         await ledger.append(conn, [entry])

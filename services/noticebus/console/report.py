@@ -1,5 +1,6 @@
 """The report as a page: it prints, works without a script, and opens by a short-lived link."""
 
+import asyncio
 import datetime as dt
 import hashlib
 from importlib.resources import files
@@ -87,7 +88,7 @@ async def show_linked_report(
         read = await read_report(desk, principal, asked=asked, output="html")
     except RefusedError as error:
         return _refusal(error)
-    return render_report(read, linked=True)
+    return await asyncio.to_thread(render_report, read, linked=True)
 
 
 @router.get(STYLE_PATH)
@@ -103,7 +104,7 @@ async def read_style() -> Response:
 def render_report(read: ReportRead, *, linked: bool = False) -> Response:
     """Render the report as a page; behind a link, its next lines are behind the same link."""
     report = read.report
-    page = _PAGES.get_template("report.html").render(
+    page = _REPORT.render(
         report=report,
         zones=read.zones,
         asked_by=read.asked_by,
@@ -160,9 +161,7 @@ def _waiting(report: UnacknowledgedReport) -> list[str]:
 
 
 def _refusal(error: NoticebusError) -> Response:
-    page = _PAGES.get_template("refused.html").render(
-        title="This report cannot be shown", message=error.message
-    )
+    page = _REFUSED.render(title="This report cannot be shown", message=error.message)
     return Response(
         page,
         status_code=error.status,
@@ -213,3 +212,5 @@ def _words(name: str) -> str:
 
 
 _PAGES = _environment()
+_REPORT = _PAGES.get_template("report.html")  # read once, not in the event loop
+_REFUSED = _PAGES.get_template("refused.html")

@@ -76,7 +76,11 @@ def file_name(report: UnacknowledgedReport) -> str:
 def filter_words(report: UnacknowledgedReport) -> str:
     """Write the filter as its query, without what is "any"."""
     chosen = report.filter.model_dump(mode="json", exclude_none=True)
-    return " ".join(f"{name}={str(value).lower()}" for name, value in chosen.items())
+    return " ".join(f"{name}={_word(value)}" for name, value in chosen.items())
+
+
+def _word(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _cells(item: ReportItem, *, zone: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The unacknowledged report over HTTP: as JSON, as CSV, as a page, and links to the page."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Callable
 from enum import StrEnum
@@ -102,9 +103,9 @@ async def read_unacknowledged(
     render = _page_renderer(request) if form is ReportFormat.HTML else None
     read = await read_report(desk, caller, asked=asked, output=form)
     if render is not None:
-        response = render(read)
+        response = await asyncio.to_thread(render, read)
     elif form is ReportFormat.CSV:
-        response = _csv(read)
+        response = await asyncio.to_thread(_csv, read)
     else:
         response = Response(read.report.model_dump_json(), media_type="application/json")
     _set_headers(request, response, read)

@@ -193,10 +193,11 @@ async def past_lines(
     latest = (
         sa.select(sa.func.max(history.c.position))
         .where(history.c.obligation_id == obligations.c.id, history.c.from_index <= index)
+        .correlate(obligations)
         .scalar_subquery()
     )
-    was = sa.select(*_COLUMNS, obligation_history.c.facts).join(
-        obligation_history, obligation_history.c.position == latest
+    was = sa.select(*_COLUMNS, obligation_history.c.facts).select_from(
+        obligations.join(obligation_history, obligation_history.c.position == latest)
     )
     unfiltered = Scope(
         status=scope.status, kind=scope.kind, agency_id=scope.agency_id, posted=scope.posted
