@@ -166,6 +166,7 @@ async def _services(settings: Settings, desk: Desk) -> AsyncIterator[System]:
             intake=intake,
             app=create_app(
                 desk,
+                intake=intake,
                 checks=_checks(desk),
                 routers=(acknowledge.router, report.router),
                 egress_allow=guard.allow,

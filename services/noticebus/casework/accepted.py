@@ -26,7 +26,7 @@ def response(
     routing: Routing,
     obligations: Sequence[Obligation],
     facts: "Mapping[Any, AgencyFacts]",
-    warnings: Sequence[str],
+    warnings: Sequence[dict[str, str]],
     receipt: dict[str, str],
 ) -> dict[str, Any]:
     """Build the 201: who was bound, who cannot be reached, which places nobody answers for."""
@@ -51,15 +51,14 @@ def recipients_view(
     """Show the recipients: counts of all, the first 200 by name, `next` for the rest."""
     mandatory = sum(one.standing is Standing.MANDATORY for one in obligations)
     by_agency = {one.agency_id: one for one in routing.recipients}
+    bound = {one.agency_id for one in obligations}  # routing may know of agencies that are not
     shown = sorted(obligations, key=_by_id)[:RECIPIENTS_SHOWN_MAX]
     more = len(obligations) > RECIPIENTS_SHOWN_MAX
     return {
         "count": len(obligations),
         "mandatory": mandatory,
         "advisory": len(obligations) - mandatory,
-        "next": f"/v1/incidents/{notice.incident_id}/obligations?cursor={shown[-1].id}"
-        if more
-        else None,
+        "next": _following(notice, shown[-1]) if more else None,
         "obligations": [
             {
                 "id": one.id,
@@ -76,8 +75,9 @@ def recipients_view(
                 "agency": agency_view(facts[one.agency_id]),
                 "reason": one.unreachable_reason.value if one.unreachable_reason else None,
             }
-            for one in routing.unreachable[:RECIPIENTS_SHOWN_MAX]
-        ],
+            for one in routing.unreachable
+            if one.agency_id in bound
+        ][:RECIPIENTS_SHOWN_MAX],
         "uncovered": notice.uncovered,
     }
 
@@ -99,21 +99,31 @@ def uncovered_view(gap: Uncovered) -> dict[str, str]:
     return {**place, "missing": gap.missing.value}
 
 
-def loud(routing: Routing, uncovered: Iterable[Mapping[str, str]]) -> list[str]:
+def loud(routing: Routing, uncovered: Iterable[Mapping[str, str]]) -> list[dict[str, str]]:
     """Say in sentences what a poster must not overlook (I6)."""
-    said = []
+    said: list[dict[str, str]] = []
     if not routing.recipients:
-        said.append(
+        message = (
             "No recipient matched: nobody has been told. Ring the agencies for this place,"
             " and ask an operator to record who answers for it."
         )
-    said += [f"Nobody answers as {gap['missing']} for {_place(gap)}." for gap in uncovered]
+        said.append(warning("no-recipient", message))
+    said += [
+        warning("uncovered", f"Nobody answers as {gap['missing']} for {_place(gap)}.")
+        for gap in uncovered
+    ]
     if routing.unreachable:
-        said.append(
-            f"{len(routing.unreachable)} recipients cannot be reached by any verified channel:"
-            " ring them, they are on the operators' report."
+        message = (
+            f"Recipients that no verified channel reaches: {len(routing.unreachable)}."
+            " Ring them; they are on the operators' report."
         )
+        said.append(warning("unreachable", message))
     return said
+
+
+def warning(code: str, message: str) -> dict[str, str]:
+    """Make one warning as answers carry it: a stable code, and a sentence that says what to do."""
+    return {"code": code, "message": message}
 
 
 def receipt(keyring: "Keyring", entry: Recorded) -> dict[str, str]:
@@ -143,6 +153,12 @@ def replayed(record: IdempotencyRecord, fingerprint: str) -> dict[str, Any]:
 def wire_instant(instant: dt.datetime | None) -> str | None:
     """Write an instant as RFC 3339 UTC with `Z`."""
     return None if instant is None else instant.isoformat().replace("+00:00", "Z")
+
+
+def _following(notice: Notice, last: Obligation) -> str:
+    """Give the address of the recipients after `last`, its cursor as the gateway writes them."""
+    cursor = base64.urlsafe_b64encode(last.id.encode()).decode().rstrip("=")
+    return f"/v1/incidents/{notice.incident_id}/obligations?cursor={cursor}"
 
 
 def _by_id(obligation: Obligation) -> str:

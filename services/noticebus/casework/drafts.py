@@ -76,8 +76,8 @@ class Draft:
         return (self.posted_by, self.key)
 
     @property
-    def warnings(self) -> list[str]:
-        return [alias.message for alias in self.places.aliases_used]
+    def warnings(self) -> list[dict[str, str]]:
+        return [accepted.warning("area-alias", one.message) for one in self.places.aliases_used]
 
     def notice(self, *, poster: AgencyFacts, now: dt.datetime) -> Notice:
         """Make the notice as it is stored, its coverage not yet looked at."""

@@ -10,13 +10,29 @@ from starlette.middleware import Middleware
 
 from noticebus.access.principals import Principals
 from noticebus.casework.desk import Desk
+from noticebus.casework.intake import Intake
 from noticebus.contracts.answers import ProblemView
 from noticebus.domain.egress_rules import Network
-from noticebus.gateway import agencies, keys, operations, problems, subscriptions
+from noticebus.gateway import (
+    agencies,
+    keys,
+    notices,
+    operations,
+    problems,
+    reports,
+    subscriptions,
+)
 from noticebus.gateway.dependencies import Check
 from noticebus.gateway.middleware import BodyGuard, LastResort, RequestIds, SecurityHeaders
 
-ROUTERS = (operations.router, agencies.router, subscriptions.router, keys.router)
+ROUTERS = (
+    notices.router,
+    subscriptions.router,
+    reports.router,
+    agencies.router,
+    keys.router,
+    operations.router,
+)
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -24,13 +40,13 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 def create_app(
     desk: Desk,
     *,
+    intake: Intake | None = None,
     checks: Mapping[str, Check] | None = None,
     routers: Sequence[APIRouter] = (),
-    webhooks: APIRouter | None = None,
     lifespan: Lifespan | None = None,
     egress_allow: Sequence[Network] = (),
 ) -> FastAPI:
-    """Create the application around `desk`.
+    """Create the application around `desk`. Whoever creates it runs `intake`, or no post is taken.
 
     `routers` are those of other services, `checks` go on /readyz, `egress_allow` are the networks
     that an operator opened for endpoints (I11).
@@ -42,7 +58,6 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        webhooks=webhooks,
         lifespan=lifespan,
         middleware=[
             Middleware(RequestIds),
@@ -52,6 +67,7 @@ def create_app(
         ],
     )
     app.state.desk = desk
+    app.state.intake = intake or Intake(desk)
     app.state.principals = Principals(desk.database, machine=desk.machine)
     app.state.checks = checks or {}
     app.state.egress_allow = tuple(egress_allow)

@@ -12,12 +12,14 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from noticebus.access.principals import Principal, Principals
 from noticebus.casework.desk import Desk
+from noticebus.casework.intake import Intake
 from noticebus.domain.egress_rules import Network
 from noticebus.errors import BadRequestError, PreconditionError, UnauthenticatedError
 
 PAGE_MAX = 200
 PAGE_DEFAULT = 50
 CURSOR_MAX = 120
+KEY_FORM = re.compile(r"[\x21-\x7e]{1,255}")  # visible ASCII
 REVISION_FORM = re.compile(r'(?:W/)?"([0-9]{1,9})"')
 
 Check = Callable[[], Awaitable[str | None]]  # what is wrong, or None
@@ -52,6 +54,12 @@ async def get_desk(request: Request) -> Desk:
     """Give the desk the application was created with."""
     desk: Desk = request.app.state.desk
     return desk
+
+
+async def get_intake(request: Request) -> Intake:
+    """Give the queue through which notices are committed."""
+    intake: Intake = request.app.state.intake
+    return intake
 
 
 async def get_caller(
@@ -96,6 +104,30 @@ async def get_revision(
     return int(found[1])
 
 
+async def get_key(
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="1 to 255 visible ASCII characters of your own, new for each post. "
+            "Repeat the request with the same key and it is answered as the first time.",
+            examples=["4f0c1f3e-6a5d-4a0e-9b7a-7d1f0f4d9d3b"],
+        ),
+    ] = None,
+) -> str | None:
+    """Read the key under which a repeat is recognised; None where there is none."""
+    if key is not None and KEY_FORM.fullmatch(key) is None:
+        raise _no_key("is not 1 to 255 visible ASCII characters")
+    return key
+
+
+async def require_key(key: Annotated[str | None, Depends(get_key)]) -> str:
+    """Read the key of a post that needs one."""
+    if key is None:
+        raise _no_key("is missing")
+    return key
+
+
 async def get_checks(request: Request) -> Mapping[str, Check]:
     """Give the readiness checks the application was created with."""
     checks: Mapping[str, Check] = request.app.state.checks
@@ -110,6 +142,9 @@ async def get_egress_allow(request: Request) -> Sequence[Network]:
 
 TheDesk = Annotated[Desk, Depends(get_desk)]
 Caller = Annotated[Principal, Depends(get_caller)]
+TheIntake = Annotated[Intake, Depends(get_intake)]
+Key = Annotated[str, Depends(require_key)]
+OptionalKey = Annotated[str | None, Depends(get_key)]
 ThePage = Annotated[Page, Depends(get_page)]
 IfMatch = Annotated[int | None, Depends(get_revision)]
 EgressAllow = Annotated[Sequence[Network], Depends(get_egress_allow)]
@@ -153,6 +188,14 @@ def link_next(request: Request, response: Response, *, last: str | None) -> str 
 def set_etag(response: Response, revision: int) -> None:
     """Say which revision was answered, for the `If-Match` of the next edit."""
     response.headers["ETag"] = f'"{revision}"'
+
+
+def _no_key(what: str) -> BadRequestError:
+    return BadRequestError(
+        f"The header 'Idempotency-Key' {what}. Make a new random key for each post, such as a"
+        " UUID, and send the same one when you repeat it. Nothing was stored.",
+        code="idempotency-key-missing",
+    )
 
 
 def _foreign_cursor() -> BadRequestError:

@@ -38,6 +38,15 @@ _ALL = (
         "Read `detail`: it says what was refused and why.",
     ),
     _page(
+        "idempotency-key-missing",
+        400,
+        "The Idempotency-Key is missing",
+        "A notice is posted with a key of your own, so that a repeat is recognised and nobody is "
+        "told twice. This request has none, or one that is not 1 to 255 visible ASCII characters.",
+        "Make a new random key for each notice (a UUID will do), send it in the header "
+        "`Idempotency-Key`, and send the same key when you repeat the request.",
+    ),
+    _page(
         "unauthenticated",
         401,
         "No valid key",
