@@ -5,6 +5,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from noticebus.access.keyring import Keyring
+from noticebus.casework.bodies import mail_text, webhook_body
 from noticebus.casework.desk import Desk
 from noticebus.casework.outcomes import Dropped
 from noticebus.contracts.vocabulary import (
@@ -16,7 +17,6 @@ from noticebus.contracts.vocabulary import (
     Outcome,
     SubscriptionState,
 )
-from noticebus.dispatcher.bodies import mail_text, webhook_body
 from noticebus.dispatcher.email import EmailSender, MailRequest
 from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, answers_challenge
 from noticebus.domain.delivery import AttemptResult
