@@ -92,7 +92,10 @@ def bind(
         answered_version=0,
         created_at=at,
     )
-    return obligation if notice.state is NoticeState.SCHEDULED else run(obligation, facts, at)
+    if notice.state is NoticeState.SCHEDULED:
+        return obligation
+    current = start_round(policy=policy, hours=facts.hours, started_at=at)
+    return with_round(obligation, current)
 
 
 def run(obligation: Obligation, facts: AgencyFacts, at: dt.datetime) -> Obligation:

@@ -8,8 +8,15 @@ import datetime as dt
 from noticebus.access import links
 from noticebus.casework.desk import Desk
 from noticebus.casework.links import claims_for, link_address
-from noticebus.casework.views import notice_content, place_line
-from noticebus.contracts.vocabulary import Cause, ContentLevel, Notify, Owed, QuestionTopic
+from noticebus.casework.views import Contents, place_line
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Cause,
+    ContentLevel,
+    Notify,
+    Owed,
+    QuestionTopic,
+)
 from noticebus.contracts.webhook import (
     Envelope,
     ObligationPart,
@@ -24,10 +31,24 @@ from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
 
 NEVER_MORE = ContentLevel.ID_ONLY
+HOTLINE = (
+    "If a child is in danger now, call 911 or your state's child abuse hotline first."
+    " An answer here is no report of abuse or neglect."
+)
+MEETS_CHILDREN = frozenset(AgencyKind) - {
+    AgencyKind.FEDERAL,
+    AgencyKind.LAW_ENFORCEMENT,
+    AgencyKind.OPERATOR,
+}
 
 
 def webhook_body(
-    delivery: Delivery, *, notice: Notice | None, destination: Destination, base_url: str
+    delivery: Delivery,
+    *,
+    notice: Notice | None,
+    destination: Destination,
+    contents: Contents,
+    base_url: str,
 ) -> bytes:
     """Write the event for one endpoint, at the content level it has now.
 
@@ -41,7 +62,7 @@ def webhook_body(
             cause=delivery.cause,
             subject=delivery.notice_id or delivery.subject,
             time=delivery.created_at,
-            notice=None if notice is None else notice_content(notice, level),
+            notice=None if notice is None else contents.of(notice, level),
             obligation=_obligation(delivery, base_url=base_url),
             subscription=None
             if delivery.subscription_id is None
@@ -74,14 +95,14 @@ def mail_text(
             version=notice.version,
             reminder=delivery.step + 1 if reminds and notify is Notify.ON_DUTY else 0,
             escalation=reminds and notify is not Notify.ON_DUTY,
-            owed=Owed.NOTICE,
+            owed=Owed.QUESTION if delivery.cause is Cause.QUESTION else Owed.NOTICE,
             agency=destination.agency_name,
             place=place_line(notice.area_keys, desk.places),
             due_at=delivery.answer_due_at,
             zone=destination.zone,
             link=link_address(desk, claims),
             code=links.code_for(desk.keyring, claims),
-            hotline="",
+            hotline=HOTLINE if destination.agency_kind in MEETS_CHILDREN else "",
         )
     )
 

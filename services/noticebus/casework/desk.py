@@ -13,6 +13,25 @@ from noticebus.store.database import Database
 from noticebus.telemetry import Metrics
 
 
+class Alarm:
+    """One loop's wake-up. `until` is what it sleeps for; with None everything wakes it."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.until: dt.datetime | None = None
+
+    def ring(self, by: dt.datetime | None = None) -> None:
+        """Wake the loop, unless what was written (due `by`) is no earlier than what it awaits."""
+        if by is None or self.until is None or by < self.until:
+            self.event.set()
+
+    async def sleep(self, clock: Clock, until: dt.datetime | None) -> None:
+        """Sleep until `until` by `clock`, or a ring, one second of machine time at most."""
+        self.until = until
+        await clock.wait_until(until, wake=self.event)
+        self.until = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signals:
     """Wake-ups between the loops of one process.
@@ -20,16 +39,10 @@ class Signals:
     Across processes the bus and a one-second look do the same.
     """
 
-    steps: asyncio.Event = field(default_factory=asyncio.Event)
-    deliveries: asyncio.Event = field(default_factory=asyncio.Event)
-    entries: asyncio.Event = field(default_factory=asyncio.Event)
+    steps: Alarm = field(default_factory=Alarm)
+    deliveries: Alarm = field(default_factory=Alarm)
+    entries: Alarm = field(default_factory=Alarm)
     ticks: dict[str, dt.datetime] = field(default_factory=dict)  # by loop, machine time
-
-    def committed(self) -> None:
-        """Say that something was written: every loop looks again."""
-        self.steps.set()
-        self.deliveries.set()
-        self.entries.set()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +63,31 @@ class Desk:
     signals: Signals = field(default_factory=Signals)
 
     def committed(self, shards: Sequence[Shard] = ()) -> None:
-        """Hand on what a committed transaction made due. Never call it before the commit."""
+        """Hand on what a committed transaction made due; every loop looks."""
         if shards:
             self.bus.offer(shards)
-        self.signals.committed()
+        self.signals.steps.ring()
+        self.signals.deliveries.ring()
+        self.signals.entries.ring()
+
+    def committed_many(
+        self,
+        shards: Sequence[Shard] = (),
+        *,
+        steps_by: dt.datetime | None,
+        deliveries_by: dt.datetime | None,
+    ) -> None:
+        """Do the same on the hot paths, where the first due time of what was written is known.
+
+        None says that nothing of that sort was written, or that the bus carries it.
+        """
+        if shards:
+            self.bus.offer(shards)
+        if steps_by is not None:
+            self.signals.steps.ring(steps_by)
+        if deliveries_by is not None:
+            self.signals.deliveries.ring(deliveries_by)
+        self.signals.entries.ring()
 
     def ticked(self, loop: str) -> None:
         """Note that a loop has just looked for work.

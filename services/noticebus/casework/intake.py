@@ -8,6 +8,7 @@ the bus. A failure before the commit leaves nothing; one after it is made good b
 """
 
 import asyncio
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -162,7 +163,11 @@ async def take_in(desk: Desk, drafts: Sequence[Draft]) -> list[Answer]:
             conn, [one for one in drafts if one.idempotency not in records], at=at
         )
         responses = await _store(conn, desk, taken, bound, at=at) if bound else []
-    desk.committed([shard for one in bound for shard in shards.of(one.notice, one.deliveries)])
+    desk.committed_many(
+        [shard for one in bound for shard in shards.of(one.notice, one.deliveries)],
+        steps_by=_first_due(bound),
+        deliveries_by=None,
+    )
     made = {one.idempotency: response for one, response in zip(taken, responses, strict=True)}
     answers: list[Answer] = []
     for draft in drafts:
@@ -173,6 +178,13 @@ async def take_in(desk: Desk, drafts: Sequence[Draft]) -> list[Answer]:
         else:
             break
     return answers
+
+
+def _first_due(bound: Sequence[Bound]) -> dt.datetime | None:
+    """Tell when the first step or release of a batch falls due."""
+    steps = [owed.next_step_at for one in bound for owed in one.obligations]
+    releases = [one.notice.release_at for one in bound]
+    return min((one for one in [*steps, *releases] if one is not None), default=None)
 
 
 def _again(record: IdempotencyRecord, draft: Draft) -> Answer:

@@ -89,9 +89,9 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         kept = [one for one in tried if one.delivery.id in ours]
         failed = [one for one in kept if not isinstance(verdicts[one.delivery.id], Delivered)]
         await deliveries.insert_attempts(conn, [_attempt(one) for one in tried])
-        await deliveries.finish_delivered(
-            conn, [one.delivery.id for one in kept if one not in failed], finished_at=now
-        )
+        done = [one.delivery.id for one in delivered if one.delivery.id in ours]
+        if done:
+            await deliveries.finish_delivered(conn, done, finished_at=now)
         if failed:
             recordings = [_recording(one, verdicts[one.delivery.id], now=now) for one in failed]
             await deliveries.record(conn, recordings, machine_now=machine_now)
@@ -103,7 +103,7 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
             await _after_handshake(conn, one, verdicts[one.delivery.id], now=now)
     for one in kept:
         desk.metrics.count_delivery(one.delivery.channel, one.result.outcome, one.result.duration)
-    desk.committed()
+    desk.committed_many(steps_by=None, deliveries_by=now if failed else None)
 
 
 async def drop(desk: Desk, delivery: Delivery, dropped: Dropped) -> None:

@@ -1,6 +1,7 @@
 """A stored notice as others may see it: content by level, head by fact."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Collection
 from typing import Any
 
@@ -8,6 +9,7 @@ from noticebus.casework.accepted import wire_instant
 from noticebus.contracts.rendering import redact
 from noticebus.contracts.vocabulary import AgencyKind, ContentLevel
 from noticebus.domain.gazetteer import Gazetteer
+from noticebus.ids import NoticeId
 from noticebus.store.notices import Notice
 
 PLACES_NAMED_MAX = 3
@@ -19,6 +21,23 @@ def notice_content(notice: Notice, level: ContentLevel) -> dict[str, Any]:
     A pure function of what never changes about it (I3, I8).
     """
     return redact(whole(notice), level)
+
+
+class Contents:
+    """What each level may see of the notices in hand, made once and shared by their recipients."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._made: OrderedDict[tuple[NoticeId, ContentLevel], dict[str, Any]] = OrderedDict()
+
+    def of(self, notice: Notice, level: ContentLevel) -> dict[str, Any]:
+        """Give what `notice_content` gives; the oldest is forgotten when there are too many."""
+        key = (notice.id, level)
+        if key not in self._made:
+            self._made[key] = notice_content(notice, level)
+            if len(self._made) > self._most:
+                self._made.popitem(last=False)
+        return self._made[key]
 
 
 def whole(notice: Notice) -> dict[str, Any]:

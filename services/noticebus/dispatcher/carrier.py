@@ -8,6 +8,7 @@ from noticebus.access.keyring import Keyring
 from noticebus.casework.bodies import mail_text, webhook_body
 from noticebus.casework.desk import Desk
 from noticebus.casework.outcomes import Dropped
+from noticebus.casework.views import Contents
 from noticebus.contracts.vocabulary import (
     Cause,
     Channel,
@@ -44,6 +45,7 @@ class Carrier:
         self._desk = desk
         self._webhook = webhook
         self._email = email
+        self._contents = Contents()
 
     async def carry(self, load: Load) -> AttemptResult | Dropped:
         """Send once, or say why it must not be sent.
@@ -67,6 +69,7 @@ class Carrier:
             delivery,
             notice=load.notice,
             destination=destination,
+            contents=self._contents,
             base_url=self._desk.base_url,
         )
         first = destination.first_digest

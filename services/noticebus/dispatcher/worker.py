@@ -1,6 +1,7 @@
 """Claim, send, record: shards from the bus, and a sweep for what the bus did not carry."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import random
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ LEASE = dt.timedelta(seconds=20)  # longer than a request may take
 SHARDS_AT_ONCE = 8
 SWEEP_DELIVERIES_MAX = 500
 RECORD_MAX = 500
+RECORD_LINGER_S = 0.01  # nobody waits for the record; a burst makes one transaction
 RECORD_WAITING_MAX = 5_000
 RECORD_TRIES = 3
 
@@ -77,8 +79,10 @@ class Dispatcher:
     async def record_waiting(self) -> int:
         """Record the outcomes that wait, one batch; say how many."""
         batch = [await self._tried.get()]
-        while len(batch) < RECORD_MAX and not self._tried.empty():
-            batch.append(self._tried.get_nowait())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RECORD_LINGER_S):
+                while len(batch) < RECORD_MAX:
+                    batch.append(await self._tried.get())
         await self._record(batch)
         for _ in batch:
             self._tried.task_done()
@@ -99,7 +103,6 @@ class Dispatcher:
             self._shards.release()
 
     async def _sweep_loop(self, tasks: asyncio.TaskGroup) -> None:
-        wake = self._desk.signals.deliveries
         while True:
             await self._shards.acquire()  # claim nothing that could not be sent at once
             claimed, until = await self._look()
@@ -108,7 +111,7 @@ class Dispatcher:
                 tasks.create_task(self._send_swept(claimed))
             else:
                 self._shards.release()
-                await self._desk.world.wait_until(until, wake=wake)
+                await self._desk.signals.deliveries.sleep(self._desk.world, until)
 
     async def _look(self) -> tuple[list[Delivery], dt.datetime | None]:
         """Claim what is due, or tell when something is."""

@@ -29,7 +29,6 @@ class Engine:
 
     async def run(self) -> None:
         """Sweep, then sleep until the next due time or a wake-up, one second at most."""
-        wake = self._desk.signals.steps
         while True:
             try:
                 await self.sweep()
@@ -38,4 +37,4 @@ class Engine:
                 log.warning("engine.paused", exc_info=True)
                 until = None
             self._desk.ticked("engine")
-            await self._desk.world.wait_until(until, wake=wake)
+            await self._desk.signals.steps.sleep(self._desk.world, until)

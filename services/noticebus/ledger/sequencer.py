@@ -5,6 +5,8 @@ later could only
 insert after the earlier had committed, so its entry has the greater position.
 """
 
+import asyncio
+
 import structlog
 
 from noticebus.casework.desk import Desk
@@ -14,6 +16,7 @@ from noticebus.store import sequencing
 log = structlog.get_logger(__name__)
 
 BATCH_ENTRIES_MAX = 2_000
+LINGER_S = 0.05
 
 
 class Sequencer:
@@ -42,11 +45,12 @@ class Sequencer:
 
     async def run(self) -> None:
         """Index what was committed whenever something was, and look once a second in any case."""
-        wake = self._desk.signals.entries
         while True:
             try:
                 await self.sweep()
             except UnavailableError:
                 log.warning("sequencer.paused", exc_info=True)
             self._desk.ticked("sequencer")
-            await self._desk.world.wait_until(None, wake=wake)
+            await self._desk.signals.entries.sleep(self._desk.machine, None)
+            # A burst is indexed in one transaction rather than one for each of its commits.
+            await asyncio.sleep(LINGER_S)

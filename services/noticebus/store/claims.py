@@ -1,4 +1,4 @@
-"""Claiming deliveries, from the bus or the sweep: one dispatcher holds each until its lease ends."""
+"""Claiming deliveries, from the bus or the sweep: one dispatcher holds each for its lease."""
 
 import datetime as dt
 from collections.abc import Collection

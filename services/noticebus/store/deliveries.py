@@ -254,20 +254,3 @@ async def attempts_of(
         attempt = Attempt(**row)
         grouped.setdefault(attempt.delivery_id, []).append(attempt)
     return grouped
-
-
-async def inbox_page(
-    conn: AsyncConnection, *, subscription_id: SubscriptionId, after: int, limit: int
-) -> list[Delivery]:
-    """Read at most `limit` numbered deliveries of a subscription after number `after`, in order."""
-    statement = (
-        sa.select(deliveries)
-        .where(
-            deliveries.c.subscription_id == subscription_id,
-            deliveries.c.sequence.is_not(None),
-            deliveries.c.sequence > after,
-        )
-        .order_by(deliveries.c.sequence)
-        .limit(limit)
-    )
-    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,25 @@ async def append(conn: AsyncConnection, new: Sequence[Entry]) -> list[Recorded]:
     if rows:
         await conn.execute(entries.insert(), rows)
     return recorded
+
+
+async def entry_of_acknowledgement(
+    conn: AsyncConnection, *, obligation_id: ObligationId, acknowledgement_id: str
+) -> Recorded | None:
+    """Find the entry that recorded an answer, for the receipt of its repeat."""
+    statement = (
+        sa.select(entries.c.id, entries.c.leaf_hash, entries.c.body)
+        .join(obligation_history, obligation_history.c.entry_id == entries.c.id)
+        .where(
+            obligation_history.c.obligation_id == obligation_id,
+            entries.c.type == "acknowledgement.recorded",
+        )
+        .order_by(entries.c.position.desc())
+    )
+    for id_, leaf_hash, body in await conn.execute(statement):
+        if json.loads(body)["data"]["acknowledgement_id"] == acknowledgement_id:
+            return Recorded(id=EntryId(id_), leaf_hash=leaf_hash)
+    return None
 
 
 async def append_history(conn: AsyncConnection, new: Sequence[History]) -> None:

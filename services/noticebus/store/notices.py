@@ -152,7 +152,7 @@ async def notice_page(
     before: NoticeId | None,
     limit: int,
 ) -> list[Notice]:
-    """Read at most `limit` notices of `visible_to`, as poster or recipient (None: all), newest first."""
+    """Read at most `limit` notices, newest first: all, or what `visible_to` posted or was told."""
     statement = sa.select(notices).order_by(notices.c.id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(notices.c.id < before)
@@ -170,7 +170,7 @@ def _visible_to(agency_id: AgencyId) -> sa.ColumnElement[bool]:
         )
         .exists()
     )
-    released = notices.c.state != NoticeState.SCHEDULED
+    released = notices.c.released_at.is_not(None)  # what was cancelled before is nobody's business
     return (notices.c.agency_id == agency_id) | (owes & released)
 
 

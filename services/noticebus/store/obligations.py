@@ -78,7 +78,7 @@ class StepRow:
 
 
 _UNCHANGING = frozenset(
-    {"id", "incident_id", "agency_id", "owed", "owed_for", "status", "created_at", "policy"}
+    {"id", "incident_id", "agency_id", "owed", "owed_for", "status", "created_at"}
 )
 
 
@@ -160,9 +160,7 @@ async def save(conn: AsyncConnection, *, before: Obligation, after: Obligation) 
     return bool((await conn.execute(statement)).rowcount)
 
 
-_SAVED = tuple(
-    name for name in Obligation.__dataclass_fields__ if name not in _UNCHANGING - {"policy"}
-)
+_SAVED = tuple(name for name in Obligation.__dataclass_fields__ if name not in _UNCHANGING)
 
 
 async def save_all(conn: AsyncConnection, changed: Sequence[Obligation]) -> None:
