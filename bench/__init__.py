@@ -1,1 +1,1 @@
-"""Measured claims: one harness, a counting receiver in its own process, figures as JSON and as a table."""
+"""Measured claims: one harness, a counting receiver, figures as JSON and as a table."""

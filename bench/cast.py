@@ -1,4 +1,4 @@
-"""The agencies of a measurement, written by SQL: one poster, and subscribers who all answer for one county."""
+"""The agencies of a measurement, written by SQL: one poster, and recipients of one county."""
 
 import datetime as dt
 
@@ -13,8 +13,8 @@ COUNTY = "28123"
 
 
 async def seed(desk: Desk, receiver: str, *, fan_out: int) -> str:
-    """Insert `fan_out` recipients with a verified webhook each at `receiver`; give the poster's key."""
-    now = dt.datetime.now(dt.UTC)
+    """Insert `fan_out` recipients with a verified webhook at `receiver`; give the poster's key."""
+    now = desk.world.now()
     poster = ids.new_agency_id()
     recipients = [ids.new_agency_id() for _ in range(fan_out)]
     key_id = ids.new_api_key_id()

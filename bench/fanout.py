@@ -1,6 +1,6 @@
 """Fan-out 1, 20 and 100 on both profiles: SQL statements, deliveries per second, post to arrival.
 
-    python -m bench.fanout [--profile embedded|production] [--fan-out 1 --fan-out 20 …] [--json FILE]
+python -m bench.fanout [--profile embedded|production] [--fan-out 1 --fan-out 20 …] [--json FILE]
 """
 
 import argparse
@@ -22,7 +22,7 @@ WARM_NOTICES = 5
 
 
 async def measure(name: str, fan_out: int) -> dict[str, Any]:
-    """Measure one profile at one fan-out: a steady rate for latency, then a burst for throughput."""
+    """Measure one profile at one fan-out: a steady rate for latency, a burst for throughput."""
     async with profile(name, fan_out=fan_out) as running:
         await post_all(running, WARM_NOTICES, at_once=1)
         assert await wait_for(running, WARM_NOTICES * fan_out), "the warm-up did not arrive"

@@ -1,4 +1,4 @@
-"""Starting what is measured, posting to it, and reading the figures: each part a process of its own."""
+"""Starting what is measured, posting to it, reading the figures: each part its own process."""
 
 import asyncio
 import contextlib
@@ -70,9 +70,7 @@ class Posted:
 
 
 @contextlib.asynccontextmanager
-async def profile(
-    name: str, *, fan_out: int, concurrency: int = 16
-) -> AsyncIterator[Running]:
+async def profile(name: str, *, fan_out: int, concurrency: int = 16) -> AsyncIterator[Running]:
     """Run `embedded` or `production` with `fan_out` recipients and a receiver."""
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -106,7 +104,6 @@ async def _servers(
     if name == "embedded":
         return f"sqlite+aiosqlite:///{folder}/noticebus.db", None
     from harness import kafka, postgres, run  # noqa: PLC0415 - the test suite's own servers
-
     from noticebus.bus.options import KafkaOptions  # noqa: PLC0415
     from noticebus.bus.topics import init_topics  # noqa: PLC0415
     from noticebus.store import migrate  # noqa: PLC0415
@@ -158,7 +155,7 @@ async def post_all(running: Running, count: int, *, at_once: int, first: int = 0
 
     async def poster() -> None:
         for number in waiting:
-            posted.append(await running.post(number))
+            posted.append(await running.post(number))  # noqa: PERF401 - the list is shared
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(at_once):
@@ -166,7 +163,9 @@ async def post_all(running: Running, count: int, *, at_once: int, first: int = 0
     return posted
 
 
-async def post_at(running: Running, count: int, *, per_second: float, first: int = 0) -> list[Posted]:
+async def post_at(
+    running: Running, count: int, *, per_second: float, first: int = 0
+) -> list[Posted]:
     """Post `count` notices at a steady rate, whatever the answers take."""
     start = time.monotonic()
     async with asyncio.TaskGroup() as tasks:
@@ -181,7 +180,7 @@ async def wait_for(running: Running, count: int) -> bool:
     """Wait until `count` different webhooks have arrived; false after `ARRIVE_S`."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(ARRIVE_S):
-            while await running.arrived() < count:
+            while await running.arrived() < count:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
             return True
     return False

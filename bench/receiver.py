@@ -1,4 +1,4 @@
-"""A receiver that counts: when each webhook arrived, under which id, for which notice. Its own process."""
+"""A receiver that counts: when each webhook arrived, and under which id. Its own process."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ SUBJECT = re.compile(rb'"subject":"(ntc_[0-9a-z]+)"')
 
 
 class Counter:
-    """What arrived, by notice: instants of the machine's monotonic clock, which all processes share."""
+    """What arrived, by notice: instants of the monotonic clock, which all processes share."""
 
     def __init__(self) -> None:
         self.arrivals: defaultdict[str, list[float]] = defaultdict(list)

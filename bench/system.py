@@ -1,4 +1,4 @@
-"""The system under measure: one process with every role, its HTTP interface, and a count of its SQL statements."""
+"""The system under measure: every role in one process, and a count of its SQL statements."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from noticebus.telemetry import configure_logging
 
 
 async def main(options: dict[str, object]) -> None:
-    """Start, seed `fan_out` subscribers of the receiver's address, say port and key, serve until the end."""
+    """Start, seed `fan_out` recipients at the receiver, say port and key, serve until the end."""
     configure_logging(log_format="json", level="error")
     settings = Settings(
         data_dir=Path(str(options["folder"])),
@@ -35,7 +35,9 @@ async def main(options: dict[str, object]) -> None:
     async with wiring.running(settings) as system:
         for engine in system.desk.database.engines:
             _count(engine.sync_engine, statements)
-        key = await seed(system.desk, str(options["receiver"]), fan_out=int(str(options["fan_out"])))
+        key = await seed(
+            system.desk, str(options["receiver"]), fan_out=int(str(options["fan_out"]))
+        )
         router = APIRouter()
 
         @router.get("/bench")
@@ -55,7 +57,7 @@ async def main(options: dict[str, object]) -> None:
         server = uvicorn.Server(config)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(server.serve())
-            while not server.started:
+            while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
             print(json.dumps({"port": port, "key": key}), flush=True)
