@@ -16,7 +16,7 @@ WITHIN_MS = 300
 
 
 async def ten_recipients() -> float:
-    """Post 20 notices to 10 recipients each, one by one; give the median time from 201 to the last."""
+    """Post 20 notices to 10 recipients each; give the median ms from the 201 to the last."""
     async with profile("embedded", fan_out=TEN) as running:
         posted = await post_all(running, 1, at_once=1)
         assert await wait_for(running, TEN), "the first did not arrive"

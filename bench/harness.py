@@ -103,6 +103,7 @@ async def _servers(
 ) -> tuple[str, str | None]:
     if name == "embedded":
         return f"sqlite+aiosqlite:///{folder}/noticebus.db", None
+    sys.path.insert(0, str(ROOT / "tests"))
     from harness import kafka, postgres, run  # noqa: PLC0415 - the test suite's own servers
     from noticebus.bus.options import KafkaOptions  # noqa: PLC0415
     from noticebus.bus.topics import init_topics  # noqa: PLC0415

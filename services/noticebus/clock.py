@@ -35,6 +35,25 @@ class SystemClock:
         await _wait(wake, WAIT_MAX if instant is None else instant - self.now())
 
 
+class OffsetClock:
+    """The production profile's world clock: a machine's clock, corrected to the database's.
+
+    Every process of an installation then agrees on when something is due. `offset` is set anew
+    every few seconds by whoever samples the database.
+    """
+
+    def __init__(self, machine: Clock) -> None:
+        self._machine = machine
+        self.offset = dt.timedelta(0)
+
+    def now(self) -> dt.datetime:
+        return self._machine.now() + self.offset
+
+    async def wait_until(self, instant: dt.datetime | None, *, wake: asyncio.Event) -> None:
+        corrected = None if instant is None else instant - self.offset
+        await self._machine.wait_until(corrected, wake=wake)
+
+
 class ScaledClock:
     """A world clock that starts at `start` and runs `speed` times as fast as the machine's."""
 
@@ -43,20 +62,32 @@ class ScaledClock:
         self._speed = speed
         self._world_origin = start
         self._machine_origin = machine.now()
+        self._moved: list[asyncio.Event] = []
 
     def now(self) -> dt.datetime:
         elapsed = self._machine.now() - self._machine_origin
         return self._world_origin + elapsed * self._speed
 
     def jump_to(self, instant: dt.datetime) -> None:
-        """Step forward to `instant` and stand still there.
+        """Step forward to `instant`, stand still there, and let every waiter look again.
 
         The demo's second half moves from due time to due time.
         """
+        self._set(instant, speed=0.0)
+
+    def run_at(self, speed: float) -> None:
+        """Go on from here, `speed` times as fast as the machine's clock."""
+        self._set(self.now(), speed=speed)
+
+    def _set(self, instant: dt.datetime, *, speed: float) -> None:
         self._world_origin, self._machine_origin = instant, self._machine.now()
-        self._speed = 0.0
+        self._speed = speed
+        for event in self._moved:
+            event.set()
 
     async def wait_until(self, instant: dt.datetime | None, *, wake: asyncio.Event) -> None:
+        if wake not in self._moved:
+            self._moved.append(wake)
         if instant is None or (self._speed == 0.0 and instant > self.now()):
             await _wait(wake, WAIT_MAX)
         else:

@@ -17,7 +17,8 @@ from noticebus.bus.options import KafkaOptions
 from noticebus.bus.port import Bus
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Intake
-from noticebus.clock import Clock, SystemClock
+from noticebus.casework.upkeep import enter_egress
+from noticebus.clock import Clock, OffsetClock, SystemClock
 from noticebus.console import acknowledge, report
 from noticebus.dispatcher.carrier import Carrier
 from noticebus.dispatcher.egress import EgressGuard
@@ -30,6 +31,7 @@ from noticebus.domain.working_time import Window, hours_for
 from noticebus.gateway.app import create_app
 from noticebus.ledger.engine import Engine
 from noticebus.ledger.sequencer import Sequencer
+from noticebus.ledger.upkeep import Upkeep
 from noticebus.refdata import counties
 from noticebus.settings import Settings
 from noticebus.store import claims, migrate, obligations
@@ -57,15 +59,20 @@ class System:
     intake: Intake
     engine: Engine
     sequencer: Sequencer
+    upkeep: Upkeep
     dispatcher: Dispatcher
 
 
 async def open_desk(
-    settings: Settings, *, world: Clock | None = None, machine: Clock | None = None
+    settings: Settings,
+    *,
+    world: Clock | None = None,
+    machine: Clock | None = None,
+    bus: Bus | None = None,
 ) -> Desk:
     """Open every port; the embedded profile's database is brought up to date on the way."""
     machine = machine or SystemClock()
-    world = world or machine
+    world = world or OffsetClock(machine)
     database = Database(settings.database_url)
     if database.is_sqlite:
         await migrate.upgrade(settings.database_url)
@@ -75,7 +82,7 @@ async def open_desk(
             await claims.void_leases(conn, machine_now=machine.now())
     return Desk(
         database=database,
-        bus=make_bus(settings),
+        bus=bus or make_bus(settings),
         world=world,
         machine=machine,
         keyring=load_keyring(settings),
@@ -131,13 +138,15 @@ async def running(
     roles: Collection[Role] = tuple(Role),
     world: Clock | None = None,
     machine: Clock | None = None,
+    bus: Bus | None = None,
 ) -> AsyncIterator[System]:
     """Run the services of `roles` for the length of the block.
 
     At its end work in flight gets `stop_grace_s`.
     """
-    desk = await open_desk(settings, world=world, machine=machine)
+    desk = await open_desk(settings, world=world, machine=machine, bus=bus)
     try:
+        await enter_egress(desk, settings.egress_allow)
         async with _services(settings, desk) as system, _loops(settings, system, roles):
             yield system
     finally:
@@ -173,6 +182,7 @@ async def _services(settings: Settings, desk: Desk) -> AsyncIterator[System]:
             ),
             engine=Engine(desk),
             sequencer=Sequencer(desk),
+            upkeep=Upkeep(desk, keep_idempotency=dt.timedelta(days=settings.idempotency_days)),
             dispatcher=Dispatcher(
                 desk,
                 Carrier(desk, webhook=webhook, email=email),
@@ -221,7 +231,7 @@ async def _drain(sending: "asyncio.Task[None]", *, grace_s: float) -> None:
 def _chosen(
     system: System, roles: Collection[Role]
 ) -> list[tuple[str, Coroutine[None, None, None]]]:
-    chosen: list[tuple[str, Coroutine[None, None, None]]] = []
+    chosen = [("upkeep", system.upkeep.run())]
     if Role.GATEWAY in roles:
         chosen.append(("intake", system.intake.run()))
     if Role.LEDGER in roles:
