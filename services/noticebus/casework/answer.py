@@ -74,7 +74,7 @@ class Answered:
 
     acknowledgement: Acknowledgement
     obligation: Obligation
-    receipt: dict[str, str] | None
+    receipt: dict[str, str]
     fresh: bool
 
 
@@ -140,7 +140,7 @@ async def answer(
             eta=given.eta,
         )
         if same is not None:
-            return Answered(acknowledgement=same, obligation=before, receipt=None, fresh=False)
+            return await _again(conn, desk, same, before)
         decision = _decide(before, given, version=about.version, now=now)
         after = _apply(before, decision, version=about.version, answer=given.answer, now=now)
         closed = before.state is ObligationState.OPEN and after.state is not ObligationState.OPEN
@@ -167,6 +167,18 @@ async def answer(
         receipt=accepted.receipt(desk.keyring, recorded),
         fresh=True,
     )
+
+
+async def _again(
+    conn: AsyncConnection, desk: Desk, same: Acknowledgement, owed: Obligation
+) -> Answered:
+    """Answer a repeat with what was recorded the first time, and its receipt."""
+    recorded = await ledger.entry_of_acknowledgement(
+        conn, obligation_id=owed.id, acknowledgement_id=same.id
+    )
+    assert recorded is not None, "an answer and its entry commit together"
+    receipt = accepted.receipt(desk.keyring, recorded)
+    return Answered(acknowledgement=same, obligation=owed, receipt=receipt, fresh=False)
 
 
 async def _locked(conn: AsyncConnection, obligation_id: ObligationId) -> Obligation:

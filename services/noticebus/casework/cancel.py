@@ -87,6 +87,7 @@ async def cancel(
 
 def _cancelling(latest: Notice, principal: Principal, *, reason: str, now: dt.datetime) -> Notice:
     """Make the version that cancels: the head of the one before it and the reason, no content."""
+    embargoed = latest.state is NoticeState.SCHEDULED
     content = accepted.body_of(latest)
     kept = {name: content[name] for name in KEPT if name in content}
     body = canonical({**kept, "reason": reason})
@@ -95,12 +96,12 @@ def _cancelling(latest: Notice, principal: Principal, *, reason: str, now: dt.da
         id=new_notice_id(),
         version=latest.version + 1,
         msg=Msg.CANCEL,
-        state=NoticeState.RELEASED,
+        state=NoticeState.CANCELLED if embargoed else NoticeState.RELEASED,
         material=False,
         change_reason=ChangeReason.WITHDRAWN,
         accepted_at=now,
         release_at=None,
-        released_at=now,
+        released_at=None if embargoed else now,
         next_update_due=None,
         posted_by=principal.key_id,
         body=body,

@@ -21,7 +21,6 @@ from noticebus.contracts.vocabulary import (
     Channel,
     IncidentState,
     NoticeClass,
-    NoticeState,
     Notify,
     ObligationState,
     Owed,
@@ -194,7 +193,7 @@ async def _may_read(conn: AsyncConnection, principal: Principal, incident: Incid
         conn, incident_id=incident.id, agency_id=principal.agency_id
     )
     latest = await notices.notices_by_id(conn, [incident.latest_notice_id])
-    told = latest[incident.latest_notice_id].state is not NoticeState.SCHEDULED
+    told = latest[incident.latest_notice_id].released_at is not None
     return owed is not None and told
 
 

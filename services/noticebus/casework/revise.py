@@ -1,5 +1,6 @@
 """The next version of an incident: an update, in one transaction under the incident's lock."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -75,6 +76,8 @@ async def update(
     require(principal, Scope.POST)
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
+        # Under the lock, so that a repeat that waited for the first finds its record.
+        await notices.lock_incidents(conn, [incident_id])
         if key is not None:
             records = await notices.find_idempotency_records(conn, [(principal.key_id, key)])
             if records:
@@ -131,7 +134,9 @@ def _draft(
         material=bool(post.material),
         change_reason=post.change_reason,
     )
-    return prepare(desk, principal, post=post, key=key, head=head)
+    draft = prepare(desk, principal, post=post, key=key, head=head)
+    of_incident = f"{incident_id}:{draft.fingerprint}"  # the same words may update two incidents
+    return replace(draft, fingerprint=hashlib.sha256(of_incident.encode()).hexdigest())
 
 
 def _checked(

@@ -14,19 +14,28 @@ from noticebus.casework.intake import Intake
 from noticebus.contracts.answers import ProblemView
 from noticebus.domain.egress_rules import Network
 from noticebus.gateway import (
+    acknowledgements,
     agencies,
+    inbox,
+    incidents,
     keys,
     notices,
     operations,
     problems,
+    questions,
     reports,
     subscriptions,
+    webhooks,
 )
 from noticebus.gateway.dependencies import Check
 from noticebus.gateway.middleware import BodyGuard, LastResort, RequestIds, SecurityHeaders
 
 ROUTERS = (
     notices.router,
+    incidents.router,
+    acknowledgements.router,
+    questions.router,
+    inbox.router,
     subscriptions.router,
     reports.router,
     agencies.router,
@@ -58,6 +67,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        webhooks=webhooks.router,
         lifespan=lifespan,
         middleware=[
             Middleware(RequestIds),
