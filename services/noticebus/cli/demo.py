@@ -1,0 +1,54 @@
+"""`noticebus demo`: August 2019 in about a minute, through the real gateway."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SPEED = 240.0
+PAUSE_S = 0.3  # between two stops of the clock after the fast part
+PLAIN_WHERE = ("NO_COLOR", "CI")
+
+
+def install(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    scenario: Annotated[
+        Path | None, typer.Option(help="Another scenario, as a TOML file.", dir_okay=False)
+    ] = None,
+    speed: Annotated[
+        float, typer.Option(min=1.0, max=3600.0, help="How many times as fast as the clock.")
+    ] = SPEED,
+    plain: Annotated[
+        bool | None,
+        typer.Option("--plain/--live", help="Lines instead of a table that redraws itself."),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the bus and its report page up until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Play August 2019: one notice, ten recipients, and what silence does.
+
+    Everything is real but the story: gateway, webhooks, mail, answers, clock and ledger run in this
+    process and a folder that is removed at the end. Nothing leaves this machine.
+    """
+    from noticebus.cli import demo_scenario, demo_show  # noqa: PLC0415 - loads the whole bus
+
+    wanted = demo_show.Wanted(
+        scenario=demo_scenario.load(scenario),
+        speed=speed,
+        pause_s=PAUSE_S,
+        plain=wants_plain() if plain is None else plain,
+        keep=keep,
+    )
+    demo_show.run(wanted)
+
+
+def wants_plain() -> bool:
+    """Say whether to write lines: where nobody watches, or somebody asked for no drawing."""
+    return not sys.stdout.isatty() or any(os.environ.get(name) for name in PLAIN_WHERE)

@@ -1,0 +1,180 @@
+"""The demo as a whole: stage, cast, script, view and summary in one run."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from noticebus.cli import demo_rows
+from noticebus.cli.demo_cast import Member, engage
+from noticebus.cli.demo_mail import Mail, MailSink, mail_sink
+from noticebus.cli.demo_scenario import Scenario, ScenarioAgency
+from noticebus.cli.demo_script import Record, Script
+from noticebus.cli.demo_stage import Stage, Tempo, staged
+from noticebus.cli.demo_summary import Ending, lines, read_ending
+from noticebus.cli.demo_view import PlainView, View, live_view
+from noticebus.cli.output import console, say
+from noticebus.cli.receiver import Received
+from noticebus.clock import SystemClock
+from noticebus.telemetry import configure_logging
+
+LOG_FILE = "demo.log"
+LOOK_EVERY_S = 0.5
+ENGAGED_BEFORE = dt.timedelta(minutes=5)  # the cast is on the bus this long before the first beat
+LINK_MINUTES = 12 * 60
+OK_FROM, OK_BELOW = 200, 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What was asked for. A `speed` of zero steps from due time to due time from the beginning."""
+
+    scenario: Scenario
+    speed: float
+    pause_s: float
+    plain: bool
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Played:
+    """A demo that has reached its end; the bus still answers."""
+
+    stage: Stage
+    cast: Mapping[str, Member]
+    sink: MailSink
+    record: Record
+    ending: Ending
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The short names by agency id."""
+        return names_of(self.cast)
+
+
+class Ears:
+    """Hears what reaches the receivers, and tells what is worth a line."""
+
+    def __init__(self) -> None:
+        self._view: View | None = None
+
+    def attach(self, view: View) -> None:
+        """Tell `view` from now on."""
+        self._view = view
+
+    def mail(self, mail: Mail) -> None:
+        if mail.chases:
+            self._tell(f"Mail to {mail.to}: {mail.subject.partition(': class')[0]}")
+
+    def event(self, agency: ScenarioAgency, received: Received) -> None:
+        refused = not OK_FROM <= received.status < OK_BELOW
+        if refused and received.time == 1:
+            self._tell(f"{agency.short}'s endpoint answers {received.status}: it will be retried.")
+        elif not refused and received.time > 1:
+            self._tell(f"{agency.short}'s endpoint recovers at try {received.time}: delivered.")
+        elif received.cause == "step":
+            self._tell(f"Webhook to {agency.short}: reminder")
+
+    def _tell(self, text: str) -> None:
+        if self._view is not None:
+            self._view.tell(text)
+
+
+def run(wanted: Wanted) -> None:
+    """Play, sum up, and end; with `keep` only at Ctrl-C."""
+    with tempfile.TemporaryDirectory(prefix="noticebus-demo-") as folder:
+        with (Path(folder) / LOG_FILE).open("w", encoding="utf-8") as log:
+            configure_logging(log_format="json", stream=log)
+            with contextlib.suppress(KeyboardInterrupt):
+                asyncio.run(_run(wanted, folder=Path(folder)))
+
+
+async def _run(wanted: Wanted, *, folder: Path) -> None:
+    began = SystemClock().now()
+    say(f"{wanted.scenario.title}. {wanted.scenario.banner}")
+    async with played(wanted, folder=folder) as over:
+        say()
+        for line in lines(wanted.scenario, over.ending, names=over.names):
+            say(line)
+        say(f"It took {(SystemClock().now() - began).total_seconds():.0f} s.")
+        if wanted.keep:
+            await _keep(over.stage)
+
+
+@contextlib.asynccontextmanager
+async def played(wanted: Wanted, *, folder: Path) -> AsyncIterator[Played]:
+    """Play the scenario; the block has the bus as it stands at the end."""
+    scenario, ears = wanted.scenario, Ears()
+    first = scenario.when(scenario.beats[0])
+    tempo = Tempo(
+        speed=wanted.speed, live_until=scenario.instant(scenario.live_until), pause_s=wanted.pause_s
+    )
+    async with AsyncExitStack() as stack:
+        sink = await stack.enter_async_context(mail_sink(ears.mail))
+        stage = await stack.enter_async_context(
+            staged(folder=folder, smtp_url=sink.url, start=first - ENGAGED_BEFORE, tempo=tempo)
+        )
+        cast = await engage(scenario, stage, stack=stack, hear=ears.event)
+        stage.world.jump_to(first)
+        stage.begin()
+        with _view(wanted, stage) as view:
+            ears.attach(view)
+            script = Script(scenario, stage, cast=cast, sink=sink, tell=view.tell)
+            await _watched(script, stage, view, cast=cast, zone=scenario.zone)
+        ending = await read_ending(stage, script.record, cast=cast, sink=sink)
+        yield Played(stage=stage, cast=cast, sink=sink, record=script.record, ending=ending)
+
+
+async def _watched(
+    script: Script, stage: Stage, view: View, *, cast: Mapping[str, Member], zone: str
+) -> None:
+    """Play while the table is kept up to date from the API."""
+
+    async def look() -> None:
+        if script.record.incident_id:
+            path = f"/v1/incidents/{script.record.incident_id}/obligations"
+            found = demo_rows.read(await stage.operator.list_all(path))
+            now = stage.world.now()
+            view.show(demo_rows.rows(found, names=names_of(cast), now=now, zone=zone))
+
+    async def keep_looking() -> None:
+        while True:
+            await look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(keep_looking())
+        await script.play()
+        watching.cancel()
+    await look()
+
+
+@contextlib.contextmanager
+def _view(wanted: Wanted, stage: Stage) -> Iterator[View]:
+    scenario = wanted.scenario
+    if wanted.plain:
+        yield PlainView(world=stage.world, zone=scenario.zone)
+        return
+    with live_view(
+        console(), world=stage.world, zone=scenario.zone, banner=scenario.banner
+    ) as view:
+        yield view
+
+
+async def _keep(stage: Stage) -> None:
+    """Leave everything up, and say where the report is, until Ctrl-C."""
+    path = "/v1/reports/unacknowledged/links"
+    made = await stage.operator.call("POST", path, body={"valid_minutes": LINK_MINUTES})
+    say()
+    say(f"The report, in a browser: {made.body['url']}")
+    say("Everything stays up, its clock standing still, until Ctrl-C.")
+    await asyncio.Event().wait()
+
+
+def names_of(cast: Mapping[str, Member]) -> dict[str, str]:
+    """Give the short names by agency id."""
+    return {member.id: member.agency.short for member in cast.values()}

@@ -1,0 +1,201 @@
+"""The demo's stage: the whole bus in this process, behind its real HTTP address, and its clock."""
+
+import asyncio
+import contextlib
+import datetime as dt
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TypeVar
+
+import uvicorn
+from fastapi import FastAPI
+
+from noticebus.casework import step
+from noticebus.casework.desk import Desk
+from noticebus.casework.keys import create_first_key
+from noticebus.cli.client import Client
+from noticebus.cli.output import CommandError
+from noticebus.cli.serving import bind
+from noticebus.cli.session import FIRST_KEY_FILE, address_of
+from noticebus.clock import ScaledClock, SystemClock
+from noticebus.settings import Settings
+from noticebus.store import claims
+from noticebus.wiring import System, running
+
+HOST = "127.0.0.1"
+LOOK_EVERY_S = 0.01
+WITHIN_S = 20.0
+HOUR = dt.timedelta(hours=1)
+ANY_LEASE = dt.timedelta(days=1)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tempo:
+    """How time passes: `speed` times as fast until `live_until`, then in steps `pause_s` apart.
+
+    A speed of zero steps from the beginning, as tests do.
+    """
+
+    speed: float
+    live_until: dt.datetime
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The running bus and its operator."""
+
+    system: System
+    world: ScaledClock
+    operator: Client
+    tempo: Tempo
+
+    def client(self, key: str) -> Client:
+        """Make a client of this bus with another key."""
+        return Client(server=self.operator.server, key=key)
+
+    def begin(self) -> None:
+        """Let time pass from here."""
+        if self.tempo.speed:
+            self.world.run_at(self.tempo.speed)
+
+    async def until(self, instant: dt.datetime) -> None:
+        """Return when the world clock shows `instant`, and everything due by then is done."""
+        if self.tempo.speed and instant <= self.tempo.live_until:
+            while (left := instant - self.world.now()) > dt.timedelta(0):
+                await asyncio.sleep(left.total_seconds() / self.tempo.speed)
+            return
+        if self.tempo.speed:
+            await self._run_out()
+        await self.settle()
+        while (due := await self._next_stop()) < instant:
+            self.world.jump_to(due)
+            await self.settle()
+            await asyncio.sleep(self.tempo.pause_s)
+        if instant > self.world.now():
+            self.world.jump_to(instant)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until nothing that is due at this moment is left to do."""
+
+        async def done() -> bool | None:
+            return True if await self._next_due() > self.world.now() else None
+
+        await eventually(done, what="the bus to do what is due")
+
+    async def _run_out(self) -> None:
+        """Let the fast part reach its end, then stand still."""
+        while (left := self.tempo.live_until - self.world.now()) > dt.timedelta(0):
+            await asyncio.sleep(left.total_seconds() / self.tempo.speed)
+        self.world.jump_to(self.world.now())
+
+    async def _next_stop(self) -> dt.datetime:
+        """Tell where the clock stops next.
+
+        After the fast part a retry waits for the next whole hour: the steps are what one watches.
+        """
+        now = self.world.now()
+        if now < self.tempo.live_until:
+            return await self._next_due()
+        on_the_hour = now.replace(minute=0, second=0, microsecond=0) + HOUR
+        steps = await step.next_due_at(self.system.desk)
+        return on_the_hour if steps is None else min(steps, on_the_hour)
+
+    async def _next_due(self) -> dt.datetime:
+        desk = self.system.desk
+        async with desk.database.read() as conn:
+            sending = await claims.next_due_at(conn, machine_now=desk.machine.now() + ANY_LEASE)
+        found = [one for one in (sending, await step.next_due_at(desk)) if one is not None]
+        return min(found, default=dt.datetime.max.replace(tzinfo=dt.UTC))
+
+
+async def eventually(find: Callable[[], Awaitable[T | None]], *, what: str) -> T:
+    """Give what `find` finds, asking until it does; CommandError after 20 s."""
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while (found := await find()) is None:
+                await asyncio.sleep(LOOK_EVERY_S)
+    except TimeoutError as error:
+        raise CommandError(
+            f"The demo waited {WITHIN_S:.0f} s for {what}.",
+            remedy="Run it again at a lower --speed, on a machine with less to do.",
+        ) from error
+    return found
+
+
+@contextlib.asynccontextmanager
+async def staged(
+    *, folder: Path, smtp_url: str, start: dt.datetime, tempo: Tempo
+) -> AsyncIterator[Stage]:
+    """Run the embedded profile on a free port for the length of the block; its clock stands still."""
+    machine = SystemClock()
+    world = ScaledClock(start=start, speed=0.0, machine=machine)
+    with bind(HOST, 0) as listening:
+        settings = _settings(folder, smtp_url=smtp_url, listening=listening)
+        async with running(settings, world=world, machine=machine) as system:
+            async with serving(system.app, listening):
+                key = await _first_key(system.desk, folder)
+                operator = Client(server=settings.base_url, key=key)
+                yield Stage(system=system, world=world, operator=operator, tempo=tempo)
+
+
+def _settings(folder: Path, *, smtp_url: str, listening: socket.socket) -> Settings:
+    return Settings(
+        base_url=address_of(HOST, listening.getsockname()[1]),
+        data_dir=folder,
+        database_url=f"sqlite+aiosqlite:///{folder / 'noticebus.db'}",
+        smtp_url=smtp_url,
+        mail_from="noticebus@bus.example",
+        egress_allow=(ip_network(f"{HOST}/32"),),  # the demo's receivers live on this machine
+        stop_grace_s=2.0,
+    )
+
+
+async def _first_key(desk: Desk, folder: Path) -> str:
+    made = await create_first_key(desk, path=folder / FIRST_KEY_FILE)
+    assert made is not None, "the database is new"
+    return made.secret
+
+
+class _Server(uvicorn.Server):
+    """uvicorn in our loop, which keeps the signals and is told when it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answers = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answers.set()
+
+
+@contextlib.asynccontextmanager
+async def serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[None]:
+    """Answer HTTP on `listening` for the length of the block."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve(sockets=[listening]))
+        await server.answers.wait()
+        try:
+            yield
+        finally:
+            server.should_exit = True
