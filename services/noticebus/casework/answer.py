@@ -34,7 +34,7 @@ from noticebus.store import acknowledgements, deliveries, ledger, notices, oblig
 from noticebus.store.acknowledgements import Acknowledgement
 from noticebus.store.obligations import Obligation
 
-MOOT_CAUSES = (Cause.NOTICE, Cause.STEP)
+MOOT_CAUSES = (Cause.NOTICE, Cause.STEP, Cause.CORRECTION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ async def answer(
     """Record an identified actor's answer to a version and do what it does (I4, I5)."""
     now = desk.world.now()
     async with desk.database.begin() as conn:
-        before = await _locked(conn, obligation_id)
+        before = await _locked(conn, obligation_id, given=given)
         same = await acknowledgements.find_same(
             conn,
             obligation_id=obligation_id,
@@ -156,7 +156,13 @@ async def answer(
         (recorded,) = await ledger.append(conn, [entry])
         await ledger.append_history(conn, [line])
         if after.state is not ObligationState.OPEN:
-            await deliveries.make_moot(conn, [obligation_id], finished_at=now, causes=MOOT_CAUSES)
+            await deliveries.make_moot(
+                conn,
+                [obligation_id],
+                finished_at=now,
+                causes=MOOT_CAUSES,
+                version_max=about.version,
+            )
         handed: Sequence[Shard] = ()
         if isinstance(decision, rules.Declines) and decision.reroute:
             handed = await reroute.after_decline(conn, desk, after)
@@ -181,7 +187,16 @@ async def _again(
     return Answered(acknowledgement=same, obligation=owed, receipt=receipt, fresh=False)
 
 
-async def _locked(conn: AsyncConnection, obligation_id: ObligationId) -> Obligation:
+async def _locked(
+    conn: AsyncConnection, obligation_id: ObligationId, *, given: GivenAnswer
+) -> Obligation:
+    """Lock an obligation, and its incident before it where the answer may route it again.
+
+    Declines of one incident come one after the other: the last one sees that nobody is left.
+    """
+    if given.reason is DeclineReason.NO_JURISDICTION:
+        owed = await obligations.obligation_by_id(conn, obligation_id)
+        await notices.lock_incidents(conn, [] if owed is None else [owed.incident_id])
     found = await obligations.lock_obligations(conn, ids=[obligation_id])
     if not found:
         raise NotFoundError(f"There is no obligation {obligation_id} to answer. Check the id.")

@@ -12,17 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.access.principals import Principal, require
 from noticebus.casework import accepted, shards
 from noticebus.casework.answer import MOOT_CAUSES, rules_view
-from noticebus.casework.binding import Moment, counts_of, notice_deliveries, number
+from noticebus.casework.binding import Moment, counts_of, number
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Answered
-from noticebus.casework.recipients import find_for, route_notice
+from noticebus.casework.recipients import find_for, route_notice, tell
 from noticebus.casework.revise import lock_latest
 from noticebus.casework.tracing import notice_entry
 from noticebus.contracts.canonical import canonical
 from noticebus.contracts.notice import CancelPost
 from noticebus.contracts.vocabulary import (
     ChangeReason,
-    Channel,
     IncidentState,
     Msg,
     NoticeState,
@@ -138,18 +137,7 @@ async def _tell(
     routing = route_notice(notice, found)
     recipients = {one.agency_id: one for one in routing.recipients}
     owed = [one for one in bound if one.owed is Owed.NOTICE]
-    contacts = await matching.contact_points(conn, {one.agency_id for one in owed})
-    told: list[Delivery] = []
-    for one in owed:
-        recipient = recipients.get(one.agency_id)
-        told += notice_deliveries(
-            one,
-            notice=notice,
-            orders=recipient.subscriptions if recipient else (),
-            desk=recipient.contacts if recipient else contacts.get(one.agency_id, ()),
-            channels=recipient.first_channels if recipient else (Channel.EMAIL,),
-            at=at,
-        )
+    told = await tell(conn, notice, owed, recipients, at=at)
     return routing, number(told, await matching.take_sequences(conn, counts_of(told)))
 
 

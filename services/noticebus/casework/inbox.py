@@ -128,7 +128,7 @@ async def _mark_obligations(
     if not reached:
         return []
     lines = []
-    for owed in await obligations.mark_delivered(conn, list(reached), at=now):
+    for owed in await obligations.mark_delivered(conn, list(reached.values()), at=now):
         data = {"obligation_id": owed.id, "delivery_id": reached[owed.id]}
         entry = make_entry("obligation.delivered", data, at=now, incident_id=owed.incident_id)
         lines.append(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import accepted, shards
@@ -28,10 +29,16 @@ from noticebus.store import ledger, matching, notices, obligations
 from noticebus.store.deliveries import insert_deliveries
 from noticebus.store.notices import IdempotencyRecord, Notice
 
+log = structlog.get_logger(__name__)
+
 BATCH_NOTICES_MAX = 64
 BATCH_RECIPIENTS_MAX = 2_500  # with their deliveries about 5,000 rows
 WAITING_MAX = 1_000
 ANSWER_WAIT_S = 10.0
+UNCONFIRMED = (
+    "The notice was not confirmed in time. Send it again with the same Idempotency-Key:"
+    " it will not be stored twice."
+)
 TRIES_ALONE = 2  # the second finds what a concurrent post of the same key has stored
 
 
@@ -89,20 +96,23 @@ class Intake:
             async with asyncio.timeout(ANSWER_WAIT_S):
                 return await waiting.answer
         except TimeoutError:
-            raise UnavailableError(
-                "The notice was not confirmed in time. Send it again with the same Idempotency-Key:"
-                " it will not be stored twice."
-            ) from None
+            raise UnavailableError(UNCONFIRMED) from None
 
     async def run(self) -> None:
         """Commit whatever waits, batch after batch; what still waits when it ends is told so."""
+        batch: list[_Waiting] = []
         try:
             while True:
-                await self._commit(await self._next_batch())
+                batch = await self._next_batch()
+                await self._commit(batch)
         finally:
+            for one in batch:  # those that were answered have been told already
+                one.settle(UnavailableError(UNCONFIRMED))
             stopping = UnavailableError("The bus is stopping. Nothing was stored; send it again.")
             while not self._queue.empty():
-                self._queue.get_nowait().settle(stopping)
+                self._held_over.append(self._queue.get_nowait())
+            for one in self._held_over:
+                one.settle(stopping)
 
     async def _next_batch(self) -> list[_Waiting]:
         """Take what waits, without delay, but no two of one key.
@@ -129,13 +139,26 @@ class Intake:
         while batch:
             try:
                 answers = await take_in(self._desk, [one.draft for one in batch])
-            except (sa.exc.DBAPIError, NoticebusError):
-                for one in batch:
-                    one.settle(await self._commit_alone(one.draft))
+            except Exception:  # the boundary of one item is in `_commit_alone`
+                log.warning("intake.apart", count=len(batch), exc_info=True)
+                await self._commit_apart(batch)
                 return
             for one, answer in zip(batch, answers, strict=False):
                 one.settle(answer)
             batch = batch[len(answers) :]
+
+    async def _commit_apart(self, batch: Sequence[_Waiting]) -> None:
+        """Try each notice alone until the database is found to be away: then none need wait."""
+        away: UnavailableError | None = None
+        for one in batch:
+            if away is not None:
+                one.settle(away)
+                continue
+            try:
+                one.settle(await self._commit_alone(one.draft))
+            except UnavailableError as error:
+                away = error
+                one.settle(error)
 
     async def _commit_alone(self, draft: Draft) -> Answer:
         for _ in range(TRIES_ALONE):
@@ -143,8 +166,13 @@ class Intake:
                 (answer,) = await take_in(self._desk, [draft])
             except sa.exc.DBAPIError:
                 continue
+            except UnavailableError:
+                raise
             except NoticebusError as error:
                 return error
+            except Exception:  # the boundary of one item: whatever is wrong with it stays with it
+                log.exception("intake.broken", notice_id=draft.id)
+                break
             return answer
         return UnavailableError(
             "The notice could not be stored, nor any of it. Send it again with the same key."

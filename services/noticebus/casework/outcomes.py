@@ -28,13 +28,13 @@ from noticebus.domain.delivery import (
     counts_against_recipient,
 )
 from noticebus.domain.escalation import ContactPoint, resolve
-from noticebus.ids import AgencyId, DeliveryId, ObligationId, new_delivery_id
-from noticebus.store import deliveries, ledger, matching, obligations
+from noticebus.ids import AgencyId, DeliveryId, new_delivery_id
+from noticebus.store import deliveries, ledger, matching, obligations, subscriptions
 from noticebus.store.deliveries import Attempt, Delivery, Recording
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.obligations import facts_of
 
-CARRIES_DUTY = frozenset({Cause.NOTICE, Cause.STEP})
+CARRIES_DUTY = frozenset({Cause.NOTICE, Cause.STEP, Cause.CORRECTION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +70,14 @@ class Dropped:
     renewed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsent:
+    """One claimed delivery that was dropped, and why."""
+
+    delivery: Delivery
+    dropped: Dropped
+
+
 Verdict = Delivered | RetryAt | GiveUp
 
 
@@ -83,6 +91,7 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     delivered = [one for one in tried if isinstance(verdicts[one.delivery.id], Delivered)]
     async with desk.database.begin() as conn:
         history = await _mark_obligations(conn, delivered, now=now)
+        await _lock_orders(conn, delivered)
         ours = await deliveries.held_deliveries(
             conn, [(one.delivery.id, one.delivery.attempts) for one in tried]
         )
@@ -106,31 +115,50 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     desk.committed_many(steps_by=None, deliveries_by=now if failed else None)
 
 
-async def drop(desk: Desk, delivery: Delivery, dropped: Dropped) -> None:
-    """End a claimed delivery unsent, with another in its place where something may be seen."""
+async def drop(desk: Desk, unsent: Sequence[Unsent]) -> None:
+    """End a batch unsent, each with another in its place where something may still be seen."""
     now, machine_now = desk.world.now(), desk.machine.now()
     async with desk.database.begin() as conn:
-        if not await deliveries.held_deliveries(conn, [(delivery.id, delivery.attempts)]):
+        ours = await deliveries.held_deliveries(
+            conn, [(one.delivery.id, one.delivery.attempts) for one in unsent]
+        )
+        kept = [one for one in unsent if one.delivery.id in ours]
+        if not kept:
             return
-        ended = Recording(
-            delivery_id=delivery.id,
-            attempts=delivery.attempts,
-            state=dropped.state,
-            due_at=None,
-            recipient_attempts=delivery.recipient_attempts,
-            first_failed_at=delivery.first_failed_at,
-            finished_at=now,
-        )
-        await deliveries.record(conn, [ended], machine_now=machine_now)
-        if dropped.renewed:
-            again = _again(delivery, now=now, machine_now=machine_now)
-            await deliveries.insert_missing(conn, [replace(again, cause=Cause.CORRECTION)])
-        data = {"delivery_id": delivery.id, "reason": dropped.reason}
-        entry = make_entry(
-            f"delivery.{dropped.state}", data, at=now, incident_id=delivery.incident_id
-        )
-        await ledger.append(conn, [entry])
+        ended = [_ended(one, now=now) for one in kept]
+        await deliveries.record(conn, ended, machine_now=machine_now)
+        renewed = [
+            _renewed(one.delivery, now=now, machine_now=machine_now)
+            for one in kept
+            if one.dropped.renewed
+        ]
+        await deliveries.insert_missing(conn, renewed)
+        await ledger.append(conn, [_drop_entry(one, now=now) for one in kept])
     desk.committed()
+
+
+def _ended(one: Unsent, *, now: dt.datetime) -> Recording:
+    return Recording(
+        delivery_id=one.delivery.id,
+        attempts=one.delivery.attempts,
+        state=one.dropped.state,
+        due_at=None,
+        recipient_attempts=one.delivery.recipient_attempts,
+        first_failed_at=one.delivery.first_failed_at,
+        finished_at=now,
+    )
+
+
+def _renewed(delivery: Delivery, *, now: dt.datetime, machine_now: dt.datetime) -> Delivery:
+    """Make what takes a revoked delivery's place. Its subject is that delivery: one each."""
+    again = _again(delivery, now=now, machine_now=machine_now)
+    return replace(again, cause=Cause.CORRECTION, subject=delivery.id)
+
+
+def _drop_entry(one: Unsent, *, now: dt.datetime) -> Entry:
+    data = {"delivery_id": one.delivery.id, "reason": one.dropped.reason}
+    type_ = f"delivery.{one.dropped.state}"
+    return make_entry(type_, data, at=now, incident_id=one.delivery.incident_id)
 
 
 def _verdict(one: Tried) -> Verdict:
@@ -148,19 +176,39 @@ async def _mark_obligations(
     conn: AsyncConnection, delivered: Sequence[Tried], *, now: dt.datetime
 ) -> list[tuple[Entry, History]]:
     """Note first deliveries on their obligations, locked before any delivery is (lock order)."""
-    reached: dict[ObligationId, Tried] = {}
-    for one in delivered:
-        if one.delivery.obligation_id is not None and one.delivery.cause in CARRIES_DUTY:
-            reached.setdefault(one.delivery.obligation_id, one)
+    reached = [one.delivery for one in delivered if _reaches_recipient(one.delivery)]
     if not reached:
         return []
     lines = []
-    for owed in await obligations.mark_delivered(conn, list(reached), at=now):
-        data = {"obligation_id": owed.id, "delivery_id": reached[owed.id].delivery.id}
+    for owed in await obligations.mark_delivered(conn, [one.id for one in reached], at=now):
+        first = next(
+            one.id
+            for one in reached
+            if one.obligation_id == owed.id and one.version >= owed.round_version
+        )
+        data = {"obligation_id": owed.id, "delivery_id": first}
         entry = make_entry("obligation.delivered", data, at=now, incident_id=owed.incident_id)
         line = History(obligation_id=owed.id, entry_id=entry.id, facts=facts_of(owed))
         lines.append((entry, line))
     return lines
+
+
+def _reaches_recipient(delivery: Delivery) -> bool:
+    """Say whether a delivery tells the recipient of its duty; what the operators get does not."""
+    told = (delivery.detail or {}).get("notify")
+    carries = delivery.obligation_id is not None and delivery.cause in CARRIES_DUTY
+    return carries and told != Notify.OPERATORS
+
+
+async def _lock_orders(conn: AsyncConnection, delivered: Sequence[Tried]) -> None:
+    """Lock the subscriptions that handshakes may verify, before their deliveries (lock order)."""
+    proving = {
+        one.delivery.subscription_id
+        for one in delivered
+        if one.delivery.cause is Cause.HANDSHAKE and one.delivery.subscription_id is not None
+    }
+    for subscription_id in sorted(proving):
+        await subscriptions.lock_subscription(conn, subscription_id=subscription_id)
 
 
 def _attempt(one: Tried) -> Attempt:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import accepted
 from noticebus.casework.binding import Moment, bind, notice_deliveries, policy_id_for
-from noticebus.contracts.vocabulary import NoticeKind, NoticeState
+from noticebus.contracts.vocabulary import Channel, NoticeKind, NoticeState
 from noticebus.domain.escalation import ContactPoint
 from noticebus.domain.policies import Policy
 from noticebus.domain.routing import (
@@ -126,6 +126,34 @@ async def bind_all(
     return [
         _bind(notice, routing, found=found, policies=policies, at=at) for notice, routing in routed
     ]
+
+
+async def tell(
+    conn: AsyncConnection,
+    notice: Notice,
+    bound: Sequence[Obligation],
+    recipients: Mapping[AgencyId, Recipient],
+    *,
+    at: Moment,
+) -> list[Delivery]:
+    """Make what carries a version to everybody bound before it, none numbered yet.
+
+    Through what routing finds now, else through the agency's contacts (I7).
+    """
+    lost = {one.agency_id for one in bound if one.agency_id not in recipients}
+    contacts = await matching.contact_points(conn, lost) if lost else {}
+    told: list[Delivery] = []
+    for owed in bound:
+        recipient = recipients.get(owed.agency_id)
+        told += notice_deliveries(
+            owed,
+            notice=notice,
+            orders=recipient.subscriptions if recipient else (),
+            desk=recipient.contacts if recipient else contacts.get(owed.agency_id, ()),
+            channels=recipient.first_channels if recipient else (Channel.EMAIL,),
+            at=at,
+        )
+    return told
 
 
 def without(routing: Routing, known: Collection[AgencyId]) -> Routing:

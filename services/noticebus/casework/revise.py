@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,25 +11,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.access.principals import Principal, own_agency, require
 from noticebus.casework import accepted, shards
 from noticebus.casework.answer import rules_view
-from noticebus.casework.binding import Moment, counts_of, notice_deliveries, number, run
+from noticebus.casework.binding import Moment, counts_of, number, run
 from noticebus.casework.desk import Desk
 from noticebus.casework.drafts import Draft, Head, prepare
 from noticebus.casework.intake import Answered
 from noticebus.casework.recipients import (
     Bound,
-    Found,
     bind_all,
     find_for,
     route_notice,
+    tell,
     uncovered_of,
     without,
 )
 from noticebus.casework.tracing import routing_entries
 from noticebus.contracts.notice import NoticePost, UpdatePost, falling_totals
 from noticebus.contracts.vocabulary import (
-    Channel,
     IncidentState,
     Msg,
+    NoticeClass,
     NoticeState,
     ObligationState,
     Owed,
@@ -37,13 +37,14 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.material import Children, NoticeFacts, is_material
 from noticebus.domain.obligation import OpensRound, VersionFacts, after_version
-from noticebus.domain.policies import default_policy, for_standing, policy_to_record
-from noticebus.domain.routing import Recipient, Routing
+from noticebus.domain.policies import Policy, default_policy, for_standing, policy_to_record
+from noticebus.domain.routing import Routing
 from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
-from noticebus.ids import IncidentId
+from noticebus.ids import AgencyId, IncidentId
 from noticebus.store import ledger, matching, notices, obligations
 from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import History, Recorded
+from noticebus.store.matching import AgencyFacts
 from noticebus.store.notices import Incident, Notice
 from noticebus.store.obligations import Obligation, facts_of
 
@@ -211,20 +212,27 @@ async def _revise(conn: AsyncConnection, draft: Draft, latest: Notice, *, at: Mo
     # A place left out stays addressed until cancelled.
     made = replace(made, area_keys=sorted({*made.area_keys, *latest.area_keys}))
     found = await find_for(conn, [made])
-    notice = replace(made, uncovered=uncovered_of(made, found))
-    routing = route_notice(notice, found)
+    routing = route_notice(made, found)
     known = [
         one
-        for one in await obligations.lock_obligations(conn, incident_id=notice.incident_id)
+        for one in await obligations.lock_obligations(conn, incident_id=made.incident_id)
         if one.owed is Owed.NOTICE
     ]
     bound_before = await matching.agencies_by_id(conn, {one.agency_id for one in known})
     found = replace(found, facts={**found.facts, **bound_before})
-    earlier = await notices.versions_of(conn, notice.incident_id)
-    reopened = [_reopen(one, notice, earlier, found, at=at) for one in known]
+    before = Before(
+        versions=[_version(one) for one in await notices.versions_of(conn, made.incident_id)],
+        facts=bound_before,
+        policies=await _policies(conn, known, bound_before, at=at) if made.material else {},
+    )
+    reopened = [_reopen(one, made, before, at=at) for one in known]
+    # Who has declined, and is not asked again, still answers for nothing.
+    lost = frozenset(one.agency_id for one in reopened if one.state is ObligationState.DECLINED)
+    notice = replace(made, uncovered=uncovered_of(made, found, lost=lost))
     added = without(routing, {one.agency_id for one in known})
     (bound,) = await bind_all(conn, [(notice, added)], found, at=at)
-    told = await _tell(conn, notice, reopened, routing, at=at)
+    recipients = {one.agency_id: one for one in routing.recipients}
+    told = await tell(conn, notice, reopened, recipients, at=at)
     every = [*told, *bound.deliveries]
     numbered = number(every, await matching.take_sequences(conn, counts_of(every)))
     return Revision(
@@ -237,34 +245,56 @@ async def _revise(conn: AsyncConnection, draft: Draft, latest: Notice, *, at: Mo
     )
 
 
-def _reopen(
-    owed: Obligation,
-    notice: Notice,
-    earlier: Sequence[Notice],
-    found: Found,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What a version finds: its predecessors, and the calendars and policies of those bound."""
+
+    versions: Sequence[VersionFacts]
+    facts: Mapping[AgencyId, AgencyFacts]
+    policies: Mapping[str, Policy]
+
+
+async def _policies(
+    conn: AsyncConnection,
+    known: Sequence[Obligation],
+    facts: Mapping[AgencyId, AgencyFacts],
     *,
     at: Moment,
-) -> Obligation:
+) -> dict[str, Policy]:
+    """Read the policies in force that a new round of those bound may run under."""
+    wanted = {
+        _default(one, facts[one.agency_id], notice_class, at=at).id
+        for one in known
+        for notice_class in NoticeClass
+    }
+    return await obligations.latest_policies(conn, wanted)
+
+
+def _default(
+    owed: Obligation, facts: AgencyFacts, notice_class: NoticeClass, *, at: Moment
+) -> Policy:
+    return default_policy(
+        kind=facts.kind,
+        notice_class=notice_class,
+        standing=owed.standing,
+        hours=facts.hours,
+        at=at.world,
+    )
+
+
+def _reopen(owed: Obligation, notice: Notice, before: Before, *, at: Moment) -> Obligation:
     """Open a new round for one recipient where the version is material; its facts begin again."""
     decision = after_version(
         obligation=rules_view(owed),
         new=_version(notice),
-        earlier=[_version(one) for one in earlier],
+        earlier=before.versions,
         answered_version=owed.answered_version or None,
     )
     if not isinstance(decision, OpensRound):
         return owed
-    facts = found.facts[owed.agency_id]
-    policy = for_standing(
-        default_policy(
-            kind=facts.kind,
-            notice_class=decision.notice_class,
-            standing=owed.standing,
-            hours=facts.hours,
-            at=at.world,
-        ),
-        owed.standing,
-    )
+    facts = before.facts[owed.agency_id]
+    default = _default(owed, facts, decision.notice_class, at=at)
+    policy = for_standing(before.policies.get(default.id, default), owed.standing)
     fresh = replace(
         owed,
         state=ObligationState.OPEN,
@@ -288,39 +318,6 @@ def _version(notice: Notice) -> VersionFacts:
     return VersionFacts(
         version=notice.version, notice_class=notice.notice_class, material=notice.material
     )
-
-
-async def _tell(
-    conn: AsyncConnection,
-    notice: Notice,
-    bound: Sequence[Obligation],
-    routing: Routing,
-    *,
-    at: Moment,
-) -> list[Delivery]:
-    """Tell everybody bound before.
-
-    Through what routing finds now, else through the agency's contacts (I7).
-    """
-    recipients = {one.agency_id: one for one in routing.recipients}
-    lost = [one.agency_id for one in bound if one.agency_id not in recipients]
-    contacts = await matching.contact_points(conn, lost) if lost else {}
-    told: list[Delivery] = []
-    for owed in bound:
-        recipient = recipients.get(owed.agency_id)
-        told += notice_deliveries(
-            owed,
-            notice=notice,
-            orders=recipient.subscriptions if recipient else (),
-            desk=recipient.contacts if recipient else contacts.get(owed.agency_id, ()),
-            channels=_channels(recipient),
-            at=at,
-        )
-    return told
-
-
-def _channels(recipient: Recipient | None) -> Sequence[Channel]:
-    return recipient.first_channels if recipient else (Channel.EMAIL,)
 
 
 async def _store(conn: AsyncConnection, revision: Revision, *, at: Moment) -> Recorded:

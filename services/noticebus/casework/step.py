@@ -13,7 +13,6 @@ from noticebus.casework import shards
 from noticebus.casework.binding import (
     Moment,
     counts_of,
-    notice_deliveries,
     number,
     round_of,
     run,
@@ -21,16 +20,17 @@ from noticebus.casework.binding import (
     to_subscription,
 )
 from noticebus.casework.desk import Desk
-from noticebus.casework.recipients import Found, find_for, route_notice
+from noticebus.casework.recipients import Found, find_for, route_notice, tell
 from noticebus.casework.tracing import obligation_entry
 from noticebus.contracts.vocabulary import Cause, Channel, NoticeState, Notify
 from noticebus.domain.escalation import ContactPoint, Fire, Resolved, next_firing, resolve
 from noticebus.domain.policies import Step, policy_from_record
-from noticebus.domain.routing import SubscriptionMatch
+from noticebus.domain.routing import Recipient, SubscriptionMatch
 from noticebus.ids import AgencyId
 from noticebus.store import ledger, matching, notices, obligations
 from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import Entry, History, make_entry
+from noticebus.store.matching import AgencyFacts
 from noticebus.store.notices import Notice
 from noticebus.store.obligations import Obligation, StepRow
 
@@ -153,7 +153,8 @@ def _deliveries(  # noqa: PLR0913  (whom the step reaches, over what, about what
     """
     sent: list[Delivery] = []
     level = reached.fell_through or step.notify
-    if level in {Notify.ON_DUTY, Notify.ALL_CONTACTS} and Channel.WEBHOOK in step.channels:
+    to_desk = step.notify in {Notify.ON_DUTY, Notify.ALL_CONTACTS}  # whoever the mail falls to
+    if to_desk and Channel.WEBHOOK in step.channels:
         sent += [
             to_subscription(
                 owed,
@@ -161,7 +162,7 @@ def _deliveries(  # noqa: PLR0913  (whom the step reaches, over what, about what
                 order=order,
                 cause=Cause.STEP,
                 step=index,
-                notify=level,
+                notify=step.notify,
                 at=at,
             )
             for order in reach.orders.get(owed.agency_id, ())
@@ -224,23 +225,13 @@ class Released:
 async def _release(conn: AsyncConnection, notice: Notice, found: Found, *, at: Moment) -> Released:
     recipients = {one.agency_id: one for one in route_notice(notice, found).recipients}
     bound = await obligations.lock_obligations(conn, incident_id=notice.incident_id)
+    facts = await matching.agencies_by_id(conn, {one.agency_id for one in bound})
     running = [
-        run(owed, found.facts[owed.agency_id], at.world)
+        _begin(owed, facts[owed.agency_id], recipients.get(owed.agency_id), now=at.world)
         for owed in bound
-        if owed.round_notice_id == notice.id and owed.agency_id in recipients
+        if owed.round_notice_id == notice.id
     ]
-    sent = [
-        delivery
-        for owed in running
-        for delivery in notice_deliveries(
-            owed,
-            notice=notice,
-            orders=recipients[owed.agency_id].subscriptions,
-            desk=recipients[owed.agency_id].contacts,
-            channels=recipients[owed.agency_id].first_channels,
-            at=at,
-        )
-    ]
+    sent = await tell(conn, notice, running, recipients, at=at)
     entry = make_entry(
         "notice.released",
         {"notice_id": notice.id, "version": notice.version},
@@ -252,6 +243,19 @@ async def _release(conn: AsyncConnection, notice: Notice, found: Found, *, at: M
         for owed in running
     ]
     return Released(obligations=running, deliveries=sent, entry=entry, history=history)
+
+
+def _begin(
+    owed: Obligation, facts: AgencyFacts, recipient: Recipient | None, *, now: dt.datetime
+) -> Obligation:
+    """Start a round at release, with the reach that the recipient has by then (I6)."""
+    if recipient is not None:
+        owed = replace(
+            owed,
+            reachable=recipient.reachable,
+            unreachable_reason=recipient.unreachable_reason,
+        )
+    return run(owed, facts, now)
 
 
 async def next_due_at(desk: Desk) -> dt.datetime | None:

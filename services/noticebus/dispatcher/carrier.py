@@ -72,8 +72,7 @@ class Carrier:
             contents=self._contents,
             base_url=self._desk.base_url,
         )
-        first = destination.first_digest
-        if first and first != hashlib.sha256(body).hexdigest():
+        if _differs(load, body):
             reason = "what the recipient may see has changed since the first attempt"
             return Dropped(state=DeliveryState.REVOKED, reason=reason, renewed=True)
         result = await self._webhook.send(
@@ -106,6 +105,17 @@ class Carrier:
         )
 
 
+def _differs(load: Load, body: bytes) -> bool:
+    """Say whether a repeat's body is not, or may not be, the one of the first attempt (I3).
+
+    Where a crash lost the first attempt's digest, only the content level can have changed.
+    """
+    delivery, destination = load.delivery, load.destination
+    if destination.first_digest:
+        return destination.first_digest != hashlib.sha256(body).hexdigest()
+    return delivery.attempts > 1 and destination.content_level is not delivery.content_level
+
+
 def usable_secrets(
     destination: Destination, keyring: Keyring, *, now: dt.datetime
 ) -> tuple[str, ...]:
@@ -119,10 +129,7 @@ def usable_secrets(
 
 def _why_dropped(load: Load) -> Dropped | None:
     destination = load.destination
-    if (
-        load.delivery.cause is Cause.STEP
-        and destination.obligation_state is not ObligationState.OPEN
-    ):
+    if _is_pointless(load):
         return Dropped(state=DeliveryState.MOOT, reason="the obligation is no longer open")
     if _order_has_ended(load):
         state = destination.subscription_state
@@ -130,6 +137,22 @@ def _why_dropped(load: Load) -> Dropped | None:
     if load.delivery.contact_id and destination.contact_ended_at is not None:
         return Dropped(state=DeliveryState.REVOKED, reason="the contact has ended")
     return None
+
+
+def _is_pointless(load: Load) -> bool:
+    """Say whether an answer or a cancel has overtaken what was on its way when it came."""
+    delivery, destination = load.delivery, load.destination
+    if destination.obligation_state in {None, ObligationState.OPEN}:
+        return False
+    if delivery.cause is Cause.STEP:
+        return True
+    answered = delivery.version <= (destination.answered_version or 0)
+    cancelled = (
+        destination.obligation_state is ObligationState.WITHDRAWN
+        and destination.obligation_closed_at is not None
+        and delivery.created_at < destination.obligation_closed_at
+    )
+    return delivery.cause in {Cause.NOTICE, Cause.CORRECTION} and (answered or cancelled)
 
 
 def _order_has_ended(load: Load) -> bool:

@@ -37,6 +37,30 @@ async def taken(slots: asyncio.Semaphore, *, limit: dt.timedelta) -> AsyncIterat
         slots.release()
 
 
+class Room:
+    """Counts what is in flight. Claims wait while it is full; a batch goes in whole."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._freed = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Return once there is room for one."""
+        while self._held >= self._most:
+            self._freed.clear()
+            await self._freed.wait()
+
+    def take(self) -> None:
+        """Count one in."""
+        self._held += 1
+
+    def give_back(self, _done: object = None) -> None:
+        """Count one out."""
+        self._held -= 1
+        self._freed.set()
+
+
 class OriginSlots:
     """At most `most` requests at once to one origin: a slow one costs others nothing (I12)."""
 

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -12,18 +13,23 @@ import structlog
 from noticebus.bus.port import Received
 from noticebus.casework import outcomes
 from noticebus.casework.desk import Desk
-from noticebus.casework.outcomes import Dropped, Tried
+from noticebus.casework.outcomes import Dropped, Tried, Unsent
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher.carrier import Carrier, Load
+from noticebus.dispatcher.slots import Room
 from noticebus.domain.delivery import AttemptResult
-from noticebus.errors import NoticebusError, UnavailableError
+from noticebus.errors import UnavailableError
 from noticebus.store import claims, notices
 from noticebus.store.deliveries import Delivery
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+Record = Callable[[Desk, Sequence[T]], Awaitable[None]]
+
 LEASE = dt.timedelta(seconds=20)  # longer than a request may take
-SHARDS_AT_ONCE = 8
+CLAIMS_AT_ONCE = 8
+IN_FLIGHT_MAX = 4_000  # deliveries; one origin holds few of them, so that none starves others
 SWEEP_DELIVERIES_MAX = 500
 RECORD_MAX = 500
 RECORD_LINGER_S = 0.01  # nobody waits for the record; a burst makes one transaction
@@ -41,8 +47,9 @@ class Dispatcher:
         self._desk = desk
         self._carrier = carrier
         self._lease = lease
-        self._shards = asyncio.Semaphore(SHARDS_AT_ONCE)
-        self._tried: asyncio.Queue[Tried] = asyncio.Queue(RECORD_WAITING_MAX)
+        self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
+        self._room = Room(IN_FLIGHT_MAX)
+        self._tried: asyncio.Queue[Tried | Unsent] = asyncio.Queue(RECORD_WAITING_MAX)
         self._random = random.Random()  # noqa: S311 - jitter, nothing secret
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -83,7 +90,8 @@ class Dispatcher:
             async with asyncio.timeout(RECORD_LINGER_S):
                 while len(batch) < RECORD_MAX:
                     batch.append(await self._tried.get())
-        await self._record(batch)
+        await self._record_each([one for one in batch if isinstance(one, Tried)], outcomes.record)
+        await self._record_each([one for one in batch if isinstance(one, Unsent)], outcomes.drop)
         for _ in batch:
             self._tried.task_done()
         return len(batch)
@@ -91,26 +99,33 @@ class Dispatcher:
     async def _bus_loop(self, tasks: asyncio.TaskGroup) -> None:
         async with self._desk.bus.consume() as shards:
             async for received in shards:
-                await self._shards.acquire()
+                await self._room.wait()  # claim nothing that could not be sent at once
+                await self._claiming.acquire()
                 tasks.create_task(self._deliver_one(received))
 
     async def _deliver_one(self, received: Received) -> None:
         try:
-            await self.deliver(received)
+            claimed = await self._claim_shard(received)
         except UnavailableError:
             log.warning("shard.left_to_sweep", shard=received.shard.key, exc_info=True)
+            return
+        except sa.exc.DBAPIError:  # a record that no database can read must not come again
+            log.exception("shard.unreadable", shard=received.shard.key)
+            await received.done()
+            return
         finally:
-            self._shards.release()
+            self._claiming.release()
+        if claimed:
+            await self._send_claimed(claimed)
 
     async def _sweep_loop(self, tasks: asyncio.TaskGroup) -> None:
         while True:
-            await self._shards.acquire()  # claim nothing that could not be sent at once
+            await self._room.wait()  # claim nothing that could not be sent at once
             claimed, until = await self._look()
             self._desk.ticked("dispatcher")
             if claimed:
-                tasks.create_task(self._send_swept(claimed))
+                tasks.create_task(self._send_claimed(claimed))
             else:
-                self._shards.release()
                 await self._desk.signals.deliveries.sleep(self._desk.world, until)
 
     async def _look(self) -> tuple[list[Delivery], dt.datetime | None]:
@@ -122,13 +137,11 @@ class Dispatcher:
             log.warning("sweep.paused", exc_info=True)
             return [], None
 
-    async def _send_swept(self, claimed: Sequence[Delivery]) -> None:
+    async def _send_claimed(self, claimed: Sequence[Delivery]) -> None:
         try:
             await self._send_all(claimed)
         except UnavailableError:
             log.warning("batch.left_to_sweep", count=len(claimed), exc_info=True)
-        finally:
-            self._shards.release()
 
     async def _record_loop(self) -> None:
         while True:
@@ -173,7 +186,8 @@ class Dispatcher:
             for one in claimed:
                 notice = carried.get(one.notice_id) if one.notice_id is not None else None
                 load = Load(delivery=one, destination=destinations[one.id], notice=notice)
-                tasks.create_task(self._send_one(load))
+                self._room.take()
+                tasks.create_task(self._send_one(load)).add_done_callback(self._room.give_back)
 
     async def _send_one(self, load: Load) -> None:
         started_at = self._desk.world.now()
@@ -183,7 +197,7 @@ class Dispatcher:
             log.exception("delivery.broken", delivery_id=load.delivery.id)
             result = _broken()
         if isinstance(result, Dropped):
-            await outcomes.drop(self._desk, load.delivery, result)
+            await self._tried.put(Unsent(delivery=load.delivery, dropped=result))
             return
         tried = Tried(
             delivery=load.delivery,
@@ -194,12 +208,26 @@ class Dispatcher:
         )
         await self._tried.put(tried)
 
-    async def _record(self, batch: Sequence[Tried]) -> None:
+    async def _record_each(self, batch: Sequence[T], record: Record[T]) -> None:
+        """Record a batch; one that cannot be recorded is tried apart, so that the rest is."""
+        if not batch:
+            return
+        try:
+            await self._record(batch, record)
+        except Exception:
+            if len(batch) == 1:  # the boundary of one item: whatever is wrong with it stays with it
+                log.exception("outcome.unrecordable")
+                return
+            log.warning("outcomes.apart", count=len(batch), exc_info=True)
+            for one in batch:
+                await self._record_each([one], record)
+
+    async def _record(self, batch: Sequence[T], record: Record[T]) -> None:
         """Record a batch; if the database stays away, leases end and it is all repeated (I3)."""
         for _ in range(RECORD_TRIES):
             try:
-                await outcomes.record(self._desk, batch)
-            except (NoticebusError, sa.exc.DBAPIError):
+                await record(self._desk, batch)
+            except UnavailableError:
                 log.warning("outcomes.waiting", count=len(batch), exc_info=True)
                 await self._desk.machine.wait_until(None, wake=asyncio.Event())
             else:

@@ -172,7 +172,7 @@ async def question_by_id(
     """Read one question, locked where it is to be answered."""
     statement = sa.select(questions).where(questions.c.id == question_id)
     if lock:
-        statement = statement.with_for_update()
+        statement = statement.with_for_update(key_share=True)
     row = (await conn.execute(statement)).mappings().one_or_none()
     return None if row is None else Question(**row)
 

@@ -46,6 +46,8 @@ class Destination:
     email: str | None
     contact_ended_at: dt.datetime | None
     obligation_state: ObligationState | None
+    obligation_closed_at: dt.datetime | None
+    answered_version: int | None
     first_digest: str | None
 
 
@@ -61,9 +63,7 @@ async def claim_shard(
             deliveries.c.attempts == 0,
         )
         .order_by(deliveries.c.id)
-        .with_for_update(
-            skip_locked=True
-        )  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
     )
     return await _claim(conn, ours, lease_until=lease_until)
 
@@ -86,9 +86,7 @@ async def claim_due(
         )
         .order_by(deliveries.c.due_at)
         .limit(batch_size_max)
-        .with_for_update(
-            skip_locked=True
-        )  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
     )
     return await _claim(conn, ours, lease_until=lease_until)
 
@@ -116,7 +114,6 @@ async def destinations_of(
     conn: AsyncConnection, delivery_ids: Collection[DeliveryId]
 ) -> dict[DeliveryId, Destination]:
     """Read where deliveries go, as things stand now, with the digest of each one's first body."""
-    first = attempts.alias("first")
     statement = (
         sa.select(
             deliveries.c.id.label("delivery_id"),
@@ -131,17 +128,29 @@ async def destinations_of(
             contacts.c.email,
             contacts.c.ended_at.label("contact_ended_at"),
             obligations.c.state.label("obligation_state"),
-            first.c.body_digest.label("first_digest"),
+            obligations.c.closed_at.label("obligation_closed_at"),
+            obligations.c.answered_version,
+            _first_digest().label("first_digest"),
         )
         .join(agencies, agencies.c.id == deliveries.c.agency_id)
         .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
         .outerjoin(contacts, contacts.c.id == deliveries.c.contact_id)
         .outerjoin(obligations, obligations.c.id == deliveries.c.obligation_id)
-        .outerjoin(first, (first.c.delivery_id == deliveries.c.id) & (first.c.number == 1))
         .where(deliveries.c.id.in_(sorted(delivery_ids)))
     )
     found = [Destination(**row) for row in (await conn.execute(statement)).mappings()]
     return {one.delivery_id: one for one in found}
+
+
+def _first_digest() -> sa.ScalarSelect[str]:
+    """Find the digest of the first body put on the wire: attempts that sent nothing have none."""
+    return (
+        sa.select(attempts.c.body_digest)
+        .where(attempts.c.delivery_id == deliveries.c.id, attempts.c.body_digest != "")
+        .order_by(attempts.c.number)
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 async def next_due_at(conn: AsyncConnection, *, machine_now: dt.datetime) -> dt.datetime | None:

@@ -135,7 +135,7 @@ async def held_deliveries(
         sa.select(deliveries.c.id, deliveries.c.attempts)
         .where(deliveries.c.id.in_(sorted(numbers)), deliveries.c.state == DeliveryState.SENDING)
         .order_by(deliveries.c.id)
-        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(key_share=True)  # SQLite: the single writer
     )
     rows = (await conn.execute(statement)).all()
     return {DeliveryId(id_) for id_, number in rows if numbers[DeliveryId(id_)] == number}
@@ -201,17 +201,22 @@ async def make_moot(
     *,
     finished_at: dt.datetime,
     causes: Collection[Cause],
+    version_max: int | None = None,
 ) -> int:
-    """End what is still queued for obligations because an answer or a cancel made it pointless."""
+    """End what is still queued for obligations because an answer or a cancel made it pointless.
+
+    An answer to `version_max` leaves what carries a later version.
+    """
     queued = (
         sa.select(deliveries.c.id)
         .where(
             deliveries.c.obligation_id.in_(sorted(obligation_ids)),
             deliveries.c.state == DeliveryState.QUEUED,
             deliveries.c.cause.in_(sorted(causes)),
+            sa.true() if version_max is None else deliveries.c.version <= version_max,
         )
         .order_by(deliveries.c.id)
-        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(key_share=True)  # SQLite: the single writer
     )
     statement = (
         sa.update(deliveries)

@@ -44,7 +44,7 @@ async def mark_fetched(
             deliveries.c.state == DeliveryState.QUEUED,
         )
         .order_by(deliveries.c.id)
-        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(key_share=True)  # SQLite: the single writer
     )
     statement = (
         sa.update(deliveries)

@@ -213,7 +213,7 @@ async def take_sequences(
         sa.select(subscription_counters)
         .where(subscription_counters.c.subscription_id.in_(sorted(counts)))
         .order_by(subscription_counters.c.subscription_id)
-        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(key_share=True)  # SQLite: the single writer
     )
     last = {SubscriptionId(row[0]): int(row[1]) for row in await conn.execute(locked)}
     assert last.keys() == counts.keys(), "every subscription has a counter from its first day"

@@ -96,7 +96,7 @@ async def lock_incidents(
         sa.select(incidents)
         .where(incidents.c.id.in_(sorted(incident_ids)))
         .order_by(incidents.c.id)
-        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(key_share=True)  # SQLite: the single writer
     )
     found = [Incident(**row) for row in (await conn.execute(statement)).mappings()]
     return {one.id: one for one in found}
@@ -177,15 +177,19 @@ def _visible_to(agency_id: AgencyId) -> sa.ColumnElement[bool]:
 async def lock_due_releases(
     conn: AsyncConnection, *, now: dt.datetime, batch_size_max: int
 ) -> list[Notice]:
-    """Lock at most `batch_size_max` embargoed notices to be released at `now`, oldest first."""
+    """Lock at most `batch_size_max` embargoed notices to be released at `now`, oldest first.
+
+    Their incidents are locked with them: a cancel comes before the release or after it.
+    """
     statement = (
         sa.select(notices)
+        .join(incidents, incidents.c.id == notices.c.incident_id)
         .where(notices.c.state == NoticeState.SCHEDULED, notices.c.release_at <= now)
         .order_by(notices.c.release_at)
         .limit(batch_size_max)
-        .with_for_update(
-            skip_locked=True
-        )  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(  # SQLite: the single writer
+            skip_locked=True, key_share=True, of=[incidents, notices]
+        )
     )
     return [Notice(**row) for row in (await conn.execute(statement)).mappings()]
 

@@ -19,9 +19,9 @@ from noticebus.contracts.vocabulary import (
     UnreachableReason,
 )
 from noticebus.domain.policies import Policy, PolicyRecord, policy_from_record, policy_to_record
-from noticebus.ids import AgencyId, IncidentId, NoticeId, ObligationId
+from noticebus.ids import AgencyId, DeliveryId, IncidentId, NoticeId, ObligationId
 from noticebus.store.rows import values_of
-from noticebus.store.tables import obligations, policies, steps
+from noticebus.store.tables import deliveries, obligations, policies, steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ async def lock_obligations(
     incident_id: IncidentId | None = None,
 ) -> list[Obligation]:
     """Lock obligations in id order, by id or all of one incident."""
-    statement = sa.select(obligations).order_by(obligations.c.id).with_for_update()
+    statement = sa.select(obligations).order_by(obligations.c.id).with_for_update(key_share=True)
     if ids is not None:
         statement = statement.where(obligations.c.id.in_(sorted(ids)))
     if incident_id is not None:
@@ -121,9 +121,7 @@ async def lock_due(
         .where(obligations.c.next_step_at <= now)
         .order_by(obligations.c.next_step_at)
         .limit(batch_size_max)
-        .with_for_update(
-            skip_locked=True
-        )  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
     )
     return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
 
@@ -200,17 +198,25 @@ async def steps_of(
 
 
 async def mark_delivered(
-    conn: AsyncConnection, obligation_ids: Collection[ObligationId], *, at: dt.datetime
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, at: dt.datetime
 ) -> list[Obligation]:
-    """Note each recipient's first delivery, closing what a delivery closes (class D)."""
+    """Note each round's first delivery, closing what a delivery closes (class D).
+
+    A delivery of a version before the round's tells nothing about the round.
+    """
     closes = (obligations.c.notice_class == NoticeClass.D) & (
         obligations.c.state == ObligationState.OPEN
     )
     first = (
         sa.select(obligations.c.id)
-        .where(obligations.c.id.in_(sorted(obligation_ids)), obligations.c.delivered_at.is_(None))
+        .join(deliveries, deliveries.c.obligation_id == obligations.c.id)
+        .where(
+            deliveries.c.id.in_(sorted(delivery_ids)),
+            deliveries.c.version >= obligations.c.round_version,
+            obligations.c.delivered_at.is_(None),
+        )
         .order_by(obligations.c.id)
-        .with_for_update()  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(key_share=True, of=obligations)  # SQLite: the single writer
     )
     statement = (
         sa.update(obligations)

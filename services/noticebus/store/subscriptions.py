@@ -82,7 +82,7 @@ async def lock_subscription(conn: AsyncConnection, *, subscription_id: str) -> S
         conn,
         sa.select(subscriptions)
         .where(subscriptions.c.id == subscription_id)
-        .with_for_update(),  # SQLite has no row locks: there the single writer protects us
+        .with_for_update(key_share=True),  # SQLite: the single writer
     )
 
 
