@@ -14,6 +14,7 @@ from noticebus.cli import (
     administration,
     config,
     database,
+    demo,
     doctor,
     kafka,
     listen,
@@ -50,7 +51,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def begin(  # noqa: PLR0913 - each option is a parameter
+def begin(
     context: typer.Context,
     server: Annotated[
         str | None, typer.Option(envvar=URL, help="Address of the bus that commands speak to.")
@@ -78,7 +79,7 @@ def begin(  # noqa: PLR0913 - each option is a parameter
 
 def install() -> None:
     """Put the parts together."""
-    for part in (serve, doctor, unacked, listen, notices):
+    for part in (demo, serve, doctor, unacked, listen, notices):
         part.install(app)
     for name, group in {
         "db": database.app,
@@ -110,13 +111,13 @@ def hoist(arguments: Sequence[str]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and end the process with its exit code; a failure is two lines, no traceback."""
+    """Run the command and end the process with its exit code; a failure is two lines."""
     words = hoist(sys.argv[1:] if arguments is None else arguments)
     sys.exit(run(words))
 
 
 def run(words: Sequence[str]) -> int:
-    """Run the command and give its exit code: 0 done, 1 failed, 2 misused, 3 something is overdue."""
+    """Run the command and give its exit code: 0 done, 1 failed, 2 misused, 3 overdue."""
     debug = "--debug" in words
     try:
         ended = app(args=list(words), prog_name="noticebus", standalone_mode=False)

@@ -12,7 +12,7 @@ app = typer.Typer(help="The settings in force.", no_args_is_help=True)
 
 @app.callback()
 def begin() -> None:
-    """The settings in force."""
+    """Look at the settings in force."""
 
 
 @app.command("show")

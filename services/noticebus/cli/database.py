@@ -18,14 +18,14 @@ FolderOption = Annotated[Path | None, typer.Option("--data-dir", help="The embed
 
 @app.callback()
 def begin() -> None:
-    """The database."""
+    """Look after the database."""
 
 
 @app.command("upgrade")
 def upgrade(
     context: typer.Context, database_url: UrlOption = None, data_dir: FolderOption = None
 ) -> None:
-    """Apply the migrations that are missing, all or none; safe to repeat and to run twice at once."""
+    """Apply the migrations that are missing, all or none; safe to repeat."""
     from noticebus.store import migrate  # noqa: PLC0415 - loading Alembic takes a second
 
     settings = _settings(context, database_url, data_dir)

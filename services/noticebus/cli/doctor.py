@@ -22,7 +22,7 @@ def doctor(
     data_dir: Annotated[Path | None, typer.Option(help="The embedded profile's folder.")] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Check settings, database, bus, mail, clock, keys and addresses. Ends with 1 when one fails."""
+    """Check everything that a bus needs. Ends with 1 when something fails."""
     from noticebus.cli import examination  # noqa: PLC0415 - loads database and bus
 
     note("Looking …")

@@ -95,7 +95,7 @@ async def _python(_settings: Settings) -> tuple[State, str, str]:
 
 
 async def _data_dir(settings: Settings) -> tuple[State, str, str]:
-    folder = Path(settings.data_dir).absolute()
+    folder = settings.data_dir
     if not folder.is_dir():
         return State.WARN, f"{folder} does not exist", "`noticebus serve` makes it."
     if not os.access(folder, os.W_OK | os.X_OK):

@@ -132,8 +132,12 @@ def as_csv(rows: Sequence[Row], *, columns: Sequence[str]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows([harmless(cell_of(row.get(column))) for column in columns] for row in rows)
+    writer.writerows([_csv_cell(row.get(column)) for column in columns] for row in rows)
     return text.getvalue()
+
+
+def _csv_cell(value: object) -> str:
+    return "" if value is None else harmless(cell_of(value))
 
 
 def harmless(cell: str) -> str:

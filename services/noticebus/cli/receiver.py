@@ -47,7 +47,7 @@ class Received:
 
     @property
     def cause(self) -> str:
-        """The event's type without its frame: `notice`, `step`, `subscription.verify` …"""
+        """The event's type without its frame, like `notice` or `step`."""
         return self.type.removeprefix("org.noticebus.").removesuffix(".v1")
 
     @property
@@ -61,7 +61,7 @@ class Received:
 class Receiver:
     """Listens on one address, any path. Keeps the last 1,000 events in `received`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one trait of a receiver
         self,
         *,
         host: str = "127.0.0.1",

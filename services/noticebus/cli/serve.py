@@ -22,7 +22,7 @@ def install(app: typer.Typer) -> None:
     app.command("serve")(serve)
 
 
-def serve(  # noqa: PLR0913, PLR0917 - each option is a parameter
+def serve(
     context: typer.Context,
     role: Annotated[
         list[RoleName] | None,

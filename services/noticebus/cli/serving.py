@@ -26,6 +26,7 @@ from noticebus.telemetry import configure_logging
 from noticebus.wiring import Role, running
 
 FOLDER_MODE = 0o700
+ONLY_US = 0o077  # database, keys and locks are nobody else's to read
 REQUESTS_AT_ONCE_MAX = 1000
 BACKLOG = 2048
 KEEP_ALIVE_S = 30  # longer than a proxy's or a poller's pause, shorter than a day of idle sockets
@@ -65,6 +66,7 @@ def run(
         log_format=log_format or ("console" if sys.stderr.isatty() else "json"),
         level=settings.log_level,
     )
+    os.umask(ONLY_US)
     with contextlib.ExitStack() as held:
         _prepare_folder(settings)
         if (path := sqlite_path(settings)) is not None:
@@ -185,7 +187,7 @@ async def _serve(settings: Settings, roles: Sequence[Role], listening: socket.so
     await _refuse_old_tables(settings)
     try:
         async with running(settings, roles=roles) as system:
-            key_file = Path(settings.data_dir) / FIRST_KEY_FILE
+            key_file = (settings.data_dir / FIRST_KEY_FILE).absolute()
             made = await create_first_key(system.desk, path=key_file)
             announcement = Announcement(
                 settings=settings,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 import typer
 
 from noticebus import settings as settings_module
@@ -74,7 +73,9 @@ def address_of(host: str, port: int) -> str:
 
 def sqlite_path(settings: Settings) -> Path | None:
     """Name the file of the embedded profile's database; None on PostgreSQL."""
-    url = sa.make_url(settings.database_url)
+    from sqlalchemy import make_url  # noqa: PLC0415 - most commands need no database, and no wait
+
+    url = make_url(settings.database_url)
     if url.get_backend_name() != "sqlite":
         return None
     return Path(url.database or "")

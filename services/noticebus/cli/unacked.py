@@ -133,7 +133,7 @@ def line_of(item: Mapping[str, Any], *, now: dt.datetime) -> dict[str, Any]:
 
 
 def target_words(summary: Mapping[str, Any]) -> str:
-    """Write the closing line: shares and percentiles over all that fell due, the silent included."""
+    """Write the closing line, over all that fell due, the silent included."""
     share = summary["closed_within_target_share"]
     return (
         f"Acknowledged within target: {summary['closed_within_target']} of {summary['due']} due"

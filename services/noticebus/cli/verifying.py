@@ -18,7 +18,7 @@ PUBLIC_KEY_PREFIX = "whpk_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a receiver may believe: `ok` is False where something is wrong, None where nothing was checked."""
+    """What a receiver may believe; `ok` is None where nothing was checked."""
 
     ok: bool | None
     cause: str
@@ -88,16 +88,22 @@ def _judge(
         return Verdict(ok=None, cause="signature not checked: no secret and no public key given")
     if all(checked.values()):
         return Verdict(ok=True, cause=f"signature ok ({', '.join(checked)})")
+    return _wrong(_explain(signed, body, checked=checked, keys=keys))
+
+
+def _explain(
+    signed: _Signed, body: bytes, *, checked: Mapping[str, bool], keys: Sequence[bytes]
+) -> str:
     wrong = next(scheme for scheme, fits in checked.items() if not fits)
     if not signed.of_scheme(wrong):
-        return _wrong(f"there is no {wrong} signature among those sent")
+        return f"there is no {wrong} signature among those sent"
     if any(checked.values()):
-        return _wrong(_half_right(wrong))
+        return _half_right(wrong)
     if keys and any(_shared_fits(signed, other, keys=keys) for other in _rewritten(body)):
-        return _wrong("the body was parsed and written again on the way: verify the raw bytes")
+        return "the body was parsed and written again on the way: verify the raw bytes"
     if len(checked) > 1:
-        return _wrong("body, webhook-id or webhook-timestamp was changed on the way")
-    return _wrong(_nothing_right(wrong))
+        return "body, webhook-id or webhook-timestamp was changed on the way"
+    return _nothing_right(wrong)
 
 
 def _half_right(wrong: str) -> str:

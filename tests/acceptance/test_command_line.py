@@ -1,0 +1,386 @@
+"""The command line as a person uses it: a real `serve`, and the verbs that speak to it.
+
+A verb runs in the test's own process, where it takes milliseconds; what starts, listens or is
+refused is a process of its own.
+"""
+
+import contextlib
+import datetime as dt
+import io
+import json
+import os
+import re
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from noticebus.cli.app import hoist, run
+from noticebus.store.columns import SQLITE_INSTANT
+
+NOTICEBUS = Path(sys.executable).with_name("noticebus")
+EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
+WITHIN_S = 15
+OVERDUE = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bus:
+    """A bus served by a process of its own, and commands that speak to it."""
+
+    folder: Path
+    process: "subprocess.Popen[str]"
+    said: str
+    url: str
+
+    def do(self, *words: str, key_file: str = "first-admin.key") -> Ended:
+        """Run a verb against this bus, in its folder."""
+        return verb(
+            *words,
+            folder=self.folder,
+            NOTICEBUS_URL=self.url,
+            NOTICEBUS_KEY_FILE=key_file,
+        )
+
+    def json(self, *words: str, key_file: str = "first-admin.key") -> Any:
+        ended = self.do(*words, "--format", "json", key_file=key_file)
+        assert ended.code == 0, ended
+        return json.loads(ended.out)
+
+
+def environment_of(**changes: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTICEBUS_")}
+    return kept | {"NO_COLOR": "1"} | changes
+
+
+def verb(*words: str, folder: Path, **variables: str) -> Ended:
+    """Run a command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        for name, value in variables.items():
+            environment.setenv(name, value)
+        code = run(hoist(words))
+    return Ended(code=code, out=out.getvalue(), err=err.getvalue())
+
+
+def command(*words: str, folder: Path, stdin: str | None = None, **environment: str) -> Ended:
+    done = subprocess.run(
+        [NOTICEBUS, *words],
+        cwd=folder,
+        env=environment_of(**environment),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        check=False,
+    )
+    return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def read_until(process: "subprocess.Popen[str]", mark: str) -> str:
+    assert process.stdout is not None
+    said = ""
+    while mark not in said:
+        line = process.stdout.readline()
+        assert line, f"it ended before it said {mark!r}: {said}"
+        said += line
+    return said
+
+
+@contextlib.contextmanager
+def started(*words: str, folder: Path, **environment: str) -> "Iterator[subprocess.Popen[str]]":
+    with subprocess.Popen(
+        [NOTICEBUS, *words],
+        cwd=folder,
+        env=environment_of(**environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[Bus]:
+    with started(
+        "serve", "--port", "0", folder=folder, NOTICEBUS_EGRESS_ALLOW="127.0.0.1/32"
+    ) as process:
+        said = read_until(process, "next:")
+        found = re.search(r"address: +(\S+)", said)
+        assert found is not None, said
+        yield Bus(folder=folder, process=process, said=said, url=found[1])
+
+
+@pytest.fixture(scope="module")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bus]:
+    with served(tmp_path_factory.mktemp("bus")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def agencies(bus: Bus) -> dict[str, str]:
+    """Furnish the bus: a poster with its key, and Mississippi's child protection."""
+    zone = ("--zone", "America/Chicago")
+    poster = bus.json("agency", "add", "Field office", "--kind", "federal", *zone)["id"]
+    cps = bus.json("agency", "add", "State CPS", "--kind", "cps", *zone)["id"]
+    bus.json(
+        "contact", "add", cps, "Intake desk", "--role", "intake", "--email", "in@cps.example",
+        "--phone", "+16015550110",
+    )  # fmt: skip
+    bus.json("responsibility", "add", cps, "--role", "cps", "--state", "28")
+    for name, agency, scope in (("poster", poster, "post"), ("cps", cps, "answer")):
+        words = ("key", "add", name, "--agency", agency, "--scope", scope)
+        bus.json(*words, "--secret-file", f"{name}.key")
+    return {"poster": poster, "cps": cps}
+
+
+def notice_file(folder: Path, **changes: object) -> str:
+    """Write the example of the schemas as a notice of this hour."""
+    notice = json.loads((EXAMPLES / "notice-post.v1.least.json").read_text())
+    ago = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=30)  # noqa: TID251 - the bus runs on it
+    said = {"status": "actual", "class": "B", "occurred_at": f"{ago:%Y-%m-%dT%H:%M:%SZ}"}
+    notice |= {**said, **changes}
+    notice["areas"] = [{"county_fips": ["28123"]}]
+    path = folder / "notice.json"
+    path.write_text(json.dumps(notice))
+    return path.name
+
+
+def test_serve_names_address_key_file_and_next_command_and_never_prints_the_key(bus: Bus) -> None:
+    key_file = bus.folder / "first-admin.key"
+
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    assert str(key_file) in bus.said
+    assert key_file.read_text().strip() not in bus.said
+    assert "noticebus agency add" in bus.said
+
+
+def test_nothing_that_serve_writes_is_open_to_others(bus: Bus) -> None:
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in bus.folder.glob("noticebus*")}
+
+    assert "noticebus.db" in modes
+    assert {name for name, mode in modes.items() if mode & 0o077} == set()
+
+
+def test_a_second_serve_on_the_same_database_is_refused(bus: Bus) -> None:
+    ended = command("serve", "--port", "0", folder=bus.folder)
+
+    assert ended.code == 1
+    assert f"Another `noticebus serve` (process {bus.process.pid})" in ended.err
+    assert "remedy: " in ended.err
+
+
+def test_doctor_finds_nothing_that_fails(bus: Bus) -> None:
+    ended = bus.do("doctor", "--format", "csv")
+
+    assert ended.code == 0, ended
+    assert '"database","ok"' in ended.out
+
+
+def test_agencies_are_listed_and_shown_with_what_belongs_to_them(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    listed = bus.json("agency", "list")
+    shown = bus.json("agency", "show", agencies["cps"])
+
+    assert {one["name"] for one in listed} == {"Field office", "State CPS"}
+    assert shown["contacts"] == ["Intake desk (intake, on_duty)"]
+    assert shown["responsibilities"][0]["role"] == "cps"
+
+
+def test_the_client_variables_are_no_unknown_settings(bus: Bus) -> None:
+    ended = bus.do("config", "show", "--format", "json")
+
+    assert ended.code == 0, ended
+    assert "base_url" in ended.out
+
+
+def test_a_wrong_key_is_told_what_to_do(bus: Bus) -> None:
+    (bus.folder / "wrong.key").write_text("noticebus_live_nonsense\n")
+
+    ended = bus.do("agency", "list", key_file="wrong.key")
+
+    assert ended.code == 1
+    assert ended.err.startswith("error: ")
+    assert "remedy: Give a valid key" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_notice_is_posted_shown_reported_and_acknowledged(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    posted = bus.json("notice", "post", notice_file(bus.folder), key_file="poster.key")
+    shown = bus.json("notice", "show", posted["id"])
+    before = bus.do("unacked")
+    _make_overdue(bus, posted["recipients"]["obligations"][0]["id"])
+    late = bus.do("unacked", "--overdue")
+    late_csv = bus.do("unacked", "--format", "csv")
+    answer = bus.json(
+        "acknowledge", posted["id"], "--name", "R. Alvarez", "--role", "intake", key_file="cps.key"
+    )
+    after = bus.do("unacked")
+
+    assert shown["notice"]["incident_id"] == posted["incident_id"]
+    assert [one["agency"]["name"] for one in shown["obligations"]] == ["State CPS"]
+    assert before.code == 0, before
+    assert "1 open obligations, 0 overdue" in before.out
+    assert late.code == OVERDUE, late
+    assert "State CPS" in late.out
+    assert late_csv.code == OVERDUE, late_csv
+    assert answer["closed"] is True
+    assert after.code == 0, after
+
+
+def test_an_operator_records_an_answer_given_by_phone(bus: Bus, agencies: dict[str, str]) -> None:
+    posted = bus.json("notice", "post", notice_file(bus.folder), key_file="poster.key")
+    obligation = posted["recipients"]["obligations"][0]["id"]
+
+    answer = bus.json(
+        "acknowledge", obligation, "--name", "Duty operator", "--role", "operator",
+        "--how", "phone", "--on-behalf-of", "Intake desk",
+    )  # fmt: skip
+
+    assert answer["how"] == "phone"
+
+
+def test_a_notice_comes_from_standard_input_too(bus: Bus, agencies: dict[str, str]) -> None:
+    text = (bus.folder / notice_file(bus.folder)).read_text()
+
+    ended = command(
+        "notice", "post", "-", folder=bus.folder, stdin=text,
+        NOTICEBUS_URL=bus.url, NOTICEBUS_KEY_FILE="poster.key",
+    )  # fmt: skip
+
+    assert ended.code == 0, ended
+    assert "State CPS" in ended.out
+
+
+def test_a_faulty_notice_names_the_field(bus: Bus, agencies: dict[str, str]) -> None:
+    file = notice_file(bus.folder, headlin="x")
+
+    ended = bus.do("notice", "post", file, key_file="poster.key")
+
+    assert ended.code == 1
+    assert "/headlin" in ended.err
+
+
+def test_listen_consents_and_finds_the_signature_of_the_bus_right(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    line = _listened(bus, agencies, secret_file="listen.secret")
+
+    assert "signature ok (v1, v1a)" in line
+
+
+def test_listen_explains_a_wrong_secret(bus: Bus, agencies: dict[str, str]) -> None:
+    (bus.folder / "other.secret").write_text("whsec_" + "A" * 43 + "=\n")
+
+    line = _listened(bus, agencies, secret_file="other.secret")
+
+    assert "signature WRONG: v1 does not match, v1a does" in line
+    assert "your secret is the wrong one" in line
+
+
+def test_serve_ends_with_0_when_it_is_told_to_stop_and_keeps_its_key(tmp_path: Path) -> None:
+    with served(tmp_path) as first:
+        first.process.send_signal(signal.SIGTERM)
+        assert first.process.wait(WITHIN_S) == 0
+    key = (tmp_path / "first-admin.key").read_text()
+    with served(tmp_path) as second:
+        second.process.send_signal(signal.SIGINT)
+        assert second.process.wait(WITHIN_S) == 0
+
+    assert (tmp_path / "first-admin.key").read_text() == key
+    assert "made earlier" in second.said
+
+
+def test_roles_on_the_embedded_profile_are_refused(tmp_path: Path) -> None:
+    ended = command("serve", "--role", "ledger", folder=tmp_path)
+
+    assert ended.code == 1
+    assert "one process does everything" in ended.err
+
+
+def test_serve_on_postgresql_without_migrations_names_the_command(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    refused = command("serve", "--port", "0", "--database-url", postgres_url, folder=tmp_path)
+    upgraded = verb("db", "upgrade", "--database-url", postgres_url, folder=tmp_path)
+    now = verb("db", "current", "--database-url", postgres_url, folder=tmp_path)
+
+    assert refused.code == 1
+    assert "noticebus db upgrade" in refused.err
+    assert upgraded.out.startswith("applied ")
+    assert re.search(r"pending +-", now.out)
+
+
+def test_a_port_in_use_costs_no_migration(bus: Bus, tmp_path: Path) -> None:
+    port = bus.url.rpartition(":")[2]
+
+    ended = command("serve", "--port", port, folder=tmp_path)
+
+    assert ended.code == 1
+    assert "Address already in use" in ended.err
+    assert not (tmp_path / "noticebus.db").exists()
+
+
+def _listened(bus: Bus, agencies: dict[str, str], *, secret_file: str) -> str:
+    """Receive one event by `listen`, of a subscription made for it, and give its line."""
+    with started(
+        "listen", "--port", "0", "--secret-file", secret_file, folder=bus.folder,
+        NOTICEBUS_URL=bus.url,
+    ) as listening:  # fmt: skip
+        found = re.search(r"http\S+", read_until(listening, "\n"))
+        assert found is not None
+        made = bus.json(
+            "subscription", "add", agencies["cps"], secret_file, "--state", "28",
+            "--url", found[0], "--secret-file", "listen.secret",
+        )  # fmt: skip
+        if secret_file != "listen.secret":
+            return read_until(listening, "answered 401")
+        read_until(listening, "answered 200")
+        posted = bus.json("notice", "post", notice_file(bus.folder), key_file="poster.key")
+        line = read_until(listening, "  notice  ")
+        assert made["channel"] == "webhook"
+        assert posted["recipients"]["count"] == 1
+        return line
+
+
+def _make_overdue(bus: Bus, obligation_id: str) -> None:
+    """Move a deadline into the past: the bus runs on the real clock, and nobody waits an hour."""
+    with contextlib.closing(sqlite3.connect(bus.folder / "noticebus.db", timeout=5)) as database:
+        (due,) = database.execute(
+            "SELECT due_at FROM obligations WHERE id = ?", (obligation_id,)
+        ).fetchone()
+        earlier = _earlier(due)
+        database.execute("UPDATE obligations SET due_at = ? WHERE id = ?", (earlier, obligation_id))
+        database.commit()
+
+
+def _earlier(stored: str) -> str:
+    moved = dt.datetime.fromisoformat(stored) - dt.timedelta(days=1)
+    return moved.strftime(SQLITE_INSTANT)
