@@ -188,7 +188,9 @@ async def _serve(settings: Settings, roles: Sequence[Role], listening: socket.so
     try:
         async with running(settings, roles=roles) as system:
             key_file = (settings.data_dir / FIRST_KEY_FILE).absolute()
-            made = await create_first_key(system.desk, path=key_file)
+            # A dispatcher may run on a machine that no administrator looks at.
+            makes_keys = Role.GATEWAY in roles
+            made = await create_first_key(system.desk, path=key_file) if makes_keys else None
             announcement = Announcement(
                 settings=settings,
                 roles=roles,
