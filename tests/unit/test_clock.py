@@ -116,3 +116,27 @@ async def test_a_manual_clock_does_not_wait_for_what_is_past() -> None:
     await ManualClock(START).wait_until(START, wake=asyncio.Event())
 
     assert time.monotonic() - began < LONG_S
+
+
+async def test_a_jump_wakes_who_waits_on_a_scaled_clock(machine: ManualClock) -> None:
+    world = ScaledClock(start=START, speed=0.0, machine=machine)
+    wake = asyncio.Event()
+    began = time.monotonic()
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(world.wait_until(START + HOUR, wake=wake))
+        await asyncio.sleep(0)
+        world.jump_to(START + HOUR)
+
+    assert time.monotonic() - began < LONG_S
+    assert world.now() == START + HOUR
+
+
+async def test_a_scaled_clock_that_stood_still_goes_on_from_there(machine: ManualClock) -> None:
+    world = ScaledClock(start=START, speed=0.0, machine=machine)
+    machine.advance(HOUR)
+
+    world.run_at(60)
+    machine.advance(dt.timedelta(minutes=1))
+
+    assert world.now() == START + HOUR

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from noticebus.clock import SystemClock
+
 SPEED = 240.0
-PAUSE_S = 0.3  # between two stops of the clock after the fast part
+PAUSE_S = 0.2  # between two stops of the clock after the fast part
 PLAIN_WHERE = ("NO_COLOR", "CI")
 
 
@@ -22,8 +24,9 @@ def demo(
         Path | None, typer.Option(help="Another scenario, as a TOML file.", dir_okay=False)
     ] = None,
     speed: Annotated[
-        float, typer.Option(min=1.0, max=3600.0, help="How many times as fast as the clock.")
-    ] = SPEED,
+        float | None,
+        typer.Option(min=1.0, max=3600.0, help="How many times as fast; 240 unless you say."),
+    ] = None,
     plain: Annotated[
         bool | None,
         typer.Option("--plain/--live", help="Lines instead of a table that redraws itself."),
@@ -37,11 +40,14 @@ def demo(
     Everything is real but the story: gateway, webhooks, mail, answers, clock and ledger run in this
     process and a folder that is removed at the end. Nothing leaves this machine.
     """
+    began = SystemClock().now()
     from noticebus.cli import demo_scenario, demo_show  # noqa: PLC0415 - loads the whole bus
 
     wanted = demo_show.Wanted(
         scenario=demo_scenario.load(scenario),
-        speed=speed,
+        began=began,
+        speed=speed or SPEED,
+        in_time=speed is None,
         pause_s=PAUSE_S,
         plain=wants_plain() if plain is None else plain,
         keep=keep,

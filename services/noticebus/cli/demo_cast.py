@@ -48,7 +48,7 @@ async def engage(
     return {agency.key: cast[agency.key] for agency in scenario.agencies}
 
 
-async def _enter(  # noqa: PLR0913 - whom, where, and what comes of it
+async def _enter(
     agency: ScenarioAgency,
     scenario: Scenario,
     stage: Stage,
@@ -83,11 +83,9 @@ async def _enter(  # noqa: PLR0913 - whom, where, and what comes of it
         await _make(operator, "/v1/subscriptions", {**order, "contact_id": mailbox})
 
 
-async def _key(
-    operator: Client, agency: ScenarioAgency, *, agency_id: str, posts: bool
-) -> str:
+async def _key(operator: Client, agency: ScenarioAgency, *, agency_id: str, posts: bool) -> str:
     scopes = ["post"] if posts else ["answer", "subscribe"]
-    body = {"name": f"{agency.short}'s system", "agency_id": agency_id, "scopes": scopes}
+    body = {"name": f"System of {agency.short}", "agency_id": agency_id, "scopes": scopes}
     made = await _make(operator, "/v1/api-keys", body)
     return str(made["key"])
 

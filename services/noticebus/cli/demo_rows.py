@@ -60,9 +60,7 @@ def _row(owed: ObligationView, name: str, *, now: dt.datetime, zone: str) -> Row
 
 def is_overdue(owed: ObligationView, now: dt.datetime) -> bool:
     """Say whether it is open and past its deadline."""
-    return (
-        owed.state is ObligationState.OPEN and owed.due_at is not None and now > owed.due_at
-    )
+    return owed.state is ObligationState.OPEN and owed.due_at is not None and now > owed.due_at
 
 
 def is_late(owed: ObligationView) -> bool:

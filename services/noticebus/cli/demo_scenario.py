@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from noticebus.cli.output import CommandError
 from noticebus.contracts.acknowledgement import Person
 from noticebus.contracts.agency import ContactPost
-from noticebus.contracts.base import Name
+from noticebus.contracts.base import Name, at, refuse
 from noticebus.contracts.faults import details
 from noticebus.contracts.notice import NoticePost, UpdatePost
 from noticebus.contracts.places import StandingArea
@@ -106,7 +106,7 @@ class Beat(Part):
     def _has_what_it_needs(self) -> Self:
         for field in _NEEDS[self.do]:
             if getattr(self, field) is None:
-                raise ValueError(f"a beat that does {self.do!r} needs {field!r}")
+                refuse([at(f"/{field}", f"name it: a beat that does {self.do!r} needs it")])
         return self
 
 
@@ -142,8 +142,8 @@ class Scenario(Part):
     def _zone_exists(cls, zone: str) -> str:
         try:
             ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError("use an IANA name such as America/Chicago") from error
+        except (ZoneInfoNotFoundError, ValueError):
+            refuse([at("", "use an IANA name such as America/Chicago")])
         return zone
 
     @property
@@ -261,10 +261,7 @@ def _notice_faults(scenario: Scenario) -> list[Detail]:
     faults: list[Detail] = []
     bodies: list[tuple[str, type[NoticePost], dict[str, Any]]] = [
         ("/notice", NoticePost, scenario.notice),
-        *(
-            (f"/updates/{name}", UpdatePost, body)
-            for name, body in scenario.versions().items()
-        ),
+        *((f"/updates/{name}", UpdatePost, body) for name, body in scenario.versions().items()),
     ]
     for prefix, model, body in bodies:
         try:
@@ -284,5 +281,5 @@ def _mistaken(name: str, faults: list[str]) -> CommandError:
     rest = f"; and {more} more" if more > 0 else ""
     return CommandError(
         f"The scenario {name} has mistakes. {shown}{rest}.",
-        remedy="Correct the file; the built-in one, docs/tutorial/demo.md says where, is a pattern.",
+        remedy="Correct the file; docs/tutorial/demo.md says what it may hold.",
     )

@@ -25,6 +25,7 @@ class Record:
     """What came of the beats, as the bus answered them."""
 
     incident_id: str = ""
+    bound: int = 0  # obligations created, as the latest answer to a post says
     notice_ids: list[str] = field(default_factory=list)  # by version, the first at 0
     posted: dict[str, Any] = field(default_factory=dict)
     repeated: dict[str, Any] = field(default_factory=dict)
@@ -76,11 +77,12 @@ class Script:
         self.record.incident_id = answer.body["incident_id"]
         self.record.notice_ids.append(answer.body["id"])
         told = answer.body["recipients"]
+        self.record.bound = told["count"]
         sites, areas = len(self._scenario.notice.get("sites", ())), self._scenario.notice["areas"]
         counties = {code for area in areas for code in area.get("county_fips", ())}
         self._tell(
-            f"One notice posted: {sites} sites, {len(counties)} counties. {told['count']} recipients"
-            f" bound, {told['mandatory']} must answer, {told['advisory']} asked to."
+            f"One notice posted: {sites} sites, {len(counties)} counties, {told['count']}"
+            f" recipients: {told['mandatory']} must answer, {told['advisory']} are asked to."
         )
 
     async def _repeat(self, beat: Beat) -> None:
@@ -106,8 +108,17 @@ class Script:
         notice_id = answer.body["id"]
         self.record.notice_ids.append(notice_id)
         seen = (await self._stage.operator.call("GET", f"/v1/notices/{notice_id}")).body
-        asked = "everybody is asked again" if seen["material"] else "counts only, nobody asked again"
-        self._tell(f"Update: version {answer.body['version']}, {_figures(seen)}; {asked}.")
+        version, self.record.bound = answer.body["version"], answer.body["recipients"]["count"]
+        self._tell(f"Update: version {version}, {_figures(seen)}.")
+        if not seen["material"]:
+            self._tell("Counts alone: everybody is told, nobody is asked again.")
+            return
+        owed = await self._obligations()
+        before = sum(0 < one["answered_version"] < version for one in owed)
+        self._tell(
+            f"It is material: a new round for all {len(owed)};"
+            f" {before} have accepted version {version - 1} of {version}."
+        )
 
     async def _answer(self, beat: Beat) -> None:
         member = self._member(beat)
@@ -170,8 +181,8 @@ class Script:
         answers = len(owed["acknowledgements"])
         opened = "opened" if owed["opened_at"] else "not opened"
         self._tell(
-            f"A mail scanner opens {member.agency.short}'s link {beat.gets + beat.heads} times:"
-            f" {opened}, {answers} answers."
+            f"A mail scanner opens the link of {member.agency.short}"
+            f" {beat.gets + beat.heads} times: {opened}, {answers} answers."
         )
 
     async def _phone(self, beat: Beat) -> None:
@@ -210,13 +221,15 @@ class Script:
         return await eventually(arrived, what=f"mail to {address} about version {beat.version}")
 
     async def _obligation(self, member: Member) -> dict[str, Any]:
-        path = f"/v1/incidents/{self.record.incident_id}/obligations"
-        found = await self._stage.operator.list_all(path)
-        of_member = [
-            one for one in found if one["agency"]["id"] == member.id and one["owed"] == "notice"
-        ]
+        of_member = [one for one in await self._obligations() if one["agency"]["id"] == member.id]
         owed: dict[str, Any] = of_member[0]
         return owed
+
+    async def _obligations(self) -> list[dict[str, Any]]:
+        """Read what the recipients owe: the questions' are the poster's."""
+        path = f"/v1/incidents/{self.record.incident_id}/obligations"
+        found = await self._stage.operator.list_all(path)
+        return [one for one in found if one["owed"] == "notice"]
 
     def _member(self, beat: Beat) -> Member:
         assert beat.who is not None, "held by the check of the scenario"

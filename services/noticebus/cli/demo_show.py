@@ -19,25 +19,47 @@ from noticebus.cli.demo_summary import Ending, lines, read_ending
 from noticebus.cli.demo_view import PlainView, View, live_view
 from noticebus.cli.output import console, say
 from noticebus.cli.receiver import Received
-from noticebus.clock import SystemClock
+from noticebus.clock import Clock, SystemClock
 from noticebus.telemetry import configure_logging
 
 LOG_FILE = "demo.log"
 LOOK_EVERY_S = 0.5
 ENGAGED_BEFORE = dt.timedelta(minutes=5)  # the cast is on the bus this long before the first beat
+FAST_WITHIN = dt.timedelta(seconds=66)  # from the command's beginning to the fast part's end
+FAST_LEAST = dt.timedelta(seconds=30)  # faster than this nobody could follow
+PAUSES_WITHIN = dt.timedelta(seconds=8)  # a run that has taken longer pauses no more
 LINK_MINUTES = 12 * 60
 OK_FROM, OK_BELOW = 200, 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What was asked for. A `speed` of zero steps from due time to due time from the beginning."""
+    """What was asked for. A `speed` of zero steps from due time to due time from the beginning.
+
+    `began` is when the command did, in machine time. With `in_time` a machine that was slow to set
+    up runs the fast part faster, so that the whole ends in time.
+    """
 
     scenario: Scenario
+    began: dt.datetime
     speed: float
     pause_s: float
     plain: bool
+    in_time: bool = False
     keep: bool = False
+
+    def tempo(self, *, now: dt.datetime) -> Tempo:
+        """Choose how time passes, `now` that everything is set up."""
+        first = self.scenario.when(self.scenario.beats[0])
+        live_until = self.scenario.instant(self.scenario.live_until)
+        left = max(self.began + FAST_WITHIN - now, FAST_LEAST)
+        needed = (live_until - first) / left if self.in_time else 0.0
+        return Tempo(
+            speed=max(self.speed, needed),
+            live_until=live_until,
+            pause_s=self.pause_s,
+            unhurried_until=self.began + FAST_WITHIN + PAUSES_WITHIN,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,27 +79,43 @@ class Played:
 
 
 class Ears:
-    """Hears what reaches the receivers, and tells what is worth a line."""
+    """Hears what reaches the receivers: notes who was told when, tells what is worth a line."""
 
-    def __init__(self) -> None:
+    def __init__(self, scenario: Scenario) -> None:
+        self.first_told: dict[str, dt.datetime] = {}  # by the agency's key
         self._view: View | None = None
+        self._world: Clock | None = None
+        self._readers = {
+            contact.email: agency for agency in scenario.recipients for contact in agency.contacts
+        }
 
-    def attach(self, view: View) -> None:
+    def attach(self, view: View, *, world: Clock) -> None:
         """Tell `view` from now on."""
-        self._view = view
+        self._view, self._world = view, world
 
     def mail(self, mail: Mail) -> None:
+        agency = self._readers.get(mail.to)
         if mail.chases:
             self._tell(f"Mail to {mail.to}: {mail.subject.partition(': class')[0]}")
+        elif agency is not None and agency.webhook is not None:
+            self._tell(f"Mail to {mail.to}: the second channel, since the webhook is down")
+        if agency is not None:
+            self._note(agency)
 
     def event(self, agency: ScenarioAgency, received: Received) -> None:
         refused = not OK_FROM <= received.status < OK_BELOW
         if refused and received.time == 1:
-            self._tell(f"{agency.short}'s endpoint answers {received.status}: it will be retried.")
+            self._tell(f"Endpoint of {agency.short} answers {received.status}: will be retried.")
         elif not refused and received.time > 1:
-            self._tell(f"{agency.short}'s endpoint recovers at try {received.time}: delivered.")
+            self._tell(f"Endpoint of {agency.short} recovers, delivered at try {received.time}.")
         elif received.cause == "step":
-            self._tell(f"Webhook to {agency.short}: reminder")
+            self._tell(f"Webhook to {agency.short}: Reminder")
+        if not refused:
+            self._note(agency)
+
+    def _note(self, agency: ScenarioAgency) -> None:
+        if self._world is not None:
+            self.first_told.setdefault(agency.key, self._world.now())
 
     def _tell(self, text: str) -> None:
         if self._view is not None:
@@ -86,21 +124,22 @@ class Ears:
 
 def run(wanted: Wanted) -> None:
     """Play, sum up, and end; with `keep` only at Ctrl-C."""
-    with tempfile.TemporaryDirectory(prefix="noticebus-demo-") as folder:
-        with (Path(folder) / LOG_FILE).open("w", encoding="utf-8") as log:
-            configure_logging(log_format="json", stream=log)
-            with contextlib.suppress(KeyboardInterrupt):
-                asyncio.run(_run(wanted, folder=Path(folder)))
+    with (
+        tempfile.TemporaryDirectory(prefix="noticebus-demo-") as folder,
+        (Path(folder) / LOG_FILE).open("w", encoding="utf-8") as log,
+    ):
+        configure_logging(log_format="json", stream=log)
+        with contextlib.suppress(KeyboardInterrupt) if wanted.keep else contextlib.nullcontext():
+            asyncio.run(_run(wanted, folder=Path(folder)))
 
 
 async def _run(wanted: Wanted, *, folder: Path) -> None:
-    began = SystemClock().now()
     say(f"{wanted.scenario.title}. {wanted.scenario.banner}")
     async with played(wanted, folder=folder) as over:
         say()
         for line in lines(wanted.scenario, over.ending, names=over.names):
             say(line)
-        say(f"It took {(SystemClock().now() - began).total_seconds():.0f} s.")
+        say(f"It took {(SystemClock().now() - wanted.began).total_seconds():.0f} s.")
         if wanted.keep:
             await _keep(over.stage)
 
@@ -108,24 +147,23 @@ async def _run(wanted: Wanted, *, folder: Path) -> None:
 @contextlib.asynccontextmanager
 async def played(wanted: Wanted, *, folder: Path) -> AsyncIterator[Played]:
     """Play the scenario; the block has the bus as it stands at the end."""
-    scenario, ears = wanted.scenario, Ears()
+    scenario = wanted.scenario
+    ears = Ears(scenario)
     first = scenario.when(scenario.beats[0])
-    tempo = Tempo(
-        speed=wanted.speed, live_until=scenario.instant(scenario.live_until), pause_s=wanted.pause_s
-    )
     async with AsyncExitStack() as stack:
         sink = await stack.enter_async_context(mail_sink(ears.mail))
         stage = await stack.enter_async_context(
-            staged(folder=folder, smtp_url=sink.url, start=first - ENGAGED_BEFORE, tempo=tempo)
+            staged(folder=folder, smtp_url=sink.url, start=first - ENGAGED_BEFORE)
         )
         cast = await engage(scenario, stage, stack=stack, hear=ears.event)
-        stage.world.jump_to(first)
-        stage.begin()
+        stage.begin(first, tempo=wanted.tempo(now=SystemClock().now()))
         with _view(wanted, stage) as view:
-            ears.attach(view)
+            ears.attach(view, world=stage.world)
             script = Script(scenario, stage, cast=cast, sink=sink, tell=view.tell)
             await _watched(script, stage, view, cast=cast, zone=scenario.zone)
-        ending = await read_ending(stage, script.record, cast=cast, sink=sink)
+        ending = await read_ending(
+            stage, script.record, cast=cast, mails=len(sink.mails), first_told=ears.first_told
+        )
         yield Played(stage=stage, cast=cast, sink=sink, record=script.record, ending=ending)
 
 

@@ -29,7 +29,9 @@ HOST = "127.0.0.1"
 LOOK_EVERY_S = 0.01
 WITHIN_S = 20.0
 HOUR = dt.timedelta(hours=1)
+SOON = dt.timedelta(minutes=5)
 ANY_LEASE = dt.timedelta(days=1)
+NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 T = TypeVar("T")
 
 
@@ -37,45 +39,54 @@ T = TypeVar("T")
 class Tempo:
     """How time passes: `speed` times as fast until `live_until`, then in steps `pause_s` apart.
 
-    A speed of zero steps from the beginning, as tests do.
+    A speed of zero steps from the beginning, as tests do. After `unhurried_until`, in machine time,
+    there is no pause any more, so that a slow machine ends in time too.
     """
 
     speed: float
     live_until: dt.datetime
     pause_s: float
+    unhurried_until: dt.datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+STILL = Tempo(speed=0.0, live_until=NEVER, pause_s=0.0, unhurried_until=NEVER)
+
+
+@dataclass(slots=True, kw_only=True)
 class Stage:
-    """The running bus and its operator."""
+    """The running bus and its operator. Its clock stands still until `begin`."""
 
     system: System
     world: ScaledClock
     operator: Client
-    tempo: Tempo
+    tempo: Tempo = STILL
 
     def client(self, key: str) -> Client:
         """Make a client of this bus with another key."""
         return Client(server=self.operator.server, key=key)
 
-    def begin(self) -> None:
-        """Let time pass from here."""
-        if self.tempo.speed:
-            self.world.run_at(self.tempo.speed)
+    def begin(self, at: dt.datetime, *, tempo: Tempo) -> None:
+        """Let time pass from `at`."""
+        self.tempo = tempo
+        self.world.jump_to(at)
+        if tempo.speed:
+            self.world.run_at(tempo.speed)
 
     async def until(self, instant: dt.datetime) -> None:
         """Return when the world clock shows `instant`, and everything due by then is done."""
         if self.tempo.speed and instant <= self.tempo.live_until:
-            while (left := instant - self.world.now()) > dt.timedelta(0):
-                await asyncio.sleep(left.total_seconds() / self.tempo.speed)
+            await self._pass(instant)
             return
-        if self.tempo.speed:
-            await self._run_out()
+        if self.tempo.speed and self.world.now() < self.tempo.live_until:
+            await self._pass(self.tempo.live_until)
+            self.world.jump_to(self.world.now())
         await self.settle()
         while (due := await self._next_stop()) < instant:
+            seen = due - self.world.now() > SOON
             self.world.jump_to(due)
             await self.settle()
-            await asyncio.sleep(self.tempo.pause_s)
+            if seen and self.system.desk.machine.now() < self.tempo.unhurried_until:
+                await asyncio.sleep(self.tempo.pause_s)
         if instant > self.world.now():
             self.world.jump_to(instant)
             await self.settle()
@@ -88,20 +99,22 @@ class Stage:
 
         await eventually(done, what="the bus to do what is due")
 
-    async def _run_out(self) -> None:
-        """Let the fast part reach its end, then stand still."""
-        while (left := self.tempo.live_until - self.world.now()) > dt.timedelta(0):
+    async def _pass(self, instant: dt.datetime) -> None:
+        """Let time pass at its speed until `instant`."""
+        left = instant - self.world.now()
+        while left > dt.timedelta(0):
             await asyncio.sleep(left.total_seconds() / self.tempo.speed)
-        self.world.jump_to(self.world.now())
+            left = instant - self.world.now()
 
     async def _next_stop(self) -> dt.datetime:
         """Tell where the clock stops next.
 
-        After the fast part a retry waits for the next whole hour: the steps are what one watches.
+        After the fast part a retry that is not soon waits for the next whole hour: there the clock
+        stops at every step, and otherwise once an hour.
         """
-        now = self.world.now()
-        if now < self.tempo.live_until:
-            return await self._next_due()
+        now, due = self.world.now(), await self._next_due()
+        if now < self.tempo.live_until or due - now <= SOON:
+            return due
         on_the_hour = now.replace(minute=0, second=0, microsecond=0) + HOUR
         steps = await step.next_due_at(self.system.desk)
         return on_the_hour if steps is None else min(steps, on_the_hour)
@@ -111,15 +124,17 @@ class Stage:
         async with desk.database.read() as conn:
             sending = await claims.next_due_at(conn, machine_now=desk.machine.now() + ANY_LEASE)
         found = [one for one in (sending, await step.next_due_at(desk)) if one is not None]
-        return min(found, default=dt.datetime.max.replace(tzinfo=dt.UTC))
+        return min(found, default=NEVER)
 
 
 async def eventually(find: Callable[[], Awaitable[T | None]], *, what: str) -> T:
     """Give what `find` finds, asking until it does; CommandError after 20 s."""
     try:
         async with asyncio.timeout(WITHIN_S):
-            while (found := await find()) is None:
+            found = await find()
+            while found is None:
                 await asyncio.sleep(LOOK_EVERY_S)
+                found = await find()
     except TimeoutError as error:
         raise CommandError(
             f"The demo waited {WITHIN_S:.0f} s for {what}.",
@@ -129,19 +144,19 @@ async def eventually(find: Callable[[], Awaitable[T | None]], *, what: str) -> T
 
 
 @contextlib.asynccontextmanager
-async def staged(
-    *, folder: Path, smtp_url: str, start: dt.datetime, tempo: Tempo
-) -> AsyncIterator[Stage]:
-    """Run the embedded profile on a free port for the length of the block; its clock stands still."""
+async def staged(*, folder: Path, smtp_url: str, start: dt.datetime) -> AsyncIterator[Stage]:
+    """Run the embedded profile on a free port for the length of the block, its clock at rest."""
     machine = SystemClock()
     world = ScaledClock(start=start, speed=0.0, machine=machine)
     with bind(HOST, 0) as listening:
         settings = _settings(folder, smtp_url=smtp_url, listening=listening)
-        async with running(settings, world=world, machine=machine) as system:
-            async with serving(system.app, listening):
-                key = await _first_key(system.desk, folder)
-                operator = Client(server=settings.base_url, key=key)
-                yield Stage(system=system, world=world, operator=operator, tempo=tempo)
+        async with (
+            running(settings, world=world, machine=machine) as system,
+            serving(system.app, listening),
+        ):
+            key = await _first_key(system.desk, folder)
+            operator = Client(server=settings.base_url, key=key)
+            yield Stage(system=system, world=world, operator=operator)
 
 
 def _settings(folder: Path, *, smtp_url: str, listening: socket.socket) -> Settings:

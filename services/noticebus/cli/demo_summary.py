@@ -1,16 +1,17 @@
 """How the demo ends: read from the API and from the receivers, then written as a page of lines."""
 
 import datetime as dt
+import textwrap
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from noticebus.cli.demo_cast import Member
-from noticebus.cli.demo_mail import MailSink
 from noticebus.cli.demo_rows import WAYS, clock, is_late, is_overdue, length
 from noticebus.cli.demo_scenario import Scenario
 from noticebus.cli.demo_script import Record
 from noticebus.cli.demo_stage import Stage
+from noticebus.cli.receiver import HANDSHAKE
 from noticebus.console.report import headline
 from noticebus.contracts.answers import ObligationView
 from noticebus.contracts.question import QuestionView
@@ -18,6 +19,8 @@ from noticebus.contracts.report import UnacknowledgedReport
 from noticebus.contracts.vocabulary import ObligationState, Owed
 from noticebus.store import sequencing
 from noticebus.store.sequencing import Tally
+
+COLUMNS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +32,11 @@ class Ending:
     questions: tuple[QuestionView, ...]
     report: UnacknowledgedReport
     ledger: Tally
-    webhooks: int
-    verified: int
+    bound: int  # obligations created, as the bus answered the latest post
+    verified: int  # webhooks, the handshakes apart
+    wrong: int
     mails: int
+    first_told: Mapping[str, dt.datetime]  # by agency id, as the receivers saw it
 
     @property
     def answers_owed(self) -> list[ObligationView]:
@@ -40,7 +45,12 @@ class Ending:
 
 
 async def read_ending(
-    stage: Stage, record: Record, *, cast: Mapping[str, Member], sink: MailSink
+    stage: Stage,
+    record: Record,
+    *,
+    cast: Mapping[str, Member],
+    mails: int,
+    first_told: Mapping[str, dt.datetime],
 ) -> Ending:
     """Ask the bus how everything stands, and the receivers what reached them."""
     operator, incident = stage.operator, f"/v1/incidents/{record.incident_id}"
@@ -51,8 +61,12 @@ async def read_ending(
     desk = stage.system.desk
     async with desk.database.read() as conn:
         ledger = await sequencing.tally(conn)
-    arrived = [
-        one for member in cast.values() if member.receiver for one in member.receiver.received
+    verdicts = [
+        one.verdict.ok
+        for member in cast.values()
+        if member.receiver is not None
+        for one in member.receiver.received
+        if one.type != HANDSHAKE  # answered before the secret was known
     ]
     return Ending(
         at=stage.world.now(),
@@ -60,9 +74,11 @@ async def read_ending(
         questions=tuple(QuestionView.model_validate(one) for one in asked.body["items"]),
         report=UnacknowledgedReport.model_validate(report.body),
         ledger=ledger,
-        webhooks=len(arrived),
-        verified=sum(one.verdict.ok is not False for one in arrived),
-        mails=len(sink.mails),
+        bound=record.bound,
+        verified=verdicts.count(True),
+        wrong=len(verdicts) - verdicts.count(True),
+        mails=mails,
+        first_told={cast[key].id: at for key, at in first_told.items()},
     )
 
 
@@ -72,45 +88,63 @@ def lines(scenario: Scenario, ending: Ending, *, names: Mapping[str, str]) -> It
     yield scenario.title
     yield scenario.banner
     yield ""
-    yield f"{'RECIPIENT':<20} {'TOLD':<6} {'ANSWERED':<9} {'BY':<14} REMARK"
-    for owed in sorted(ending.answers_owed, key=lambda one: _order(one, ending.at)):
-        yield _line(owed, names[owed.agency.id], ending=ending, zone=zone)
+    yield from _table(ending, names=names, zone=zone)
     yield ""
-    yield _conservation(ending.answers_owed, what="obligations to answer the notice")
+    yield from wrapped(_conservation(ending))
     yield _ledger(ending.ledger)
-    wrong = ending.webhooks - ending.verified
-    yield (
-        f"Receivers: {ending.webhooks} webhooks, {wrong} with a wrong signature;"
-        f" {ending.mails} mails."
+    yield from wrapped(
+        f"Receivers: {ending.verified} webhook calls with a verified signature,"
+        f" {ending.wrong} without; {ending.mails} mails."
     )
     yield ""
-    yield f"The report says: {headline(ending.report)}"
+    yield from wrapped(f"The report says: {headline(ending.report)}")
     for question in ending.questions:
-        yield _question(question, at=ending.at)
+        yield from wrapped(_question(question, at=ending.at))
 
 
 def _order(owed: ObligationView, at: dt.datetime) -> tuple[bool, str]:
     return not is_overdue(owed, at), "" if owed.closed_at is None else owed.closed_at.isoformat()
 
 
-def _line(owed: ObligationView, name: str, *, ending: Ending, zone: str) -> str:
-    told = "-" if owed.delivered_at is None else clock(owed.delivered_at, zone=zone)
-    answered, way, remark = "-", "", ""
-    if owed.state is not ObligationState.OPEN and owed.acknowledgements:
-        closing = max(owed.acknowledgements, key=lambda one: one.recorded_at)
-        answered = clock(closing.recorded_at, zone=zone)
-        way = str(closing.how or WAYS[closing.verified_by])
-        remark = "late, accepted" if is_late(owed) else ""
-    elif owed.due_at is not None:
-        remark = f"SILENT, {length(ending.at - owed.due_at)} overdue, {owed.step} steps fired"
-    return f"{name:<20} {told:<6} {answered:<9} {way:<14} {remark}".rstrip()
+def _table(ending: Ending, *, names: Mapping[str, str], zone: str) -> Iterator[str]:
+    """Write who was told and when, who answered which version and how, who was late or silent."""
+    answers = [one for owed in ending.answers_owed for one in owed.acknowledgements]
+    versions = sorted({one.version for one in answers})
+    heads = "".join(f"{f'V{version}':<6} " for version in versions)
+    yield f"{'RECIPIENT':<20} {'TOLD':<6} {heads}{'BY':<14} REMARK"
+    for owed in sorted(ending.answers_owed, key=lambda one: _order(one, ending.at)):
+        told = ending.first_told.get(owed.agency.id)
+        times = {one.version: clock(one.recorded_at, zone=zone) for one in owed.acknowledgements}
+        cells = "".join(f"{times.get(version, '-'):<6} " for version in versions)
+        first = "-" if told is None else clock(told, zone=zone)
+        ends = f"{_way(owed):<14} {_remark(owed, at=ending.at)}"
+        yield f"{names[owed.agency.id]:<20} {first:<6} {cells}{ends}".rstrip()
 
 
-def _conservation(owed: Sequence[ObligationView], *, what: str) -> str:
-    states = Counter(one.state for one in owed)
+def _way(owed: ObligationView) -> str:
+    if not owed.acknowledgements:
+        return ""
+    newest = max(owed.acknowledgements, key=lambda one: one.recorded_at)
+    return str(newest.how or WAYS[newest.verified_by])
+
+
+def _remark(owed: ObligationView, *, at: dt.datetime) -> str:
+    if owed.due_at is not None and is_overdue(owed, at):
+        return f"SILENT, {length(at - owed.due_at)} overdue"
+    return "late, accepted" if is_late(owed) else ""
+
+
+def _conservation(ending: Ending) -> str:
+    """Compare what the bus said it created with the sum over the states now (I2)."""
+    states = Counter(one.state for one in ending.answers_owed)
     parts = " + ".join(f"{states[state]} {state}" for state in ObligationState)
-    ending = "conserved" if sum(states.values()) == len(owed) else "NOT CONSERVED"
-    return f"{len(owed)} {what} = {parts}: {ending}."
+    word = "conserved" if sum(states.values()) == ending.bound else "NOT CONSERVED"
+    return f"Obligations: {ending.bound} created = {parts}: {word}."
+
+
+def wrapped(text: str) -> list[str]:
+    """Break a sentence at 80 columns."""
+    return textwrap.wrap(text, width=COLUMNS)
 
 
 def _ledger(tally: Tally) -> str:

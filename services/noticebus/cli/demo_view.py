@@ -1,7 +1,6 @@
 """What the demo shows while it runs: a live table on a terminal, lines everywhere else."""
 
 import contextlib
-import datetime as dt
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -106,8 +105,3 @@ def table_of(rows: Sequence[Row]) -> Table:
             Text(clean(row.last)),
         )
     return table
-
-
-def spent(since: dt.datetime, clock: Clock) -> float:
-    """Say how many seconds have passed since an instant of `clock`."""
-    return (clock.now() - since).total_seconds()

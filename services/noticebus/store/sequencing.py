@@ -102,3 +102,26 @@ async def span_history(conn: AsyncConnection, given: Given) -> None:
         .values(to_index=following.c.ends)
     )
     await conn.execute(ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many entries there are, how many have an index, and the greatest one (-1 for none)."""
+
+    entries: int
+    indexed: int
+    newest: int
+
+    @property
+    def gap_free(self) -> bool:
+        """Whether every entry has its index and no index is missing: they begin at 0."""
+        return self.entries == self.indexed == self.newest + 1
+
+
+async def tally(conn: AsyncConnection) -> Tally:
+    """Count the ledger's entries; indexes are unique, so that counting them shows every gap."""
+    statement = sa.select(
+        sa.func.count(), sa.func.count(entries.c.index), sa.func.max(entries.c.index)
+    ).select_from(entries)
+    total, indexed, newest = (await conn.execute(statement)).one()
+    return Tally(entries=total, indexed=indexed, newest=-1 if newest is None else newest)

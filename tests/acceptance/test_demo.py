@@ -1,0 +1,228 @@
+"""August 2019, as `noticebus demo` plays it: the same run, its clock stepped, beat by beat."""
+
+import tomllib
+from collections import Counter
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from noticebus.cli import app, demo_scenario, demo_show, demo_summary
+from noticebus.cli.demo_scenario import Scenario
+from noticebus.cli.demo_show import Played, Wanted
+from noticebus.cli.output import CommandError
+from noticebus.clock import SystemClock
+
+BANNER = "Dramatisation. Not a record of what any agency did."
+COUNTIES = {"28061", "28079", "28089", "28121", "28123"}
+
+
+@pytest.fixture(scope="module")
+def scenario() -> Scenario:
+    return demo_scenario.load()
+
+
+class Told:
+    """What the bus says of one recipient at the end."""
+
+    def __init__(self, over: Played, obligations: list[dict[str, Any]]) -> None:
+        self._by_key = {
+            key: next(one for one in obligations if one["agency"]["id"] == member.id)
+            for key, member in over.cast.items()
+            if member.agency.is_recipient
+        }
+        self.all = list(self._by_key.values())
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        return self._by_key[key]
+
+    def answers(self, key: str) -> list[tuple[int, str, str | None, bool]]:
+        """Give version, who identified the person, how, and whether late."""
+        given = sorted(self[key]["acknowledgements"], key=lambda one: one["recorded_at"])
+        return [(one["version"], one["verified_by"], one["how"], one["late"]) for one in given]
+
+
+@pytest.mark.slow(reason="plays 24 hours of deadlines, retries and answers")
+async def test_august_2019_ends_with_one_district_silent_and_one_question_open(
+    scenario: Scenario, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One run, since it is a story; each `_says` holds one group of its beats."""
+    wanted = Wanted(
+        scenario=scenario, began=SystemClock().now(), speed=0.0, pause_s=0.0, plain=True
+    )
+    async with demo_show.played(wanted, folder=tmp_path) as over:
+        path = f"/v1/incidents/{over.record.incident_id}/obligations"
+        listed = await over.stage.operator.list_all(path)
+        told = Told(over, [one for one in listed if one["owed"] == "notice"])
+        _one_notice_binds_ten(over, told)
+        _those_who_answer_do_so_in_every_way(told)
+        _delivery_survives_bad_endpoints(over, told)
+        _the_scanner_acknowledged_nothing(told)
+        _the_silent_one_was_escalated_to_the_end(over, told)
+        await _the_updates_asked_again_only_where_it_mattered(over)
+        await _the_report_says_who_is_silent_and_what_the_poster_owes(over)
+        _nothing_vanished_and_the_ledger_has_no_gap(over, told)
+        written = list(demo_summary.lines(scenario, over.ending, names=over.names))
+
+    assert BANNER in written
+    assert any(line.startswith("Pine County schools") and "SILENT" in line for line in written)
+    assert "duplicate ignored" in capsys.readouterr().out
+
+
+def _one_notice_binds_ten(over: Played, told: Told) -> None:
+    recipients = over.record.posted["recipients"]
+    assert (recipients["count"], recipients["mandatory"], recipients["advisory"]) == (10, 6, 4)
+    assert (recipients["unreachable"], recipients["uncovered"]) == ([], [])
+    assert over.record.duplicate_ignored
+    assert over.record.repeated == over.record.posted
+    assert len(told.all) == 10
+
+
+def _those_who_answer_do_so_in_every_way(told: Told) -> None:
+    by_api, by_link = "api_key", "link"
+    assert told.answers("cps") == [(1, by_api, None, False), (2, by_api, None, False)]
+    assert told.answers("scott") == [(1, by_api, None, False), (2, by_api, None, False)]
+    assert told.answers("canton") == [(1, by_link, None, False), (2, by_link, None, False)]
+    assert told.answers("grace") == [(1, by_link, None, False), (2, by_link, None, False)]
+    # The second contact, once the bus had turned to it; a late answer; an operator's phone record.
+    assert told.answers("cedar_creek") == [(2, by_link, None, True)]
+    assert told.answers("hope") == [(2, by_link, None, True)]
+    assert told.answers("mercy") == [(2, "operator", "phone", True)]
+    assert told["cedar_creek"]["acknowledgements"][0]["by"]["name"] == "Deputy superintendent"
+
+
+def _delivery_survives_bad_endpoints(over: Played, told: Told) -> None:
+    receiver = over.cast["red_clay"].receiver
+    assert receiver is not None
+    firsts = [one.status for one in receiver.received if one.cause == "notice"][:3]
+    assert firsts == [500, 500, 200]
+    assert len({one.delivery_id for one in receiver.received if one.status == 500}) == 1
+    assert told.answers("red_clay") == [(1, "api_key", None, False), (2, "api_key", None, False)]
+
+    down = over.cast["st_brendan"].receiver
+    assert down is not None
+    assert {one.status for one in down.received if one.cause == "notice"} == {503}
+    mails = [one for one in over.sink.mails if one.to == "office@stbrendan.example"]
+    assert {one.version for one in mails} == {1, 2, 3, 4}
+    assert told.answers("st_brendan") == [(1, "link", None, False), (2, "link", None, False)]
+
+
+def _the_scanner_acknowledged_nothing(told: Told) -> None:
+    """Find one answer only, a person's, long after the scanner's GETs and HEADs of 08:05."""
+    (answer,) = told["hope"]["acknowledgements"]
+    assert answer["recorded_at"] == "2019-08-07T15:55:00Z"
+    assert (answer["late"], answer["closed"]) == (True, True)
+    assert told["hope"]["state"] == "closed"
+
+
+def _the_silent_one_was_escalated_to_the_end(over: Played, told: Told) -> None:
+    pine = told["pine"]
+    assert (pine["state"], pine["step"], pine["next_step_at"]) == ("open", 4, None)
+    assert pine["acknowledgements"] == []
+    assert pine["delivered_at"] is not None
+    chased = [one.to for one in over.sink.mails if one.chases]
+    assert Counter(one for one in chased if one.endswith("@pine.example")) == {
+        "office@pine.example": 2,  # a reminder in each round
+        "deputy@pine.example": 1,
+        "head@pine.example": 1,
+    }
+    assert "desk@operators.example" in chased
+    assert not any("canton" in one or "grace" in one for one in chased)
+
+
+async def _the_updates_asked_again_only_where_it_mattered(over: Played) -> None:
+    incident = await over.stage.operator.call("GET", f"/v1/incidents/{over.record.incident_id}")
+    versions = incident.body["versions"]
+    assert [one["version"] for one in versions] == [1, 2, 3, 4]
+    assert [one["material"] for one in versions][1:] == [True, False, False]
+    newest = await over.stage.operator.call("GET", f"/v1/notices/{over.record.notice_ids[-1]}")
+    assert sum(one["detained_total"] for one in newest.body["counts"]) == 680
+    assert newest.body["children"]["status"] == "unknown"
+    assert {site["county_fips"] for site in newest.body["sites"]} == COUNTIES
+    assert newest.body["headline"].startswith("DRAMATISATION")
+
+
+async def _the_report_says_who_is_silent_and_what_the_poster_owes(over: Played) -> None:
+    report = over.ending.report
+    assert report.items[0].agency.name == "Pine County School District (fictional)"
+    assert (report.summary.open, report.summary.overdue) == (1, 1)
+    (question,) = over.ending.questions
+    assert (question.topic, question.state, question.answer) == ("how_many_children", "open", None)
+    assert question.due_at < over.ending.at
+    (owed,) = report.owed_by_posters
+    assert owed.question_id == question.id
+    assert owed.overdue_s is not None
+
+    made = await over.stage.operator.call("POST", "/v1/reports/unacknowledged/links", body={})
+    async with aiohttp.ClientSession() as browser, browser.get(made.body["url"]) as page:
+        assert page.status == 200
+        assert "Pine County School District (fictional)" in await page.text()
+
+
+def _nothing_vanished_and_the_ledger_has_no_gap(over: Played, told: Told) -> None:
+    states = Counter(one["state"] for one in told.all)
+    assert states == {"closed": 9, "open": 1}
+    assert over.ending.bound == sum(states.values())
+    assert over.ending.ledger.gap_free
+    assert over.ending.ledger.entries > 100
+    assert over.ending.wrong == 0
+    assert over.ending.verified > 10
+
+
+def test_every_recipient_that_fails_is_marked_fictional_and_every_address_an_example(
+    scenario: Scenario,
+) -> None:
+    succeed = {"cps", "scott", "canton"}
+    for agency in scenario.recipients:
+        assert (agency.key in succeed) is not agency.name.endswith("(fictional)")
+    emails = [contact.email for agency in scenario.agencies for contact in agency.contacts]
+    assert all(email.endswith(".example") for email in emails)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (("who = 'scott'", "who = 'skott'"), "/beats/3/who: no recipient has the key 'skott'"),
+        (("28061", "28O61"), "/agencies/7/areas/0/county_fips/0"),
+        (("do = 'repeat'", "do = 'repeet'"), "/beats/1/do"),
+        (("phase = 'in_progress'", "phaze = 'in_progress'"), "/notice/phaze"),
+        (("detained_total = 60", "detained_total = 50"), "/updates/secured/counts/0"),
+        (("at = 08:02:00", "at = 07:02:00"), "/beats/2/at: beats are in order of time"),
+        (("update = 'secured'", "update = 'sekured'"), "no update is called 'sekured'"),
+        (("zone = 'America/Chicago'", "zone = 'America/Chikago'"), "/zone: use an IANA name"),
+        (("do = 'ask'", "do = 'answer'"), "/beats/9/person: name it"),
+        (("title = ", "title "), "line"),
+    ],
+)
+def test_a_mistake_in_the_scenario_is_named_by_place_before_anything_starts(
+    mistake: tuple[str, str], said: str, tmp_path: Path
+) -> None:
+    wrong, right = mistake[0].replace("'", '"'), mistake[1].replace("'", '"')
+    text = (files("noticebus.cli") / "scenarios" / demo_scenario.BUILT_IN).read_text("utf-8")
+    assert wrong in text
+    file = tmp_path / "mine.toml"
+    file.write_text(text.replace(wrong, right, 1), "utf-8")
+
+    with pytest.raises(CommandError) as refused:
+        demo_scenario.load(file)
+
+    assert str(file) in refused.value.cause
+    assert said in refused.value.cause
+    assert refused.value.remedy
+
+
+def test_the_command_says_what_is_wrong_with_a_scenario_and_exits_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = app.run(["demo", "--scenario", str(tmp_path / "none.toml")])
+
+    assert code == 1
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_built_in_scenario_is_plain_data(scenario: Scenario) -> None:
+    text = (files("noticebus.cli") / "scenarios" / demo_scenario.BUILT_IN).read_text("utf-8")
+
+    assert tomllib.loads(text)["banner"] == scenario.banner == BANNER
