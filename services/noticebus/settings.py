@@ -30,7 +30,11 @@ PREFIX = "NOTICEBUS_"
 FILE_SUFFIX = "_FILE"
 SETTINGS_FILE = "NOTICEBUS_SETTINGS"  # names the settings file itself
 DEFAULT_FILE = Path("noticebus.toml")
-_NOT_OURS = ("NOTICEBUS_TEST_",)  # the test suite's own
+_NOT_OURS = (  # the test suite's own, and what the commands read to reach a bus
+    "NOTICEBUS_TEST_",
+    "NOTICEBUS_URL",
+    "NOTICEBUS_KEY",
+)
 _PASSWORD = re.compile(r"(?<=://)([^/@]*):[^/@]*@")
 
 

@@ -1,8 +1,5 @@
 """What every command is handed: the options that stand before it, and the settings."""
 
-import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,6 @@ from noticebus.settings import Loaded, Settings
 URL = "NOTICEBUS_URL"
 KEY = "NOTICEBUS_KEY"
 KEY_FILE = "NOTICEBUS_KEY_FILE"
-OF_THE_CLIENT = (URL, KEY, KEY_FILE)  # said to the commands, not settings of the bus
 FIRST_KEY_FILE = "first-admin.key"
 
 
@@ -32,8 +28,7 @@ class Session:
 
     def load(self) -> Loaded:
         """Read the settings; raise SettingError with what to change."""
-        with _without_client_variables():
-            return settings_module.load(self.settings_file)
+        return settings_module.load(self.settings_file)
 
 
 def session_of(context: typer.Context) -> Session:
@@ -79,13 +74,3 @@ def sqlite_path(settings: Settings) -> Path | None:
     if url.get_backend_name() != "sqlite":
         return None
     return Path(url.database or "")
-
-
-@contextlib.contextmanager
-def _without_client_variables() -> Iterator[None]:
-    """Hide the commands' own variables from the settings, which refuse what they do not know."""
-    hidden = {name: os.environ.pop(name) for name in OF_THE_CLIENT if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(hidden)
