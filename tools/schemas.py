@@ -8,6 +8,7 @@ import difflib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from noticebus.contracts import (
     acknowledgement,
     agency,
     answers,
+    incident,
+    kafka,
     key,
     notice,
     question,
@@ -24,6 +27,7 @@ from noticebus.contracts import (
     subscription,
     webhook,
 )
+from noticebus.gateway.app import openapi_document
 
 FOLDER = Path(__file__).resolve().parent.parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -45,6 +49,7 @@ ACCEPTED: Mapping[str, type[BaseModel]] = {
 }
 PUBLISHED: Mapping[str, type[BaseModel]] = {
     "notice-accepted.v1.json": answers.NoticeAccepted,
+    "incident.v1.json": incident.IncidentView,
     "acknowledgement.v1.json": acknowledgement.AcknowledgementView,
     "obligation.v1.json": answers.ObligationView,
     "subscription.v1.json": subscription.SubscriptionView,
@@ -54,13 +59,17 @@ PUBLISHED: Mapping[str, type[BaseModel]] = {
     **{webhook.schema_name(cause): model for cause, model in webhook.EVENT_DATA.items()},
 }
 
+DOCUMENTS: Mapping[str, Callable[[], dict[str, Any]]] = {
+    "openapi.json": openapi_document,
+    "asyncapi.json": lambda: kafka.document(version("noticebus")),
+}
+
 
 def files() -> Iterator[tuple[str, str]]:
     """Give each file's name and text, in order of name."""
-    made: dict[str, Callable[[], dict[str, Any]]] = {}
+    made: dict[str, Callable[[], dict[str, Any]]] = dict(DOCUMENTS)
     for name, model in {**ACCEPTED, **PUBLISHED}.items():
         made[name] = _maker(name, model)
-    # openapi.json and asyncapi.json join here, each a function that builds its document.
     for name in sorted(made):
         yield name, json.dumps(made[name](), indent=2, ensure_ascii=False) + "\n"
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 
 from noticebus.access.principals import Principals
@@ -60,22 +61,7 @@ def create_app(
     `routers` are those of other services, `checks` go on /readyz, `egress_allow` are the networks
     that an operator opened for endpoints (I11).
     """
-    app = FastAPI(
-        title="noticebus",
-        summary="One notice posted, every responsible agency told, every silence noticed.",
-        version=version("noticebus"),
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        webhooks=webhooks.router,
-        lifespan=lifespan,
-        middleware=[
-            Middleware(RequestIds),
-            Middleware(SecurityHeaders, https=desk.base_url.startswith("https://")),
-            Middleware(LastResort),
-            Middleware(BodyGuard),
-        ],
-    )
+    app = _application(https=desk.base_url.startswith("https://"), lifespan=lifespan)
     app.state.desk = desk
     app.state.intake = intake or Intake(desk)
     app.state.principals = Principals(desk.database, machine=desk.machine)
@@ -85,8 +71,42 @@ def create_app(
     problems.install(app)
     for router in app.state.routers:
         app.include_router(router)
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """Give the published description of the interface: what every installation serves."""
+    app = _application(https=True, lifespan=None)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app.openapi()
+
+
+def _application(*, https: bool, lifespan: Lifespan | None) -> FastAPI:
+    app = FastAPI(
+        title="noticebus",
+        summary="One notice posted, every responsible agency told, every silence noticed.",
+        version=version("noticebus"),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+        webhooks=webhooks.router,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(RequestIds),
+            Middleware(SecurityHeaders, https=https),
+            Middleware(LastResort),
+            Middleware(BodyGuard),
+        ],
+    )
     _describe_problems(app)
     return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Name an operation as its handler: generated clients make method names of these."""
+    return route.name
 
 
 def _describe_problems(app: FastAPI) -> None:

@@ -43,7 +43,11 @@ async def ready(desk: TheDesk, checks: Checks) -> dict[str, Any]:
     return {"status": "ready", "checks": dict.fromkeys(found, "ok")}
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def metrics(desk: TheDesk) -> Response:
     """Give the process's measurements in Prometheus text format."""
     return Response(generate_latest(desk.metrics.registry), media_type=CONTENT_TYPE_LATEST)
@@ -56,13 +60,26 @@ async def public_keys(desk: TheDesk, response: Response) -> dict[str, list[dict[
     return desk.keyring.public_jwks()
 
 
-@router.get("/schemas/{name}", responses=responses("not-found"))
+@router.get(
+    "/schemas/{name}",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/schema+json": {"schema": {"type": "object"}}}},
+        **responses("not-found", "invalid"),
+    },
+)
 async def schema(name: str) -> Response:
     """Give one of the published JSON schemas, as named by `dataschema` in every event."""
     text = await asyncio.to_thread(_read_schema, name)
     if text is None:
         raise NotFoundError("There is no such schema. Events name theirs in 'dataschema'.")
     return Response(text, media_type="application/schema+json", headers={"Cache-Control": FOREVER})
+
+
+@router.get("/asyncapi.json", include_in_schema=False)
+async def kafka_description() -> Response:
+    """Describe the Kafka interface (AsyncAPI 3.1), beside the `/openapi.json` of this one."""
+    return await schema("asyncapi.json")
 
 
 @router.get("/problems", response_class=HTMLResponse, include_in_schema=False)
