@@ -40,7 +40,6 @@ from noticebus.contracts.notice import CancelPost, NoticePost, UpdatePost
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Answer,
-    Cause,
     Channel,
     ContentLevel,
     DeclineReason,
@@ -63,6 +62,7 @@ from noticebus.store.deliveries import Attempt, Delivery
 from noticebus.store.obligations import Obligation, StepRow
 from noticebus.store.subscriptions import Subscription
 from noticebus.store.tables import agencies as agency_rows
+from noticebus.store.tables import deliveries as delivery_rows
 from noticebus.store.tables import (
     entries,
     notices,
@@ -70,11 +70,10 @@ from noticebus.store.tables import (
     responsibilities,
     responsibility_areas,
 )
-from noticebus.store.tables import deliveries as delivery_rows
 from noticebus.store.tables import obligations as obligation_rows
 
 SETTLES_WITHIN_S = 10.0
-LOOK_EVERY_S = 0.005
+LOOK_EVERY_S = 0.01
 SCOTT = "county:28123"
 ALL_ROLES = tuple(wiring.Role)
 
@@ -185,7 +184,7 @@ class Member:
         """Expect `times` mails to the contact at `position` since the last look."""
         return await self.bus.expect_mail(self.addresses[position], times=times)
 
-    async def answers(  # noqa: PLR0913 - what an answer can say
+    async def answers(
         self,
         notice: Posted,
         answer: Answer = Answer.ACCEPTED,
@@ -332,14 +331,20 @@ class Bus:
             self.poster = await furnish.add_agency(
                 self.desk, "Field office", kind=AgencyKind.FEDERAL
             )
-        body = furnish.notice_body(self.desk, **changes)
-        caller = furnish.principal(Scope.POST, agency=self.poster)
-        draft = drafts.first_version(
-            self.desk, caller, post=NoticePost.model_validate(body), key=key or new_api_key_id()
-        )
-        (answer,) = await intake.take_in(self.desk, [draft])
+        (answer,) = await intake.take_in(self.desk, [self.draft(key=key, **changes)])
         assert isinstance(answer, intake.Answered), answer
         return _posted(answer.response)
+
+    def draft(self, *, key: str | None = None, **changes: Any) -> drafts.Draft:
+        """Prepare a notice of the poster for its transaction; a poster has posted before."""
+        assert self.poster is not None, "a poster has posted before"
+        body = furnish.notice_body(self.desk, **changes)
+        return drafts.first_version(
+            self.desk,
+            furnish.principal(Scope.POST, agency=self.poster),
+            post=NoticePost.model_validate(body),
+            key=key or new_api_key_id(),
+        )
 
     async def update(
         self, before: Posted, *, desk: Desk | None = None, correction: bool = False, **changes: Any
@@ -379,8 +384,8 @@ class Bus:
     async def settled(self) -> None:
         """Wait until nothing is due, under way or without an index."""
         async with asyncio.timeout(SETTLES_WITHIN_S):
-            while left := await self._unfinished():
-                await asyncio.sleep(LOOK_EVERY_S * min(left, 10))
+            while await self._unfinished():  # noqa: ASYNC110 - what ends it is in the database
+                await asyncio.sleep(LOOK_EVERY_S)
 
     async def _unfinished(self) -> int:
         now = self.world.now()

@@ -28,12 +28,13 @@ from noticebus.domain.delivery import (
     counts_against_recipient,
 )
 from noticebus.domain.escalation import ContactPoint, resolve
-from noticebus.ids import AgencyId, DeliveryId, new_delivery_id
+from noticebus.ids import AgencyId, DeliveryId, ObligationId, new_delivery_id
 from noticebus.store import deliveries, ledger, matching, obligations, subscriptions
 from noticebus.store.deliveries import Attempt, Delivery, Recording
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.obligations import facts_of
 
+Claim = tuple[DeliveryId, int]  # a delivery and the number of its attempt: the fence
 CARRIES_DUTY = frozenset({Cause.NOTICE, Cause.STEP, Cause.CORRECTION})
 
 
@@ -49,6 +50,10 @@ class Tried:
     started_at: dt.datetime
     finished_at: dt.datetime
     jitter: float
+
+    @property
+    def claim(self) -> Claim:
+        return (self.delivery.id, self.delivery.attempts)
 
     @property
     def recipient_attempts(self) -> int:
@@ -77,6 +82,10 @@ class Unsent:
     delivery: Delivery
     dropped: Dropped
 
+    @property
+    def claim(self) -> Claim:
+        return (self.delivery.id, self.delivery.attempts)
+
 
 Verdict = Delivered | RetryAt | GiveUp
 
@@ -87,29 +96,27 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     Those whose claim has passed to another dispatcher change nothing but the log.
     """
     now, machine_now = desk.world.now(), desk.machine.now()
-    verdicts = {one.delivery.id: _verdict(one) for one in tried}
-    delivered = [one for one in tried if isinstance(verdicts[one.delivery.id], Delivered)]
+    verdicts = {one.claim: _verdict(one) for one in tried}
+    delivered = [one for one in tried if isinstance(verdicts[one.claim], Delivered)]
     async with desk.database.begin() as conn:
         history = await _mark_obligations(conn, delivered, now=now)
         await _lock_orders(conn, delivered)
-        ours = await deliveries.held_deliveries(
-            conn, [(one.delivery.id, one.delivery.attempts) for one in tried]
-        )
-        kept = [one for one in tried if one.delivery.id in ours]
-        failed = [one for one in kept if not isinstance(verdicts[one.delivery.id], Delivered)]
+        ours = await deliveries.held_deliveries(conn, [one.claim for one in tried])
+        kept = [one for one in tried if one.claim in ours]
+        failed = [one for one in kept if not isinstance(verdicts[one.claim], Delivered)]
         await deliveries.insert_attempts(conn, [_attempt(one) for one in tried])
-        done = [one.delivery.id for one in delivered if one.delivery.id in ours]
+        done = [one.delivery.id for one in delivered if one.claim in ours]
         if done:
             await deliveries.finish_delivered(conn, done, finished_at=now)
         if failed:
-            recordings = [_recording(one, verdicts[one.delivery.id], now=now) for one in failed]
+            recordings = [_recording(one, verdicts[one.claim], now=now) for one in failed]
             await deliveries.record(conn, recordings, machine_now=machine_now)
             await _start_next_channels(conn, failed, verdicts, now=now, machine_now=machine_now)
         entries = [entry for one in kept if (entry := _entry(one, verdicts, now=now)) is not None]
         await ledger.append(conn, [*entries, *(entry for entry, _ in history)])
         await ledger.append_history(conn, [line for _, line in history])
         for one in kept:
-            await _after_handshake(conn, one, verdicts[one.delivery.id], now=now)
+            await _after_handshake(conn, one, verdicts[one.claim], now=now)
     for one in kept:
         desk.metrics.count_delivery(one.delivery.channel, one.result.outcome, one.result.duration)
     desk.committed_many(steps_by=None, deliveries_by=now if failed else None)
@@ -119,10 +126,8 @@ async def drop(desk: Desk, unsent: Sequence[Unsent]) -> None:
     """End a batch unsent, each with another in its place where something may still be seen."""
     now, machine_now = desk.world.now(), desk.machine.now()
     async with desk.database.begin() as conn:
-        ours = await deliveries.held_deliveries(
-            conn, [(one.delivery.id, one.delivery.attempts) for one in unsent]
-        )
-        kept = [one for one in unsent if one.delivery.id in ours]
+        ours = await deliveries.held_deliveries(conn, [one.claim for one in unsent])
+        kept = [one for one in unsent if one.claim in ours]
         if not kept:
             return
         ended = [_ended(one, now=now) for one in kept]
@@ -179,13 +184,12 @@ async def _mark_obligations(
     reached = [one.delivery for one in delivered if _reaches_recipient(one.delivery)]
     if not reached:
         return []
+    told: dict[ObligationId | None, list[Delivery]] = {}
+    for one in reached:
+        told.setdefault(one.obligation_id, []).append(one)
     lines = []
     for owed in await obligations.mark_delivered(conn, [one.id for one in reached], at=now):
-        first = next(
-            one.id
-            for one in reached
-            if one.obligation_id == owed.id and one.version >= owed.round_version
-        )
+        first = next(one.id for one in told[owed.id] if one.version >= owed.round_version)
         data = {"obligation_id": owed.id, "delivery_id": first}
         entry = make_entry("obligation.delivered", data, at=now, incident_id=owed.incident_id)
         line = History(obligation_id=owed.id, entry_id=entry.id, facts=facts_of(owed))
@@ -240,12 +244,12 @@ def _recording(one: Tried, verdict: Verdict, *, now: dt.datetime) -> Recording:
     )
 
 
-def _entry(one: Tried, verdicts: Mapping[DeliveryId, Verdict], *, now: dt.datetime) -> Entry | None:
+def _entry(one: Tried, verdicts: Mapping[Claim, Verdict], *, now: dt.datetime) -> Entry | None:
     """Enter a delivery's first success, first refusal and exhaustion.
 
     Attempts in between are rows only.
     """
-    match verdicts[one.delivery.id]:
+    match verdicts[one.claim]:
         case Delivered():
             type_ = "delivery.delivered"
         case GiveUp():
@@ -277,7 +281,7 @@ def _refused(one: Tried) -> bool:
 async def _start_next_channels(
     conn: AsyncConnection,
     failed: Sequence[Tried],
-    verdicts: Mapping[DeliveryId, Verdict],
+    verdicts: Mapping[Claim, Verdict],
     *,
     now: dt.datetime,
     machine_now: dt.datetime,
@@ -288,7 +292,7 @@ async def _start_next_channels(
         for one in failed
         if one.delivery.channel is Channel.WEBHOOK
         and one.delivery.cause in CARRIES_DUTY
-        and _moves_on(verdicts[one.delivery.id])
+        and _moves_on(verdicts[one.claim])
     ]
     if not started:
         return

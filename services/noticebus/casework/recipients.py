@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import accepted
 from noticebus.casework.binding import Moment, bind, notice_deliveries, policy_id_for
-from noticebus.contracts.vocabulary import Channel, NoticeKind, NoticeState
-from noticebus.domain.escalation import ContactPoint
+from noticebus.contracts.vocabulary import Channel, NoticeKind, NoticeState, Notify
+from noticebus.domain.escalation import ContactPoint, resolve
 from noticebus.domain.policies import Policy
 from noticebus.domain.routing import (
     County,
@@ -138,18 +138,19 @@ async def tell(
 ) -> list[Delivery]:
     """Make what carries a version to everybody bound before it, none numbered yet.
 
-    Through what routing finds now, else through the agency's contacts (I7).
+    Through what routing finds now, else through the agency's desk on duty (I7).
     """
     lost = {one.agency_id for one in bound if one.agency_id not in recipients}
     contacts = await matching.contact_points(conn, lost) if lost else {}
     told: list[Delivery] = []
     for owed in bound:
         recipient = recipients.get(owed.agency_id)
+        on_duty = resolve(Notify.ON_DUTY, contacts.get(owed.agency_id, ())).contacts
         told += notice_deliveries(
             owed,
             notice=notice,
             orders=recipient.subscriptions if recipient else (),
-            desk=recipient.contacts if recipient else contacts.get(owed.agency_id, ()),
+            desk=recipient.contacts if recipient else on_duty,
             channels=recipient.first_channels if recipient else (Channel.EMAIL,),
             at=at,
         )

@@ -113,7 +113,7 @@ def _differs(load: Load, body: bytes) -> bool:
     delivery, destination = load.delivery, load.destination
     if destination.first_digest:
         return destination.first_digest != hashlib.sha256(body).hexdigest()
-    return delivery.attempts > 1 and destination.content_level is not delivery.content_level
+    return delivery.attempts > 1 and destination.content_level != delivery.content_level
 
 
 def usable_secrets(

@@ -125,20 +125,20 @@ async def insert_attempts(conn: AsyncConnection, new: Sequence[Attempt]) -> None
 
 async def held_deliveries(
     conn: AsyncConnection, claimed: Collection[tuple[DeliveryId, int]]
-) -> set[DeliveryId]:
+) -> set[tuple[DeliveryId, int]]:
     """Lock those of `claimed` (id, attempt number) that are still ours.
 
     The fence before recording outcomes.
     """
-    numbers = dict(claimed)
+    ids = {id_ for id_, _ in claimed}
     statement = (
         sa.select(deliveries.c.id, deliveries.c.attempts)
-        .where(deliveries.c.id.in_(sorted(numbers)), deliveries.c.state == DeliveryState.SENDING)
+        .where(deliveries.c.id.in_(sorted(ids)), deliveries.c.state == DeliveryState.SENDING)
         .order_by(deliveries.c.id)
         .with_for_update(key_share=True)  # SQLite: the single writer
     )
-    rows = (await conn.execute(statement)).all()
-    return {DeliveryId(id_) for id_, number in rows if numbers[DeliveryId(id_)] == number}
+    held = {(DeliveryId(id_), number) for id_, number in await conn.execute(statement)}
+    return held & set(claimed)
 
 
 async def finish_delivered(
