@@ -108,7 +108,9 @@ async def test_comparison_sees_checks_predicates_and_names(url: str) -> None:
     async with connected(url) as conn:
         deliveries = (await conn.run_sync(described))["deliveries"]
     assert "moot" in deliveries["checks"]["ck_deliveries_state"]["sqltext"]
-    assert "due_at IS NOT NULL" in str(deliveries["indexes"]["ix_deliveries_due"]["dialect_options"])
+    assert "due_at IS NOT NULL" in str(
+        deliveries["indexes"]["ix_deliveries_due"]["dialect_options"]
+    )
     assert deliveries["primary key"]["name"] == "pk_deliveries"
     assert deliveries["references"]["fk_deliveries_agency_id"]["referred_table"] == "agencies"
 

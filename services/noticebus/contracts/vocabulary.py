@@ -106,7 +106,7 @@ class ObligationState(StrEnum):
 
 
 class Owed(StrEnum):
-    """What a debtor owes: an answer to a notice, an answer to a question, or an update it promised."""
+    """What a debtor owes: an answer to a notice or a question, or an update it promised."""
 
     NOTICE = "notice"
     QUESTION = "question"
