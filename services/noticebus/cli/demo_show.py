@@ -25,7 +25,7 @@ from noticebus.telemetry import configure_logging
 LOG_FILE = "demo.log"
 LOOK_EVERY_S = 0.5
 ENGAGED_BEFORE = dt.timedelta(minutes=5)  # the cast is on the bus this long before the first beat
-FAST_WITHIN = dt.timedelta(seconds=66)  # from the command's beginning to the fast part's end
+FAST_WITHIN = dt.timedelta(seconds=62)  # from the command's beginning to the fast part's end
 FAST_LEAST = dt.timedelta(seconds=30)  # faster than this nobody could follow
 PAUSES_WITHIN = dt.timedelta(seconds=8)  # a run that has taken longer pauses no more
 LINK_MINUTES = 12 * 60
@@ -98,7 +98,7 @@ class Ears:
         if mail.chases:
             self._tell(f"Mail to {mail.to}: {mail.subject.partition(': class')[0]}")
         elif agency is not None and agency.webhook is not None:
-            self._tell(f"Mail to {mail.to}: the second channel, since the webhook is down")
+            self._tell(f"Mail to {mail.to}: second channel, its webhook is down")
         if agency is not None:
             self._note(agency)
 

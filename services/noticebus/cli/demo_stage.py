@@ -40,7 +40,7 @@ class Tempo:
     """How time passes: `speed` times as fast until `live_until`, then in steps `pause_s` apart.
 
     A speed of zero steps from the beginning, as tests do. After `unhurried_until`, in machine time,
-    there is no pause any more, so that a slow machine ends in time too.
+    it stops only where something falls due and never pauses, so that a slow machine ends in time.
     """
 
     speed: float
@@ -85,7 +85,7 @@ class Stage:
             seen = due - self.world.now() > SOON
             self.world.jump_to(due)
             await self.settle()
-            if seen and self.system.desk.machine.now() < self.tempo.unhurried_until:
+            if seen and not self._hurries:
                 await asyncio.sleep(self.tempo.pause_s)
         if instant > self.world.now():
             self.world.jump_to(instant)
@@ -115,9 +115,13 @@ class Stage:
         now, due = self.world.now(), await self._next_due()
         if now < self.tempo.live_until or due - now <= SOON:
             return due
-        on_the_hour = now.replace(minute=0, second=0, microsecond=0) + HOUR
-        steps = await step.next_due_at(self.system.desk)
-        return on_the_hour if steps is None else min(steps, on_the_hour)
+        next_hour = now.replace(minute=0, second=0, microsecond=0) + HOUR
+        steps = await step.next_due_at(self.system.desk) or NEVER
+        return steps if self._hurries else min(steps, next_hour)
+
+    @property
+    def _hurries(self) -> bool:
+        return self.system.desk.machine.now() >= self.tempo.unhurried_until
 
     async def _next_due(self) -> dt.datetime:
         desk = self.system.desk
