@@ -68,7 +68,10 @@ async def test_august_2019_ends_with_one_district_silent_and_one_question_open(
 
     assert BANNER in written
     assert any(line.startswith("Pine County schools") and "SILENT" in line for line in written)
-    assert "duplicate ignored" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "duplicate ignored" in said
+    assert "opens the link of Hope Mission 5 times: opened, 0 answers" in said
+    assert "a new round for all 10; 6 have accepted version 1 of 2" in said
 
 
 def _one_notice_binds_ten(over: Played, told: Told) -> None:
