@@ -1,8 +1,8 @@
 """Agencies, contacts and responsibilities over HTTP."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Body, Request, Response
 
 from noticebus.casework import agencies as casework
 from noticebus.contracts.agency import (
@@ -26,6 +26,13 @@ from noticebus.gateway.dependencies import (
     link_next,
     set_etag,
 )
+from noticebus.gateway.examples import (
+    AGENCY_EXAMPLES,
+    AGENCY_PATCH_EXAMPLES,
+    CONTACT_EXAMPLES,
+    CONTACT_PATCH_EXAMPLES,
+    RESPONSIBILITY_EXAMPLES,
+)
 from noticebus.gateway.problems import EDITED, LISTED, MADE, READ, responses
 from noticebus.store.agencies import Agency, Contact, Responsibility
 from noticebus.store.rows import values_of
@@ -35,7 +42,10 @@ router = APIRouter(prefix="/v1/agencies", tags=["agencies"])
 
 @router.post("", status_code=201, responses=responses(*MADE))
 async def create_agency(
-    post: AgencyPost, desk: TheDesk, caller: Caller, response: Response
+    post: Annotated[AgencyPost, Body(openapi_examples=AGENCY_EXAMPLES)],
+    desk: TheDesk,
+    caller: Caller,
+    response: Response,
 ) -> AgencyView:
     """Take an agency onto the bus. Needs the scope `admin`.
 
@@ -66,7 +76,7 @@ async def get_agency(
 @router.patch("/{agency_id}", responses=responses(*EDITED))
 async def edit_agency(
     agency_id: str,
-    patch: AgencyPatch,
+    patch: Annotated[AgencyPatch, Body(openapi_examples=AGENCY_PATCH_EXAMPLES)],
     desk: TheDesk,
     caller: Caller,
     if_match: IfMatch,
@@ -84,7 +94,11 @@ async def edit_agency(
 
 @router.post("/{agency_id}/contacts", status_code=201, responses=responses(*MADE, "not-found"))
 async def create_contact(
-    agency_id: str, post: ContactPost, desk: TheDesk, caller: Caller, response: Response
+    agency_id: str,
+    post: Annotated[ContactPost, Body(openapi_examples=CONTACT_EXAMPLES)],
+    desk: TheDesk,
+    caller: Caller,
+    response: Response,
 ) -> ContactView:
     """Enter a person or desk who answers for the agency.
 
@@ -126,7 +140,7 @@ async def get_contact(
 async def edit_contact(  # noqa: PLR0913, PLR0917 - the parts of a request
     agency_id: str,
     contact_id: str,
-    patch: ContactPatch,
+    patch: Annotated[ContactPatch, Body(openapi_examples=CONTACT_PATCH_EXAMPLES)],
     desk: TheDesk,
     caller: Caller,
     if_match: IfMatch,
@@ -167,7 +181,10 @@ async def end_contact(
     "/{agency_id}/responsibilities", status_code=201, responses=responses(*MADE, "not-found")
 )
 async def create_responsibility(
-    agency_id: str, post: ResponsibilityPost, desk: TheDesk, caller: Caller
+    agency_id: str,
+    post: Annotated[ResponsibilityPost, Body(openapi_examples=RESPONSIBILITY_EXAMPLES)],
+    desk: TheDesk,
+    caller: Caller,
 ) -> ResponsibilityView:
     """Record that the agency answers in a role for areas. Needs `admin` or `operate`.
 

@@ -93,3 +93,77 @@ QUESTION_ANSWER_EXAMPLES = {
     "later": _example("A promise", {"unknown_will_report_at": "2019-08-07T20:00:00Z"}),
     "not_shared": _example("Not to be shared", {"cannot_share": "5 U.S.C. 552a(b)"}),
 }
+AGENCY_EXAMPLES = {
+    "cps": _example(
+        "A state's child protection",
+        {
+            "name": "Example State CPS",
+            "kind": "cps",
+            "zone": "America/Chicago",
+            "holidays_state": "MS",
+        },
+    ),
+}
+AGENCY_PATCH_EXAMPLES = {
+    "renamed": _example("Another name", {"name": "Example State Child Protection"}),
+}
+CONTACT_EXAMPLES = {
+    "desk": _example(
+        "The desk on duty",
+        {
+            "name": "Intake desk",
+            "role": "intake",
+            "position": "on_duty",
+            "email": "intake@cps.example",
+            "phone": "+16015550110",
+        },
+    ),
+}
+CONTACT_PATCH_EXAMPLES = {
+    "no_phone": _example("No longer by telephone", {"phone": None}),
+}
+RESPONSIBILITY_EXAMPLES = {
+    "state": _example("For a whole state", {"role": "cps", "areas": [{"state": ["28"]}]}),
+    "county": _example("For one county", {"role": "school", "areas": [{"county_fips": ["28123"]}]}),
+}
+SUBSCRIPTION_EXAMPLES = {
+    "webhook": _example(
+        "A signed webhook",
+        {
+            "name": "Intake system",
+            "areas": [{"state": ["28"]}],
+            "content_level": "partner",
+            "channel": "webhook",
+            "url": "https://intake.cps.example/notices",
+        },
+    ),
+    "inbox": _example(
+        "Fetched from the inbox",
+        {
+            "name": "Night shift",
+            "areas": [{"county_fips": ["28123"]}],
+            "kinds": ["enforcement_action"],
+            "content_level": "public",
+            "channel": "inbox",
+        },
+    ),
+}
+SUBSCRIPTION_PATCH_EXAMPLES = {
+    "moved": _example("Another endpoint", {"url": "https://intake.cps.example/v2/notices"}),
+}
+KEY_EXAMPLES = {
+    "operator": _example("For an operator", {"name": "Duty operator", "scopes": ["operate"]}),
+    "poster": _example(
+        "For an agency that posts",
+        {
+            "name": "Field office",
+            "agency_id": "agy_01k00000000000000000000002",
+            "scopes": ["post"],
+        },
+    ),
+}
+REPORT_LINK_EXAMPLES = {
+    "overdue": _example(
+        "What is overdue, for an hour", {"overdue": True, "status": "actual", "valid_minutes": 60}
+    ),
+}

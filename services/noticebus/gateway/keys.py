@@ -1,11 +1,14 @@
 """API keys over HTTP."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request, Response
 
 from noticebus.casework import keys as casework
 from noticebus.contracts.answers import Page
 from noticebus.contracts.key import ApiKeyCreated, ApiKeyPost, ApiKeyView
 from noticebus.gateway.dependencies import Caller, TheDesk, ThePage, cut, link_next
+from noticebus.gateway.examples import KEY_EXAMPLES
 from noticebus.gateway.problems import LISTED, MADE, READ, responses
 from noticebus.store.rows import values_of
 
@@ -13,7 +16,9 @@ router = APIRouter(prefix="/v1/api-keys", tags=["keys"])
 
 
 @router.post("", status_code=201, responses=responses(*MADE))
-async def create_key(post: ApiKeyPost, desk: TheDesk, caller: Caller) -> ApiKeyCreated:
+async def create_key(
+    post: Annotated[ApiKeyPost, Body(openapi_examples=KEY_EXAMPLES)], desk: TheDesk, caller: Caller
+) -> ApiKeyCreated:
     """Make an API key. Needs the scope `admin`.
 
     The answer is the only place where the key itself is ever shown: store it at once.

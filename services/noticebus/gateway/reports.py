@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 
 from noticebus.casework.report_cursor import CURSOR_MAX
 from noticebus.casework.report_links import make_link
@@ -17,10 +17,11 @@ from noticebus.contracts.report_link import ReportLinkPost, ReportLinkView
 from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Status
 from noticebus.errors import BadRequestError
 from noticebus.gateway.dependencies import Caller, TheDesk
+from noticebus.gateway.examples import REPORT_LINK_EXAMPLES
 from noticebus.gateway.problems import responses
 from noticebus.gateway.report_csv import file_name, filter_words, render_csv
 
-router = APIRouter(prefix="/v1/reports", tags=["Reports"])
+router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
 RenderPage = Callable[[ReportRead], Response]
 PROBLEMS = ("unauthenticated", "forbidden", "invalid", "bad-request", "unavailable")
@@ -118,7 +119,9 @@ async def read_unacknowledged(
     responses=responses(*PROBLEMS),
 )
 async def link_unacknowledged(
-    body: ReportLinkPost, desk: TheDesk, caller: Caller
+    body: Annotated[ReportLinkPost, Body(openapi_examples=REPORT_LINK_EXAMPLES)],
+    desk: TheDesk,
+    caller: Caller,
 ) -> ReportLinkView:
     """Make a link that shows this report in a browser without a key, for 15 minutes to 12 hours.
 

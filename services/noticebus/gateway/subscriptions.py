@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 
 from noticebus.access.keyring import from_base64url
 from noticebus.casework import endpoints
@@ -32,6 +32,10 @@ from noticebus.gateway.dependencies import (
     link_next,
     set_etag,
 )
+from noticebus.gateway.examples import (
+    SUBSCRIPTION_EXAMPLES,
+    SUBSCRIPTION_PATCH_EXAMPLES,
+)
 from noticebus.gateway.problems import DONE, EDITED, LISTED, MADE, READ, responses
 from noticebus.store.rows import values_of
 from noticebus.store.subscriptions import Subscription
@@ -42,9 +46,9 @@ HIDDEN = frozenset({"secrets_sealed", "challenge", "area_keys"})
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
 
 
-@router.post("", status_code=201, responses=responses(*MADE, "contacts-first"))
+@router.post("", status_code=201, responses=responses(*MADE, "not-found", "contacts-first"))
 async def create_subscription(
-    post: SubscriptionPost,
+    post: Annotated[SubscriptionPost, Body(openapi_examples=SUBSCRIPTION_EXAMPLES)],
     desk: TheDesk,
     caller: Caller,
     allow: EgressAllow,
@@ -96,7 +100,7 @@ async def get_subscription(
 @router.patch("/{subscription_id}", responses=responses(*EDITED, "conflict"))
 async def edit_subscription(  # noqa: PLR0913, PLR0917 - the parts of a request
     subscription_id: str,
-    patch: SubscriptionPatch,
+    patch: Annotated[SubscriptionPatch, Body(openapi_examples=SUBSCRIPTION_PATCH_EXAMPLES)],
     desk: TheDesk,
     caller: Caller,
     allow: EgressAllow,
