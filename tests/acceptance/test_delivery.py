@@ -247,7 +247,7 @@ async def test_a_class_d_notice_is_closed_by_its_own_delivery_and_no_older_one(b
     county.receiver.then.extend([Behaviour(status=500)] * 2)
     first = await bus.post_notice(**{"class": "D"})
     await county.receives("notice", first)
-    second = await bus.update(first, material=True, **{"class": "D"})
+    second = await bus.update(first, material=True, notice_class="D")
     await county.receives("notice", second)
     await bus.settled()
     before = await county.obligation(first)

@@ -209,7 +209,7 @@ async def test_a_material_update_opens_a_new_round_and_asks_again(bus: Bus) -> N
     await county.answers(first)
 
     await bus.fast_forward(minutes(10))
-    second = await bus.update(first, **{"class": "A"})
+    second = await bus.update(first, notice_class="A")
     await county.receives("notice", second)
     reopened = await county.obligation(first)
     old = await county.answers(first, Answer.RECEIVED)

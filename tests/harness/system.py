@@ -346,14 +346,13 @@ class Bus:
             key=key or new_api_key_id(),
         )
 
-    async def update(
-        self, before: Posted, *, desk: Desk | None = None, correction: bool = False, **changes: Any
-    ) -> Posted:
-        """Post the next version of an incident."""
-        reason = "correction" if correction else "new_info"
+    async def update(self, before: Posted, *, desk: Desk | None = None, **changes: Any) -> Posted:
+        """Post the next version of an incident; `notice_class` is its class."""
+        if "notice_class" in changes:
+            changes["class"] = changes.pop("notice_class")
         body = furnish.notice_body(self.desk, **changes) | {
             "base_version": before.version,
-            "change_reason": reason,
+            "change_reason": "new_info",
         }
         answer = await revise.update(
             desk or self.desk,
@@ -534,12 +533,14 @@ async def open_bus(
 
 def settings_for(place: Place, **more: Any) -> Settings:
     """Give the settings of a system over `place`; its own machine's addresses are allowed."""
-    return Settings(
-        data_dir=place.folder,
-        database_url=place.database_url,
-        egress_allow="127.0.0.1/32",
-        stop_grace_s=2.0,
-        **more,
+    return Settings.model_validate(
+        {
+            "data_dir": place.folder,
+            "database_url": place.database_url,
+            "egress_allow": "127.0.0.1/32",
+            "stop_grace_s": 2.0,
+            **more,
+        }
     )
 
 
