@@ -9,9 +9,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from noticebus.cli import app, demo_scenario, demo_show, demo_summary
-from noticebus.cli.demo_scenario import Scenario
-from noticebus.cli.demo_show import Played, Wanted
+from noticebus.cli import app
+from noticebus.cli.demo import scenario as demo_scenario
+from noticebus.cli.demo import show as demo_show
+from noticebus.cli.demo import summary as demo_summary
+from noticebus.cli.demo.scenario import Scenario
+from noticebus.cli.demo.show import Played, Wanted
 from noticebus.cli.output import CommandError
 from noticebus.clock import SystemClock
 
@@ -203,7 +206,7 @@ def test_a_mistake_in_the_scenario_is_named_by_place_before_anything_starts(
     mistake: tuple[str, str], said: str, tmp_path: Path
 ) -> None:
     wrong, right = mistake[0].replace("'", '"'), mistake[1].replace("'", '"')
-    text = (files("noticebus.cli") / "scenarios" / demo_scenario.BUILT_IN).read_text("utf-8")
+    text = (files("noticebus.cli.demo") / "scenarios" / demo_scenario.BUILT_IN).read_text("utf-8")
     assert wrong in text
     file = tmp_path / "mine.toml"
     file.write_text(text.replace(wrong, right, 1), "utf-8")
@@ -226,6 +229,6 @@ def test_the_command_says_what_is_wrong_with_a_scenario_and_exits_1(
 
 
 def test_the_built_in_scenario_is_plain_data(scenario: Scenario) -> None:
-    text = (files("noticebus.cli") / "scenarios" / demo_scenario.BUILT_IN).read_text("utf-8")
+    text = (files("noticebus.cli.demo") / "scenarios" / demo_scenario.BUILT_IN).read_text("utf-8")
 
     assert tomllib.loads(text)["banner"] == scenario.banner == BANNER

@@ -14,7 +14,6 @@ from noticebus.cli import (
     administration,
     config,
     database,
-    demo,
     doctor,
     kafka,
     listen,
@@ -22,6 +21,7 @@ from noticebus.cli import (
     serve,
     unacked,
 )
+from noticebus.cli.demo import command as demo
 from noticebus.cli.output import EXIT_FAILED, EXIT_USAGE, CommandError, report_failure, say
 from noticebus.cli.session import KEY, KEY_FILE, URL, Session
 from noticebus.errors import NoticebusError

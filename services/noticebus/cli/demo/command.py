@@ -41,10 +41,11 @@ def demo(
     process and a folder that is removed at the end. Nothing leaves this machine.
     """
     began = SystemClock().now()
-    from noticebus.cli import demo_scenario, demo_show  # noqa: PLC0415 - loads the whole bus
+    from noticebus.cli.demo import show  # noqa: PLC0415 - loads the whole bus
+    from noticebus.cli.demo.scenario import load  # noqa: PLC0415
 
-    wanted = demo_show.Wanted(
-        scenario=demo_scenario.load(scenario),
+    wanted = show.Wanted(
+        scenario=load(scenario),
         began=began,
         speed=speed or SPEED,
         in_time=speed is None,
@@ -52,7 +53,7 @@ def demo(
         plain=wants_plain() if plain is None else plain,
         keep=keep,
     )
-    demo_show.run(wanted)
+    show.run(wanted)
 
 
 def wants_plain() -> bool:

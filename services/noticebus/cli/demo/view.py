@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from noticebus.cli.demo_rows import Row
+from noticebus.cli.demo.rows import Row
 from noticebus.cli.output import clean, say
 from noticebus.clock import Clock
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from noticebus.cli.client import Client
-from noticebus.cli.demo_scenario import Scenario, ScenarioAgency
-from noticebus.cli.demo_stage import Stage, eventually
+from noticebus.cli.demo.scenario import Scenario, ScenarioAgency
+from noticebus.cli.demo.stage import Stage, eventually
 from noticebus.cli.receiver import Misbehaviour, Received, Receiver
 from noticebus.contracts.vocabulary import Channel, ContentLevel, Position, SubscriptionState
 

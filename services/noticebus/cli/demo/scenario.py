@@ -184,7 +184,7 @@ def load(file: Path | None = None) -> Scenario:
     name = BUILT_IN if file is None else str(file)
     try:
         if file is None:
-            text = (files("noticebus.cli") / "scenarios" / BUILT_IN).read_text("utf-8")
+            text = (files("noticebus.cli.demo") / "scenarios" / BUILT_IN).read_text("utf-8")
         else:
             text = file.read_text("utf-8")
         found = tomllib.loads(text)

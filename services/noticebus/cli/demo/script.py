@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from noticebus.cli.client import Client
-from noticebus.cli.demo_cast import Member
-from noticebus.cli.demo_mail import Mail, MailSink
-from noticebus.cli.demo_scenario import Beat, Scenario
-from noticebus.cli.demo_stage import Stage, eventually
+from noticebus.cli.demo.cast import Member
+from noticebus.cli.demo.mail import Mail, MailSink
+from noticebus.cli.demo.scenario import Beat, Scenario
+from noticebus.cli.demo.stage import Stage, eventually
 from noticebus.cli.output import CommandError
 from noticebus.contracts.acknowledgement import Person
 

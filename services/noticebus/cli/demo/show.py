@@ -9,14 +9,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from noticebus.cli import demo_rows
-from noticebus.cli.demo_cast import Member, engage
-from noticebus.cli.demo_mail import Mail, MailSink, mail_sink
-from noticebus.cli.demo_scenario import Scenario, ScenarioAgency
-from noticebus.cli.demo_script import Record, Script
-from noticebus.cli.demo_stage import Stage, Tempo, staged
-from noticebus.cli.demo_summary import Ending, lines, read_ending
-from noticebus.cli.demo_view import PlainView, View, live_view
+from noticebus.cli.demo import rows
+from noticebus.cli.demo.cast import Member, engage
+from noticebus.cli.demo.mail import Mail, MailSink, mail_sink
+from noticebus.cli.demo.scenario import Scenario, ScenarioAgency
+from noticebus.cli.demo.script import Record, Script
+from noticebus.cli.demo.stage import Stage, Tempo, staged
+from noticebus.cli.demo.summary import Ending, lines, read_ending
+from noticebus.cli.demo.view import PlainView, View, live_view
 from noticebus.cli.output import console, say
 from noticebus.cli.receiver import Received
 from noticebus.clock import Clock, SystemClock
@@ -175,9 +175,9 @@ async def _watched(
     async def look() -> None:
         if script.record.incident_id:
             path = f"/v1/incidents/{script.record.incident_id}/obligations"
-            found = demo_rows.read(await stage.operator.list_all(path))
+            found = rows.read(await stage.operator.list_all(path))
             now = stage.world.now()
-            view.show(demo_rows.rows(found, names=names_of(cast), now=now, zone=zone))
+            view.show(rows.rows(found, names=names_of(cast), now=now, zone=zone))
 
     async def keep_looking() -> None:
         while True:

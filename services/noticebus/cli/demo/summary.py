@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from noticebus.cli.demo_cast import Member
-from noticebus.cli.demo_rows import WAYS, clock, is_late, is_overdue, length
-from noticebus.cli.demo_scenario import Scenario
-from noticebus.cli.demo_script import Record
-from noticebus.cli.demo_stage import Stage
+from noticebus.cli.demo.cast import Member
+from noticebus.cli.demo.rows import WAYS, clock, is_late, is_overdue, length
+from noticebus.cli.demo.scenario import Scenario
+from noticebus.cli.demo.script import Record
+from noticebus.cli.demo.stage import Stage
 from noticebus.cli.receiver import HANDSHAKE
 from noticebus.console.report import headline
 from noticebus.contracts.answers import ObligationView

@@ -1,0 +1,1 @@
+"""The demo: August 2019 as data, played through the real gateway on a fast clock."""
