@@ -149,8 +149,8 @@ class Terminal:
         self.process.stdin.flush()
 
     def run(self, commands: str) -> str:
-        """Run a block and give what it printed; it fails the test where it fails."""
-        self.type(f"{commands}\nprintf '\\n<ended %s>\\n' $?")
+        """Run a block and give what it printed; any command of it that fails, fails the test."""
+        self.type(f"trap 'failed=$?' ERR; failed=0\n{commands}\nprintf '\\n<ended %s>\\n' $failed")
         printed: list[str] = []
         while not (line := self.next_line()).startswith("<ended "):
             printed.append(line)
