@@ -396,7 +396,7 @@ async def test_a_batch_of_notices_costs_as_many_statements_as_one(place: Place) 
         await bus.post_notice()
         counted = []
         for size in (1, 30):
-            drafts = [bus.draft() for _ in range(size)]
+            drafts = [await bus.draft() for _ in range(size)]
             with statements(bus) as seen:
                 answers = await intake.take_in(bus.desk, drafts)
             assert all(isinstance(one, intake.Answered) for one in answers)
@@ -410,10 +410,10 @@ async def test_a_notice_that_does_not_commit_is_offered_to_nobody(place: Place) 
         await bus.agency("Scott County CPS")
         await bus.post_notice()
         offered = bus.desk.bus.counts().offered
-        draft = bus.draft()
+        draft = await bus.draft()
 
         with pytest.raises(sa.exc.IntegrityError):  # two notices of one id
-            await intake.take_in(bus.desk, [draft, replace(bus.draft(), id=draft.id)])
+            await intake.take_in(bus.desk, [draft, replace(await bus.draft(), id=draft.id)])
 
         assert bus.desk.bus.counts().offered == offered
         assert len(await bus.unacknowledged()) == 1

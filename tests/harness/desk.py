@@ -155,7 +155,7 @@ async def post_notice(desk: Desk, poster: Agency, *, body: Mapping[str, Any]) ->
     """Post a new incident's first notice as `poster`, and give it as stored."""
     caller = principal(Scope.POST, agency=poster)
     post = NoticePost.model_validate(body)
-    draft = first_version(desk, caller, post=post, key=new_api_key_id())
+    draft = await first_version(desk, caller, post=post, key=new_api_key_id())
     (answer,) = await intake.take_in(desk, [draft])
     assert isinstance(answer, intake.Answered), answer
     notice_id = NoticeId(answer.response["id"])

@@ -331,15 +331,15 @@ class Bus:
             self.poster = await furnish.add_agency(
                 self.desk, "Field office", kind=AgencyKind.FEDERAL
             )
-        (answer,) = await intake.take_in(self.desk, [self.draft(key=key, **changes)])
+        (answer,) = await intake.take_in(self.desk, [await self.draft(key=key, **changes)])
         assert isinstance(answer, intake.Answered), answer
         return _posted(answer.response)
 
-    def draft(self, *, key: str | None = None, **changes: Any) -> drafts.Draft:
+    async def draft(self, *, key: str | None = None, **changes: Any) -> drafts.Draft:
         """Prepare a notice of the poster for its transaction; a poster has posted before."""
         assert self.poster is not None, "a poster has posted before"
         body = furnish.notice_body(self.desk, **changes)
-        return drafts.first_version(
+        return await drafts.first_version(
             self.desk,
             furnish.principal(Scope.POST, agency=self.poster),
             post=NoticePost.model_validate(body),

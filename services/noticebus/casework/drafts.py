@@ -3,6 +3,7 @@
 Places resolved, ids given, everything that needs no transaction done.
 """
 
+import asyncio
 import datetime as dt
 import hashlib
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ class Draft:
         )
 
 
-def first_version(desk: Desk, principal: Principal, *, post: NoticePost, key: str) -> Draft:
+async def first_version(desk: Desk, principal: Principal, *, post: NoticePost, key: str) -> Draft:
     """Prepare a new incident's first notice.
 
     Raises InvalidError with a pointer for each place that is not one.
@@ -144,12 +145,18 @@ def first_version(desk: Desk, principal: Principal, *, post: NoticePost, key: st
         material=True,
         change_reason=None,
     )
-    return prepare(desk, principal, post=post, key=key, head=head)
+    return await prepare(desk, principal, post=post, key=key, head=head)
 
 
-def prepare(desk: Desk, principal: Principal, *, post: NoticePost, key: str, head: Head) -> Draft:
+async def prepare(
+    desk: Desk, principal: Principal, *, post: NoticePost, key: str, head: Head
+) -> Draft:
     """Prepare any version: check the poster's right, resolve the places, give the notice its id."""
     require(principal, Scope.POST)
+    if any(area.polygon for area in post.areas):  # half a second at worst, beside the event loop
+        places = await asyncio.to_thread(places_of, desk, post.areas)
+    else:
+        places = places_of(desk, post.areas)
     content = post.model_dump(
         mode="json",
         by_alias=True,
@@ -172,7 +179,7 @@ def prepare(desk: Desk, principal: Principal, *, post: NoticePost, key: str, hea
         fingerprint=hashlib.sha256(
             canonical(post.model_dump(mode="json", by_alias=True))
         ).hexdigest(),
-        places=places_of(desk, post.areas),
+        places=places,
     )
 
 

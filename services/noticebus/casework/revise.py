@@ -75,6 +75,7 @@ async def update(
     totals that fall.
     """
     require(principal, Scope.POST)
+    draft = await _draft(desk, principal, incident_id, post, key or "")
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
         # Under the lock, so that a repeat that waited for the first finds its record.
@@ -82,13 +83,13 @@ async def update(
         if key is not None:
             records = await notices.find_idempotency_records(conn, [(principal.key_id, key)])
             if records:
-                fingerprint = _draft(desk, principal, incident_id, post, key).fingerprint
                 (record,) = records.values()
-                return Answered(response=accepted.replayed(record, fingerprint), fresh=False)
+                response = accepted.replayed(record, draft.fingerprint)
+                return Answered(response=response, fresh=False)
         incident, latest = await lock_latest(
             conn, principal, incident_id=incident_id, base_version=post.base_version
         )
-        draft = _checked(desk, principal, incident, latest, post=post, key=key or "")
+        draft = _checked(draft, incident, latest, post=post)
         revision = await _revise(conn, draft, latest, at=at)
         recorded = await _store(conn, revision, at=at)
         response = _response(desk, draft, revision, recorded)
@@ -125,7 +126,7 @@ async def lock_latest(
     return incident, found[incident.latest_notice_id]
 
 
-def _draft(
+async def _draft(
     desk: Desk, principal: Principal, incident_id: IncidentId, post: UpdatePost, key: str
 ) -> Draft:
     head = Head(
@@ -135,20 +136,12 @@ def _draft(
         material=bool(post.material),
         change_reason=post.change_reason,
     )
-    draft = prepare(desk, principal, post=post, key=key, head=head)
+    draft = await prepare(desk, principal, post=post, key=key, head=head)
     of_incident = f"{incident_id}:{draft.fingerprint}"  # the same words may update two incidents
     return replace(draft, fingerprint=hashlib.sha256(of_incident.encode()).hexdigest())
 
 
-def _checked(
-    desk: Desk,
-    principal: Principal,
-    incident: Incident,
-    latest: Notice,
-    *,
-    post: UpdatePost,
-    key: str,
-) -> Draft:
+def _checked(draft: Draft, incident: Incident, latest: Notice, *, post: UpdatePost) -> Draft:
     """Refuse what cannot follow the latest version.
 
     Decide whether the change asks for a new answer.
@@ -172,7 +165,6 @@ def _checked(
             "The notice is still embargoed and nobody has been told. Cancel it and post it anew.",
             code="embargoed",
         )
-    draft = _draft(desk, principal, incident.id, post, key)
     by_rule, _ = is_material(_facts(previous), _facts(post))
     return replace(draft, head=replace(draft.head, material=by_rule or bool(post.material)))
 

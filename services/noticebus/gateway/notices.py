@@ -1,15 +1,12 @@
 """Notices over HTTP: post one, try one out, read them back."""
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
 
-from noticebus.access.principals import Principal
 from noticebus.casework import preview as casework_preview
 from noticebus.casework import reading
-from noticebus.casework.desk import Desk
-from noticebus.casework.drafts import Draft, first_version
+from noticebus.casework.drafts import first_version
 from noticebus.casework.intake import Answered
 from noticebus.contracts.answers import NoticeAccepted, NoticeView, Page, Preview
 from noticebus.contracts.notice import NoticePost
@@ -49,7 +46,7 @@ async def post_notice(
     which places nobody answers for: ring those yourself. Send the same key again when in doubt: you
     get the same answer, with `Idempotency-Replayed: true`, and nobody is told twice.
     """
-    draft = await _prepared(desk, caller, post=post, key=key)
+    draft = await first_version(desk, caller, post=post, key=key)
     return posted(await intake.post(draft))
 
 
@@ -60,7 +57,7 @@ async def preview_notice(post: PostedNotice, desk: TheDesk, caller: Caller) -> P
     Needs the scope `post`. Nothing is stored and nobody is told. The first 200 recipients are
     named, mandatory ones first.
     """
-    draft = await _prepared(desk, caller, post=post, key="")
+    draft = await first_version(desk, caller, post=post, key="")
     return await casework_preview.preview(desk, draft=draft)
 
 
@@ -89,13 +86,6 @@ async def get_notice(notice_id: str, desk: TheDesk, caller: Caller) -> Response:
     """
     seen = await reading.get_notice(desk, caller, notice_id=notice_id)
     return as_json(seen.content)
-
-
-async def _prepared(desk: Desk, caller: Principal, *, post: NoticePost, key: str) -> Draft:
-    """Make the draft of a new incident; polygons are worked out beside the event loop."""
-    if any(area.polygon for area in post.areas):
-        return await asyncio.to_thread(first_version, desk, caller, post=post, key=key)
-    return first_version(desk, caller, post=post, key=key)
 
 
 def posted(answered: Answered) -> Response:
