@@ -73,7 +73,10 @@ def nearly_right(bus: Bus, label: str) -> st.SearchStrategy[Any] | None:
             st.sampled_from(names),
             st.integers(1, 4),
         ),
-        st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3), STRANGE), max_size=2),
+        st.just([])
+        | st.lists(
+            st.tuples(st.integers(0, 200), st.integers(0, 3), STRANGE), min_size=1, max_size=2
+        ),
     )
 
 

@@ -35,6 +35,7 @@ UNREAD = frozenset({400, 401, 413, 415})  # what somebody without a key may hear
 KNOWN_IN_TEN = 7
 PER_ROUND_MAX = 250
 REVISIONS = 3
+REPEATED_ONE_IN = 8  # idempotency keys
 PARTS = 4  # so that two workers share the work
 PREFIX_OF = {
     "agency_id": "agy",
@@ -119,7 +120,8 @@ class Fuzzer:
             self._name_known(case, which)
         if body is not None and use_body:
             case.body, case.media_type = body, "application/json"
-            case.headers["Idempotency-Key"] = f"{self._rounds}-{which}"
+            repeated = which % REPEATED_ONE_IN == 0
+            case.headers["Idempotency-Key"] = f"fuzz-{self._tally.calls - repeated}"
         for own in ("Authorization", "X-Api-Key"):
             case.headers.pop(own, None)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
