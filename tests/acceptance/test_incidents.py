@@ -264,11 +264,13 @@ async def test_question_is_answered_for_everybody(api: Api, county: County) -> N
     path = f"/v1/questions/{asked.id}/answers"
     later = (api.desk.world.now() + dt.timedelta(hours=3)).isoformat()
     promised = await county.poster.post(path, {"unknown_will_report_at": later})
+    (waiting,) = (await county.cps.get(of(first, "/questions")))["items"]
     answered = await county.poster.post(path, {"number": 32})
 
     assert asked.asked_by.id == county.agencies["school"].id
     assert asked.receipt is not None
     assert (promised["state"], answered["state"]) == ("open", "answered")
+    assert (waiting["state"], waiting["answer"]) == ("open", promised["answer"])
     assert answered["answer"]["number"] == 32
     assert answered["receipt"]["signature"]
     for reader in (county.poster, county.cps, county.church):
@@ -291,6 +293,18 @@ async def test_only_parties_ask_and_only_the_poster_answers(api: Api, county: Co
     await stranger.post(f"/v1/questions/{asked['id']}/answers", {"number": 1}, status=404)
     await county.poster.post("/v1/questions/nothing/answers", {"number": 1}, status=404)
     await county.cps.post(of(first, "/questions"), {"topic": "other"}, status=422)
+
+    assert await api.counts() == stored
+
+
+async def test_embargoed_incident_takes_no_question_from_who_is_not_told_yet(
+    api: Api, county: County
+) -> None:
+    release_at = (api.desk.world.now() + dt.timedelta(hours=1)).isoformat()
+    first = await county.poster.post_notice(notice_body(api.desk, release_at=release_at))
+    stored = await api.counts()
+
+    await county.cps.post(of(first, "/questions"), {"topic": "ages"}, status=404)
 
     assert await api.counts() == stored
 

@@ -68,10 +68,10 @@ async def ask(
     agency_id = own_agency(principal)
     async with desk.database.begin() as conn:
         incident = await _lock_open(conn, incident_id)
-        if (
-            await obligations.find_obligation(conn, incident_id=incident.id, agency_id=agency_id)
-            is None
-        ):
+        bound = await obligations.find_obligation(
+            conn, incident_id=incident.id, agency_id=agency_id
+        )
+        if bound is None or bound.round_started_at is None:  # an embargo hides the incident (I8)
             raise _unknown_incident(incident_id)
         asked = await acknowledgements.questions_of(
             conn, incident.id, limit=QUESTIONS_PER_INCIDENT_MAX
@@ -132,6 +132,8 @@ async def answer_question(
         given = post.model_dump(mode="json", exclude_none=True)
         if promised is None:
             await acknowledgements.close_question(conn, question.id, answer=given, at=now)
+        else:
+            await acknowledgements.keep_promise(conn, question.id, answer=given)
         await obligations.save(conn, before=owed, after=after)
         entry, line = obligation_entry(
             "question.answered" if promised is None else "question.promised",

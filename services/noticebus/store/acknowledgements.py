@@ -200,3 +200,15 @@ async def close_question(
         .values(state=QuestionState.ANSWERED, answer=answer, answered_at=at)
     )
     return bool((await conn.execute(statement)).rowcount)
+
+
+async def keep_promise(
+    conn: AsyncConnection, question_id: QuestionId, *, answer: dict[str, Any]
+) -> bool:
+    """Store when an open question will be answered; false where it was answered before."""
+    statement = (
+        sa.update(questions)
+        .where(questions.c.id == question_id, questions.c.state == QuestionState.OPEN)
+        .values(answer=answer)
+    )
+    return bool((await conn.execute(statement)).rowcount)
