@@ -183,6 +183,34 @@ async def test_a_refusal_starts_mail_at_once_and_is_tried_again(
     ]
 
 
+async def test_mail_follows_an_endpoint_that_fails_for_two_minutes(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=[Position.ON_DUTY])
+    county.receiver.always = Behaviour(status=503)
+    notice = await bus.post_notice()
+    await county.receives("notice", notice)
+    await bus.settled()
+
+    mail = next(one for one in await bus.deliveries_of(notice) if one.channel == "email")
+    failed_at = next(one for one in await bus.deliveries_of(notice) if one.channel == "webhook")
+    assert failed_at.first_failed_at is not None
+    assert mail.due_at == failed_at.first_failed_at + minutes(2)
+    assert mail.attempts == 0
+
+
+async def test_an_endpoint_that_recovers_in_time_spares_the_mail(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=[Position.ON_DUTY])
+    county.receiver.then.append(Behaviour(status=503))
+    notice = await bus.post_notice()
+    await county.receives("notice", notice)
+    await bus.settled()
+    await bus.fast_forward(5 * SECOND)
+    await county.receives("notice", notice)
+    await bus.settled()
+
+    states = {one.channel: one.state for one in await bus.deliveries_of(notice)}
+    assert states == {"webhook": DeliveryState.DELIVERED, "email": DeliveryState.MOOT}
+
+
 async def test_an_ended_subscription_revokes_what_was_to_be_repeated(bus: Bus) -> None:
     county = await bus.agency("Scott County CPS")
     county.receiver.then.append(Behaviour(status=500))
@@ -419,6 +447,7 @@ async def test_a_notice_that_does_not_commit_is_offered_to_nobody(place: Place) 
         assert len(await bus.unacknowledged()) == 1
 
 
+@pytest.mark.slow(reason="a broker of its own starts and stops")
 async def test_posts_succeed_without_the_broker_and_the_sweep_delivers(
     tmp_path: Path, private_broker: Broker
 ) -> None:

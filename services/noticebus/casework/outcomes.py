@@ -20,6 +20,7 @@ from noticebus.contracts.vocabulary import (
     Outcome,
 )
 from noticebus.domain.delivery import (
+    NEXT_CHANNEL_AFTER,
     AttemptResult,
     Delivered,
     GiveUp,
@@ -108,6 +109,13 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         done = [one.delivery.id for one in delivered if one.claim in ours]
         if done:
             await deliveries.finish_delivered(conn, done, finished_at=now)
+        recovered = [
+            one.delivery
+            for one in delivered
+            if one.delivery.first_failed_at is not None and _has_next_channel(one.delivery)
+        ]
+        if recovered:
+            await deliveries.drop_next_channel(conn, _carried(recovered), now=now)
         if failed:
             recordings = [_recording(one, verdicts[one.claim], now=now) for one in failed]
             await deliveries.record(conn, recordings, machine_now=machine_now)
@@ -286,29 +294,41 @@ async def _start_next_channels(
     now: dt.datetime,
     machine_now: dt.datetime,
 ) -> None:
-    """Start mail to the desk on duty where an endpoint refused, stayed silent or was given up."""
+    """Queue mail to the desk on duty: at once where an endpoint refused or was given up.
+
+    Else for two minutes after the first failure; a success before then makes it moot.
+    """
     started = [
-        one.delivery
+        (one.delivery, _next_channel_at(one, verdicts[one.claim], now=now))
         for one in failed
-        if one.delivery.channel is Channel.WEBHOOK
-        and one.delivery.cause in CARRIES_DUTY
-        and _moves_on(verdicts[one.claim])
+        if _has_next_channel(one.delivery)
     ]
     if not started:
         return
-    points = await matching.contact_points(conn, {one.agency_id for one in started})
+    points = await matching.contact_points(conn, {one.agency_id for one, _ in started})
     made = [
-        _by_mail(one, contact, now=now, machine_now=machine_now)
-        for one in started
+        replace(_by_mail(one, contact, now=now, machine_now=machine_now), due_at=at)
+        for one, at in started
         for contact in _desk(points, one.agency_id)
     ]
     await deliveries.insert_missing(conn, made)
+    at_once = [one for one, at in started if at == now]
+    if at_once:
+        await deliveries.hasten_next_channel(conn, _carried(at_once), now=now)
 
 
-def _moves_on(verdict: Verdict) -> bool:
-    return isinstance(verdict, GiveUp) or (
-        isinstance(verdict, RetryAt) and verdict.next_channel_now
-    )
+def _has_next_channel(delivery: Delivery) -> bool:
+    return delivery.channel is Channel.WEBHOOK and delivery.cause in CARRIES_DUTY
+
+
+def _next_channel_at(one: Tried, verdict: Verdict, *, now: dt.datetime) -> dt.datetime:
+    if isinstance(verdict, GiveUp) or (isinstance(verdict, RetryAt) and verdict.next_channel_now):
+        return now
+    return (one.delivery.first_failed_at or one.finished_at) + NEXT_CHANNEL_AFTER
+
+
+def _carried(sent: Sequence[Delivery]) -> set[tuple[ObligationId, int]]:
+    return {(one.obligation_id, one.version) for one in sent if one.obligation_id is not None}
 
 
 def _desk(

@@ -72,6 +72,9 @@ def begin(
     ] = False,
 ) -> None:
     """Hand the options that hold for every command to the command."""
+    source = context.get_parameter_source("key_file")
+    if source is not None and source.name == "COMMANDLINE":
+        key = None  # what is written on the line wins over what the environment says
     context.obj = Session(
         debug=debug, settings_file=settings, server=server, key=key, key_file=key_file
     )

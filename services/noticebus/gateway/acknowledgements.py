@@ -49,10 +49,10 @@ async def acknowledge(
     """Answer a notice for your agency. Needs the scope `answer`.
 
     `accepted`: we have this, which is what closes classes A and B. `received`: it is here, somebody
-    will look; closes class C only. `need_more_time` with `eta`: moves the deadline, once.
-    `declined` with `reason`: not ours; with `no_jurisdiction` the bus looks for who else is. The
-    same answer to the same version again is 200. A late answer is taken and marked so. An answer to
-    an older version is recorded, and closes nothing newer.
+    will look; closes class C only. `need_more_time` with `eta`: moves the steps to come, once; the
+    deadline stays. `declined` with `reason`: not ours; with `no_jurisdiction` the bus looks for who
+    else is. The same answer to the same version again is 200. A late answer is taken and marked so.
+    An answer to an older version is recorded, and closes nothing newer.
     """
     answered = await answer.answer_as_agency(
         desk, caller, notice_id=NoticeId(notice_id), given=_given(post)

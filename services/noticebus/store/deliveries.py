@@ -118,6 +118,48 @@ async def insert_missing(conn: AsyncConnection, new: Sequence[Delivery]) -> None
     await conn.execute(statement, [values_of(one) for one in new])
 
 
+async def hasten_next_channel(
+    conn: AsyncConnection, carried: Collection[tuple[ObligationId, int]], *, now: dt.datetime
+) -> None:
+    """Let mail that waits as the next channel of (obligation, version) go now."""
+    waiting = _waiting_next_channel(carried, now=now)
+    await conn.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(waiting.scalar_subquery()))
+        .values(due_at=now)
+    )
+
+
+async def drop_next_channel(
+    conn: AsyncConnection, carried: Collection[tuple[ObligationId, int]], *, now: dt.datetime
+) -> None:
+    """End mail that waits as the next channel of (obligation, version): the first got through."""
+    waiting = _waiting_next_channel(carried, now=now)
+    await conn.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(waiting.scalar_subquery()))
+        .values(state=DeliveryState.MOOT, due_at=None, finished_at=now)
+    )
+
+
+def _waiting_next_channel(
+    carried: Collection[tuple[ObligationId, int]], *, now: dt.datetime
+) -> sa.Select[tuple[str]]:
+    """Select what is still to fall due and was never tried: nothing else of an obligation is."""
+    return (
+        sa.select(deliveries.c.id)
+        .where(
+            sa.tuple_(deliveries.c.obligation_id, deliveries.c.version).in_(sorted(carried)),
+            deliveries.c.channel == Channel.EMAIL,
+            deliveries.c.state == DeliveryState.QUEUED,
+            deliveries.c.attempts == 0,
+            deliveries.c.due_at > now,
+        )
+        .order_by(deliveries.c.id)
+        .with_for_update(key_share=True)  # SQLite has no row locks: the single writer protects us
+    )
+
+
 async def insert_attempts(conn: AsyncConnection, new: Sequence[Attempt]) -> None:
     """Insert attempts; one number of one delivery is tried by one dispatcher only."""
     await conn.execute(attempts.insert(), [values_of(one) for one in new])

@@ -1,11 +1,21 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from noticebus.cli.app import hoist, run
+from noticebus.cli.app import begin, hoist, run
 from noticebus.cli.client import make_client
 from noticebus.cli.output import CommandError
-from noticebus.cli.session import FIRST_KEY_FILE, Session, address_of, effective, sqlite_path
+from noticebus.cli.session import (
+    FIRST_KEY_FILE,
+    Session,
+    address_of,
+    effective,
+    session_of,
+    sqlite_path,
+)
 from noticebus.settings import Loaded, Settings
 
 
@@ -89,3 +99,28 @@ def test_a_bad_setting_ends_with_1_and_two_lines(
         "error",
         "remedy",
     ]
+
+
+def test_a_key_file_on_the_line_wins_over_a_key_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NOTICEBUS_KEY", "from-the-environment")
+    seen: list[Session] = []
+    looker = typer.Typer()
+    looker.callback()(begin)
+    looker.command("look")(_look(seen))
+
+    CliRunner().invoke(looker, ["--key-file", "mine.key", "look"])
+    CliRunner().invoke(looker, ["look"])
+
+    assert [(one.key, one.key_file) for one in seen] == [
+        (None, Path("mine.key")),
+        ("from-the-environment", None),
+    ]
+
+
+def _look(seen: list[Session]) -> Callable[[typer.Context], None]:
+    def look(context: typer.Context) -> None:
+        seen.append(session_of(context))
+
+    return look
