@@ -92,14 +92,10 @@ class Settings(BaseSettings):
     # Deliveries
     egress_allow: Networks = ()
     endpoint_concurrency: int = Field(16, ge=1, le=1000)
-    connect_timeout_s: float = Field(5.0, gt=0, le=60)
     request_timeout_s: float = Field(15.0, gt=0, le=60)
     lease_s: float = Field(20.0, gt=0, le=600)
-    sweep_interval_s: float = Field(1.0, gt=0, le=60)
-    sweep_batch_max: int = Field(500, ge=1, le=500)
 
     # Interface
-    notice_body_bytes_max: int = Field(262_144, ge=1024, le=16_777_216)
     idempotency_days: int = Field(7, ge=1, le=365)
 
     # Logs

@@ -469,3 +469,12 @@ async def test_posts_succeed_without_the_broker_and_the_sweep_delivers(
         assert {one["subject"] for one in events} == {one.id for one in notices}
         assert posted - began < 5
         assert arrived - posted < 8  # 3 s by design; the machine may be busy
+
+
+async def test_metrics_say_when_the_dispatcher_last_looked(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS")
+    await county.receives("notice", await bus.post_notice())
+
+    registry = bus.system.desk.metrics.registry
+    looked_at = registry.get_sample_value("noticebus_dispatcher_last_tick_timestamp_seconds")
+    assert looked_at == pytest.approx(bus.system.desk.machine.now().timestamp(), abs=60)

@@ -123,6 +123,7 @@ class Dispatcher:
             await self._room.wait()  # claim nothing that could not be sent at once
             claimed, until = await self._look()
             self._desk.ticked("dispatcher")
+            self._desk.metrics.dispatcher_last_tick.set(self._desk.machine.now().timestamp())
             if claimed:
                 tasks.create_task(self._send_claimed(claimed))
             else:

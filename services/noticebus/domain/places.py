@@ -240,10 +240,10 @@ class _Survey:
             remedy = "Check the five digits, or name the county instead."
             self.refuse(at, f"ZIP code {_shown(code)} is not in this bus's table. {remedy}")
         else:
-            remedy = (
-                "Name the county instead, or ask the operator to run `noticebus refdata import`."
+            self.refuse(
+                at,
+                "ZIP codes are unknown here: no table of them is loaded. Name the county instead.",
             )
-            self.refuse(at, f"ZIP codes are unknown here: no table of them is loaded. {remedy}")
 
     def _read_circle(self, area: AreaFacts, at: str) -> None:
         if area.point is None:

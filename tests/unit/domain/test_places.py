@@ -176,7 +176,7 @@ def test_a_point_abroad_is_refused_with_what_to_check() -> None:
         (AreaFacts(tribal_area=("a" * 81,)), "/areas/0/tribal_area/0", "short name of a tribal"),
         (AreaFacts(lea_id=("28039",)), "/areas/0/lea_id/0", "seven-digit NCES id"),
         (AreaFacts(lea_id=("2899999",)), "/areas/0/lea_id/0", "No agency here answers"),
-        (AreaFacts(zip=("39051",)), "/areas/0/zip/0", "noticebus refdata import"),
+        (AreaFacts(zip=("39051",)), "/areas/0/zip/0", "Name the county instead"),
         (AreaFacts(), "/areas/0", "names no place"),
     ],
 )
