@@ -534,6 +534,7 @@ def create_ledger() -> None:
         sa.Column("salt", sa.LargeBinary, nullable=False),
         sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
         sa.Column("recorded_at", INSTANT, nullable=False),
+        sa.Column("sequenced_at", INSTANT),
         sa.PrimaryKeyConstraint("position", name="pk_entries"),
         sa.UniqueConstraint("id", name="uq_entries_id"),
         sa.UniqueConstraint("index", name="uq_entries_index"),

@@ -18,10 +18,12 @@ async def append(database: Database, count: int, *, at: dt.datetime = NOW) -> li
         return [one.id for one in await ledger.append(conn, made)]
 
 
-async def index(database: Database, *, most: int = 100) -> sequencing.Given | None:
+async def index(
+    database: Database, *, most: int = 100, at: dt.datetime = NOW
+) -> sequencing.Given | None:
     async with database.begin() as conn:
         assert await sequencing.take_lock(conn)
-        return await sequencing.index_entries(conn, batch_size_max=most)
+        return await sequencing.index_entries(conn, now=at, batch_size_max=most)
 
 
 async def test_a_leaf_is_the_rfc_6962_hash_of_salt_and_canonical_bytes(database: Database) -> None:
@@ -48,12 +50,14 @@ async def test_indexes_go_on_from_the_last_in_order_of_insertion(database: Datab
     assert newest == 4
 
 
-async def test_a_past_report_stands_on_the_greatest_index_recorded_by_then(
+async def test_a_past_report_stands_on_the_greatest_index_sequenced_by_then(
     database: Database,
 ) -> None:
+    """An entry written at noon and sequenced an hour later is not in the report of noon."""
     await append(database, 2)
-    await append(database, 1, at=NOW + dt.timedelta(hours=1))
     await index(database)
+    await append(database, 1)
+    await index(database, at=NOW + dt.timedelta(hours=1))
     async with database.read() as conn:
         indexes = [
             await ledger.index_at(conn, at=NOW + dt.timedelta(hours=hours)) for hours in (-1, 0, 1)

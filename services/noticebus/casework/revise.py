@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.access.principals import Principal, own_agency, require
 from noticebus.casework import accepted, shards
 from noticebus.casework.answer import rules_view
-from noticebus.casework.binding import Moment, counts_of, number, run
+from noticebus.casework.binding import Moment, counts_of, number
 from noticebus.casework.desk import Desk
 from noticebus.casework.drafts import Draft, Head, prepare
 from noticebus.casework.intake import Answered
@@ -24,9 +24,11 @@ from noticebus.casework.recipients import (
     uncovered_of,
     without,
 )
+from noticebus.casework.rounds import begin, policies_in_force
 from noticebus.casework.tracing import routing_entries
 from noticebus.contracts.notice import NoticePost, UpdatePost, falling_totals
 from noticebus.contracts.vocabulary import (
+    Cause,
     IncidentState,
     Msg,
     NoticeClass,
@@ -37,11 +39,11 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.material import Children, NoticeFacts, is_material
 from noticebus.domain.obligation import OpensRound, VersionFacts, after_version
-from noticebus.domain.policies import Policy, default_policy, for_standing, policy_to_record
-from noticebus.domain.routing import Routing
+from noticebus.domain.policies import Policy
+from noticebus.domain.routing import Recipient, Routing
 from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
 from noticebus.ids import AgencyId, IncidentId
-from noticebus.store import ledger, matching, notices, obligations
+from noticebus.store import deliveries, ledger, matching, notices, obligations
 from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import History, Recorded
 from noticebus.store.matching import AgencyFacts
@@ -215,7 +217,12 @@ async def _revise(conn: AsyncConnection, draft: Draft, latest: Notice, *, at: Mo
     before = Before(
         versions=[_version(one) for one in await notices.versions_of(conn, made.incident_id)],
         facts=bound_before,
-        policies=await _policies(conn, known, bound_before, at=at) if made.material else {},
+        policies=await policies_in_force(
+            conn, known, bound_before, classes=list(NoticeClass), at=at.world
+        )
+        if made.material
+        else {},
+        recipients={one.agency_id: one for one in routing.recipients},
     )
     reopened = [_reopen(one, made, before, at=at) for one in known]
     # Who has declined, and is not asked again, still answers for nothing.
@@ -223,8 +230,7 @@ async def _revise(conn: AsyncConnection, draft: Draft, latest: Notice, *, at: Mo
     notice = replace(made, uncovered=uncovered_of(made, found, lost=lost))
     added = without(routing, {one.agency_id for one in known})
     (bound,) = await bind_all(conn, [(notice, added)], found, at=at)
-    recipients = {one.agency_id: one for one in routing.recipients}
-    told = await tell(conn, notice, reopened, recipients, at=at)
+    told = await tell(conn, notice, reopened, before.recipients, at=at)
     every = [*told, *bound.deliveries]
     numbered = number(every, await matching.take_sequences(conn, counts_of(every)))
     return Revision(
@@ -239,39 +245,12 @@ async def _revise(conn: AsyncConnection, draft: Draft, latest: Notice, *, at: Mo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
-    """What a version finds: its predecessors, and the calendars and policies of those bound."""
+    """What a version finds: its predecessors, and for those bound calendars, policies, reach."""
 
     versions: Sequence[VersionFacts]
     facts: Mapping[AgencyId, AgencyFacts]
     policies: Mapping[str, Policy]
-
-
-async def _policies(
-    conn: AsyncConnection,
-    known: Sequence[Obligation],
-    facts: Mapping[AgencyId, AgencyFacts],
-    *,
-    at: Moment,
-) -> dict[str, Policy]:
-    """Read the policies in force that a new round of those bound may run under."""
-    wanted = {
-        _default(one, facts[one.agency_id], notice_class, at=at).id
-        for one in known
-        for notice_class in NoticeClass
-    }
-    return await obligations.latest_policies(conn, wanted)
-
-
-def _default(
-    owed: Obligation, facts: AgencyFacts, notice_class: NoticeClass, *, at: Moment
-) -> Policy:
-    return default_policy(
-        kind=facts.kind,
-        notice_class=notice_class,
-        standing=owed.standing,
-        hours=facts.hours,
-        at=at.world,
-    )
+    recipients: Mapping[AgencyId, Recipient]
 
 
 def _reopen(owed: Obligation, notice: Notice, before: Before, *, at: Moment) -> Obligation:
@@ -284,9 +263,6 @@ def _reopen(owed: Obligation, notice: Notice, before: Before, *, at: Moment) -> 
     )
     if not isinstance(decision, OpensRound):
         return owed
-    facts = before.facts[owed.agency_id]
-    default = _default(owed, facts, decision.notice_class, at=at)
-    policy = for_standing(before.policies.get(default.id, default), owed.standing)
     fresh = replace(
         owed,
         state=ObligationState.OPEN,
@@ -294,7 +270,6 @@ def _reopen(owed: Obligation, notice: Notice, before: Before, *, at: Moment) -> 
         notice_class=decision.notice_class,
         round_notice_id=notice.id,
         round_version=decision.round_version,
-        policy=policy_to_record(policy),
         step=0,
         delivered_at=None,
         opened_at=None,
@@ -303,7 +278,13 @@ def _reopen(owed: Obligation, notice: Notice, before: Before, *, at: Moment) -> 
         more_time_used=False,
         closed_at=None,
     )
-    return run(fresh, facts, at.world)
+    return begin(
+        fresh,
+        before.facts[owed.agency_id],
+        policies=before.policies,
+        recipient=before.recipients.get(owed.agency_id),
+        at=at.world,
+    )
 
 
 def _version(notice: Notice) -> VersionFacts:
@@ -325,6 +306,11 @@ async def _store(conn: AsyncConnection, revision: Revision, *, at: Moment) -> Re
         if after is not before
     ]
     await obligations.save_all(conn, changed)
+    if changed:  # a new round begins: what an old one still had to remind of is pointless
+        ids = [one.id for one in changed]
+        await deliveries.make_moot(
+            conn, ids, finished_at=at.world, causes=[Cause.STEP], version_max=notice.version
+        )
     await obligations.insert_obligations(conn, revision.bound.obligations)
     await insert_deliveries(conn, revision.deliveries)
     trace = routing_entries(notice, revision.bound.obligations, revision.bound.routing, at=at.world)

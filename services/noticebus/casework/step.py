@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import shards
@@ -15,24 +16,25 @@ from noticebus.casework.binding import (
     counts_of,
     number,
     round_of,
-    run,
     to_contact,
     to_subscription,
 )
 from noticebus.casework.desk import Desk
 from noticebus.casework.recipients import Found, find_for, route_notice, tell
+from noticebus.casework.rounds import begin, policies_in_force
 from noticebus.casework.tracing import obligation_entry
 from noticebus.contracts.vocabulary import Cause, Channel, NoticeState, Notify
 from noticebus.domain.escalation import ContactPoint, Fire, Resolved, next_firing, resolve
 from noticebus.domain.policies import Step, policy_from_record
-from noticebus.domain.routing import Recipient, SubscriptionMatch
+from noticebus.domain.routing import SubscriptionMatch
 from noticebus.ids import AgencyId
 from noticebus.store import ledger, matching, notices, obligations
 from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import Entry, History, make_entry
-from noticebus.store.matching import AgencyFacts
 from noticebus.store.notices import Notice
 from noticebus.store.obligations import Obligation, StepRow
+
+log = structlog.get_logger(__name__)
 
 BATCH_OBLIGATIONS_MAX = 500
 BATCH_RELEASES_MAX = 20
@@ -58,15 +60,15 @@ class Fired:
     history: History
 
 
-async def fire_due_steps(desk: Desk) -> int:
-    """Fire what is due, at most `BATCH_OBLIGATIONS_MAX` obligations; say how many there were.
+async def fire_due_steps(desk: Desk, *, most: int = BATCH_OBLIGATIONS_MAX) -> int:
+    """Fire what is due, at most `most` obligations; say how many there were.
 
     After an outage only the step that applies now fires; those it overtook are rows marked skipped
-    (I5).
+    (I5). One that cannot fire is parked: it has no next step, and stays on the report.
     """
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        due = await obligations.lock_due(conn, now=at.world, batch_size_max=BATCH_OBLIGATIONS_MAX)
+        due = await obligations.lock_due(conn, now=at.world, batch_size_max=most)
         if not due:
             return 0
         agency_ids = {one.agency_id for one in due}
@@ -76,7 +78,7 @@ async def fire_due_steps(desk: Desk) -> int:
             operators=await matching.operator_points(conn),
         )
         about = await notices.notices_by_id(conn, {one.round_notice_id for one in due})
-        fired = [_fire(one, about[one.round_notice_id], reach, at=at) for one in due]
+        fired = [_fire_or_park(one, about[one.round_notice_id], reach, at=at) for one in due]
         sent = [delivery for one in fired for delivery in one.deliveries]
         await obligations.save_all(conn, [one.obligation for one in fired])
         await obligations.insert_steps(conn, [row for one in fired for row in one.rows])
@@ -84,9 +86,37 @@ async def fire_due_steps(desk: Desk) -> int:
         await ledger.append(conn, [one.entry for one in fired])
         await ledger.append_history(conn, [one.history for one in fired])
     for one in fired:
-        desk.metrics.count_step(one.rows[-1].notify)
+        for row in one.rows[-1:]:
+            desk.metrics.count_step(row.notify)
     desk.committed(shards.of_many(about, sent))
     return len(due)
+
+
+async def park_first_due(desk: Desk) -> None:
+    """Park the obligation longest due, whose step the database refuses."""
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
+    async with desk.database.begin() as conn:
+        for owed in await obligations.lock_due(conn, now=at.world, batch_size_max=1):
+            parked = _park(owed, at=at)
+            await obligations.save_all(conn, [parked.obligation])
+            await ledger.append(conn, [parked.entry])
+            await ledger.append_history(conn, [parked.history])
+    desk.signals.entries.ring()
+
+
+def _fire_or_park(owed: Obligation, notice: Notice, reach: Reach, *, at: Moment) -> Fired:
+    try:
+        return _fire(owed, notice, reach, at=at)
+    except Exception:  # the boundary of one item: whatever is wrong with it stays with it
+        log.exception("step.broken", obligation_id=owed.id)
+        return _park(owed, at=at)
+
+
+def _park(owed: Obligation, *, at: Moment) -> Fired:
+    """Stop the clock of an obligation that cannot fire, for an operator to look at."""
+    parked = replace(owed, next_step_at=None)
+    entry, line = obligation_entry("obligation.parked", parked, {"step": owed.step}, at=at.world)
+    return Fired(obligation=parked, rows=[], deliveries=[], entry=entry, history=line)
 
 
 def _fire(owed: Obligation, notice: Notice, reach: Reach, *, at: Moment) -> Fired:
@@ -226,10 +256,19 @@ async def _release(conn: AsyncConnection, notice: Notice, found: Found, *, at: M
     recipients = {one.agency_id: one for one in route_notice(notice, found).recipients}
     bound = await obligations.lock_obligations(conn, incident_id=notice.incident_id)
     facts = await matching.agencies_by_id(conn, {one.agency_id for one in bound})
+    waiting = [owed for owed in bound if owed.round_notice_id == notice.id]
+    policies = await policies_in_force(
+        conn, waiting, facts, classes=[notice.notice_class], at=at.world
+    )
     running = [
-        _begin(owed, facts[owed.agency_id], recipients.get(owed.agency_id), now=at.world)
-        for owed in bound
-        if owed.round_notice_id == notice.id
+        begin(
+            owed,
+            facts[owed.agency_id],
+            policies=policies,
+            recipient=recipients.get(owed.agency_id),
+            at=at.world,
+        )
+        for owed in waiting
     ]
     sent = await tell(conn, notice, running, recipients, at=at)
     entry = make_entry(
@@ -243,19 +282,6 @@ async def _release(conn: AsyncConnection, notice: Notice, found: Found, *, at: M
         for owed in running
     ]
     return Released(obligations=running, deliveries=sent, entry=entry, history=history)
-
-
-def _begin(
-    owed: Obligation, facts: AgencyFacts, recipient: Recipient | None, *, now: dt.datetime
-) -> Obligation:
-    """Start a round at release, with the reach that the recipient has by then (I6)."""
-    if recipient is not None:
-        owed = replace(
-            owed,
-            reachable=recipient.reachable,
-            unreachable_reason=recipient.unreachable_reason,
-        )
-    return run(owed, facts, now)
 
 
 async def next_due_at(desk: Desk) -> dt.datetime | None:

@@ -21,6 +21,7 @@ from noticebus.contracts.vocabulary import (
 from noticebus.dispatcher.email import EmailSender, MailRequest
 from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, answers_challenge
 from noticebus.domain.delivery import AttemptResult
+from noticebus.domain.mail import compose_test_mail
 from noticebus.store.claims import Destination
 from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
@@ -89,11 +90,14 @@ class Carrier:
         return _consenting(result, destination) if delivery.cause is Cause.HANDSHAKE else result
 
     async def _by_mail(self, load: Load) -> AttemptResult:
-        if self._email is None or load.notice is None:
+        if self._email is None:
             return _no_mail()
-        mail = mail_text(
-            load.delivery, notice=load.notice, destination=load.destination, desk=self._desk
-        )
+        if load.notice is None:  # a subscription's own test: nothing else goes without a notice
+            mail = compose_test_mail(load.destination.agency_name)
+        else:
+            mail = mail_text(
+                load.delivery, notice=load.notice, destination=load.destination, desk=self._desk
+            )
         return await self._email.send(
             MailRequest(
                 delivery_id=load.delivery.id,

@@ -165,6 +165,18 @@ def _local_time_es(instant: dt.datetime, *, zone: str) -> str:
     return f"{day} {local:%H:%M} {local.tzname()} ({instant.astimezone(dt.UTC):%H:%M}Z)"
 
 
+def compose_test_mail(agency: str) -> ComposedMail:
+    """Write the mail that a subscriber asked for to see that mails arrive."""
+    return ComposedMail(
+        subject=_one_line(f"[TEST] Test message for {agency}"),
+        text=(
+            f"Test message for {_one_line(agency)}.\n\n"
+            "Your agency asked the notice bus for a test: notices by mail reach this address.\n"
+            "Nothing has happened and nothing needs to be done.\n"
+        ),
+    )
+
+
 def local_time(instant: dt.datetime, *, zone: str) -> str:
     """Write an instant in the recipient's zone with its abbreviation, and in UTC, to the minute."""
     local = instant.astimezone(zoneinfo.ZoneInfo(zone))

@@ -1,5 +1,6 @@
 """The escalation clock: wakes at the next step or release, fires what is due in batches."""
 
+import sqlalchemy as sa
 import structlog
 
 from noticebus.casework import step
@@ -23,9 +24,22 @@ class Engine:
         done = 0
         while count := await step.release_due_notices(self._desk):
             done += count
-        while count := await step.fire_due_steps(self._desk):
+        while count := await self._fire():
             done += count
         return done
+
+    async def _fire(self) -> int:
+        """Fire a batch; if the database refuses one of it, fire one by one and park that one."""
+        try:
+            return await step.fire_due_steps(self._desk)
+        except sa.exc.DBAPIError:
+            log.warning("steps.apart", exc_info=True)
+        try:
+            return await step.fire_due_steps(self._desk, most=1)
+        except sa.exc.DBAPIError:
+            log.exception("step.refused")
+            await step.park_first_due(self._desk)
+            return 1
 
     async def run(self) -> None:
         """Sweep, then sleep until the next due time or a wake-up, one second at most."""

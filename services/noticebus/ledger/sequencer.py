@@ -36,7 +36,9 @@ class Sequencer:
         async with self._desk.database.begin() as conn:
             if not await sequencing.take_lock(conn):
                 return 0
-            given = await sequencing.index_entries(conn, batch_size_max=BATCH_ENTRIES_MAX)
+            given = await sequencing.index_entries(
+                conn, now=self._desk.world.now(), batch_size_max=BATCH_ENTRIES_MAX
+            )
             if given:
                 await sequencing.span_history(conn, given)
         if given:

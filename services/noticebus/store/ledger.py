@@ -127,8 +127,11 @@ async def newest_index(conn: AsyncConnection) -> int:
 
 
 async def index_at(conn: AsyncConnection, *, at: dt.datetime) -> int:
-    """Give the greatest index among entries recorded by `at`, -1 where there is none."""
+    """Give the greatest index that had been sequenced by `at`, -1 where there is none.
+
+    What was written before `at` and sequenced later is not in it: a past report never grows.
+    """
     statement = sa.select(sa.func.coalesce(sa.func.max(entries.c.index), -1)).where(
-        entries.c.recorded_at <= at, entries.c.index.is_not(None)
+        entries.c.sequenced_at <= at, entries.c.index.is_not(None)
     )
     return int((await conn.execute(statement)).scalar_one())

@@ -1,5 +1,6 @@
 """Giving entries their index and history its span: the sequencer's statements."""
 
+import datetime as dt
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -33,7 +34,9 @@ async def take_lock(conn: AsyncConnection) -> bool:
     return bool((await conn.execute(statement)).scalar_one())
 
 
-async def index_entries(conn: AsyncConnection, *, batch_size_max: int) -> Given | None:
+async def index_entries(
+    conn: AsyncConnection, *, now: dt.datetime, batch_size_max: int
+) -> Given | None:
     """Index at most `batch_size_max` committed entries in insert order, going on from the last.
 
     None if none wait.
@@ -56,7 +59,7 @@ async def index_entries(conn: AsyncConnection, *, batch_size_max: int) -> Given 
     statement = (
         sa.update(entries)
         .where(entries.c.position == waiting.c.position)
-        .values(index=waiting.c.given)
+        .values(index=waiting.c.given, sequenced_at=now)
     )
     count = (await conn.execute(statement)).rowcount
     return Given(first=last + 1, last=last + count) if count else None

@@ -448,6 +448,7 @@ entries = sa.Table(
     sa.Column("salt", sa.LargeBinary, nullable=False),
     sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
     _when("recorded_at"),
+    _when("sequenced_at", nullable=True),
     sa.Index(
         "ix_entries_unsequenced",
         "position",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noticebus.contracts.vocabulary import Cause, Msg, NoticeClass, NoticeKind, Owed, Status
-from noticebus.domain.mail import NoticeMail, compose_notice_mail, local_time
+from noticebus.domain.mail import NoticeMail, compose_notice_mail, compose_test_mail, local_time
 
 MAIL = NoticeMail(
     status=Status.ACTUAL,
@@ -167,3 +167,10 @@ def test_local_time_names_its_zone_in_winter_and_summer() -> None:
 
     assert local_time(winter, zone="America/Chicago") == "Wed 1 Jan 2020 21:04 CST (03:04Z)"
     assert local_time(winter, zone="America/Phoenix") == "Wed 1 Jan 2020 20:04 MST (03:04Z)"
+
+
+def test_a_test_mail_says_that_nothing_has_happened() -> None:
+    mail = compose_test_mail("Scott County\nCPS")
+
+    assert mail.subject == "[TEST] Test message for Scott County CPS"
+    assert "Nothing has happened" in mail.text

@@ -1,0 +1,69 @@
+"""Beginning a round: the policy in force at that time, and the reach the recipient has by then."""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.casework.binding import run
+from noticebus.contracts.vocabulary import NoticeClass
+from noticebus.domain.policies import Policy, default_policy, for_standing, policy_to_record
+from noticebus.domain.routing import Recipient
+from noticebus.ids import AgencyId
+from noticebus.store import obligations
+from noticebus.store.matching import AgencyFacts
+from noticebus.store.obligations import Obligation
+
+
+async def policies_in_force(
+    conn: AsyncConnection,
+    known: Sequence[Obligation],
+    facts: Mapping[AgencyId, AgencyFacts],
+    *,
+    classes: Collection[NoticeClass],
+    at: dt.datetime,
+) -> dict[str, Policy]:
+    """Read the policies that rounds of `known` may run under: one statement."""
+    wanted = {
+        _default(one, facts[one.agency_id], notice_class, at=at).id
+        for one in known
+        for notice_class in classes
+    }
+    return await obligations.latest_policies(conn, wanted) if wanted else {}
+
+
+def begin(
+    owed: Obligation,
+    facts: AgencyFacts,
+    *,
+    policies: Mapping[str, Policy],
+    recipient: Recipient | None,
+    at: dt.datetime,
+) -> Obligation:
+    """Start the clock of a round whose class is set, under the policy of now.
+
+    `recipient` is what routing finds now; one that it no longer finds keeps the reach it had (I6).
+    """
+    default = _default(owed, facts, owed.notice_class, at=at)
+    policy = for_standing(policies.get(default.id, default), owed.standing)
+    ready = replace(owed, policy=policy_to_record(policy))
+    if recipient is not None:
+        ready = replace(
+            ready,
+            reachable=recipient.reachable,
+            unreachable_reason=recipient.unreachable_reason,
+        )
+    return run(ready, facts, at)
+
+
+def _default(
+    owed: Obligation, facts: AgencyFacts, notice_class: NoticeClass, *, at: dt.datetime
+) -> Policy:
+    return default_policy(
+        kind=facts.kind,
+        notice_class=notice_class,
+        standing=owed.standing,
+        hours=facts.hours,
+        at=at,
+    )
