@@ -15,10 +15,12 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook
 
-from harness import system as whole
+from harness.crowd import add_crowd
 from harness.kafka import Broker
+from harness.member import Member, Posted
+from harness.place import Place, embedded, production
 from harness.receivers import Behaviour, WebhookArrival, redirect
-from harness.system import Bus, Member, Place, add_crowd, embedded, minutes, open_bus, production
+from harness.system import Bus, minutes, open_bus
 from noticebus import wiring
 from noticebus.access.keyring import from_base64url
 from noticebus.casework import intake
@@ -54,7 +56,7 @@ async def bus(place: Place) -> AsyncIterator[Bus]:
         yield opened
 
 
-async def until_delivered(bus: Bus, posted: whole.Posted) -> list[Delivery]:
+async def until_delivered(bus: Bus, posted: Posted) -> list[Delivery]:
     """Move the world's clock on by 10 s at a time until nothing waits for it, 10 min at most."""
     for _ in range(60):
         await bus.fast_forward(10 * SECOND)

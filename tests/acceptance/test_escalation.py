@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.place import Place, embedded, production
 from harness.receivers import Behaviour
-from harness.system import Bus, Place, embedded, hours, minutes, open_bus, production
+from harness.system import Bus, hours, minutes, open_bus
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Answer,

@@ -11,8 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from harness import desk as furnish
+from harness.place import Place, embedded, production
 from harness.receivers import Behaviour
-from harness.system import Bus, Place, embedded, minutes, open_bus, production
+from harness.system import Bus, minutes, open_bus
 from noticebus.casework import answer as answering
 from noticebus.clock import ManualClock, SystemClock
 from noticebus.contracts.vocabulary import (

@@ -19,8 +19,9 @@ import pytest
 
 from harness import desk as furnish
 from harness import forked
+from harness.place import embedded
 from harness.receivers import WebhookReceiver, webhook_receiver
-from harness.system import Member, embedded, open_bus
+from harness.system import open_bus
 from noticebus.casework import keys
 from noticebus.contracts.key import ApiKeyPost
 from noticebus.contracts.vocabulary import AgencyKind, Scope
@@ -102,7 +103,7 @@ async def installed(
     async with embedded(folder) as place, open_bus(place, roles=()) as bus:
         poster = await furnish.add_agency(bus.desk, "Field office", kind=AgencyKind.FEDERAL)
         county = await furnish.add_agency(bus.desk, "Scott County CPS")
-        await bus.subscribe(Member(bus, county, receiver))
+        await bus.subscribe(bus.member(county, receiver))
         made = await keys.create_key(
             bus.desk,
             furnish.principal(Scope.ADMIN),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.system import embedded, open_bus
+from harness.place import embedded
+from harness.system import open_bus
 from noticebus.errors import UnavailableError
 from noticebus.ids import AgencyId
 

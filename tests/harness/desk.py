@@ -32,6 +32,7 @@ from noticebus.telemetry import Metrics
 MORNING = dt.datetime(2019, 8, 7, 13, 0, tzinfo=dt.UTC)  # 8 in the morning in Mississippi
 BASE_URL = "https://bus.example.gov"
 SCOTT_COUNTY = "28123"
+SCOTT = f"county:{SCOTT_COUNTY}"
 ROLE_OF = {
     AgencyKind.CPS: Role.CPS,
     AgencyKind.TRIBAL_CHILD_WELFARE: Role.TRIBAL_CHILD_WELFARE,
