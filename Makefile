@@ -116,7 +116,7 @@ endif
 
 templates: .venv/.dev ## djlint
 ifneq ($(TEMPLATES),)
-	@$(BIN)/djlint --quiet --check --lint $(TEMPLATES)
+	@$(BIN)/djlint --quiet --lint $(TEMPLATES)
 endif
 
 words: .venv/.dev ## codespell
@@ -128,9 +128,6 @@ words: .venv/.dev ## codespell
 format: .venv/.dev ## rewrite the code in the house's form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix --quiet . || true
-ifneq ($(TEMPLATES),)
-	@$(BIN)/djlint --quiet --reformat $(TEMPLATES)
-endif
 
 .PHONY: schemas
 schemas: .venv/.dev ## write schemas/ from contracts/

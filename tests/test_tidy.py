@@ -49,6 +49,8 @@ SLEEPERS = {
     "bus/test_kafka.py": "between two questions to a broker, within a time limit",
     "harness/kafka.py": "between two questions whether a broker is ready",
     "harness/receivers.py": "plays a slow recipient",
+    "harness/system.py": "between two looks whether the database is quiet, within a time limit",
+    "faults/test_kill.py": "another process gives no signal; and a kill comes at a random moment",
 }
 
 # second word: the word we use
