@@ -15,6 +15,7 @@ _BEGAN = time.monotonic()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the run's folder; the controlling process owns it, workers share it."""
+    run.write_plain_logs()
     if not hasattr(config, "workerinput"):
         folder = run.begin()
         config.add_cleanup(lambda: run.end(folder))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 
 _FOLDER = "NOTICEBUS_TEST_RUN_DIR"
 _PREFIX = "noticebus-test-"
@@ -111,3 +112,14 @@ def _remove(folder: Path) -> None:
         if (process := _noted(note)) is not None:
             stop_process(process)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_plain_logs() -> None:
+    """Log in plain lines: drawing an exception with all its locals takes seconds."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ]
+    )

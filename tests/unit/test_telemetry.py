@@ -8,6 +8,7 @@ import pytest
 import structlog
 from prometheus_client import generate_latest
 
+from harness import run
 from noticebus.telemetry import Metrics, configure_logging
 
 CANARY = "Maria Example, 12 Elm Street, born 2014-03-02"
@@ -26,6 +27,7 @@ def output() -> Iterator[io.StringIO]:
     logging.getLogger("noticebus").setLevel(logging.NOTSET)
     logging.getLogger("uvicorn.access").disabled = False
     structlog.reset_defaults()
+    run.write_plain_logs()
 
 
 def test_a_fact_under_an_allowed_key_is_logged(output: io.StringIO) -> None:
@@ -126,6 +128,7 @@ def test_the_console_form_is_for_people() -> None:
     root.handlers[:], level = before
     root.setLevel(level)
     structlog.reset_defaults()
+    run.write_plain_logs()
 
     assert "delivery.failed" in stream.getvalue()
     assert "503" in stream.getvalue()
