@@ -109,6 +109,7 @@ async def _servers(
     from noticebus.bus.topics import init_topics  # noqa: PLC0415
     from noticebus.store import migrate  # noqa: PLC0415
 
+    os.environ[postgres.DURABLE_SETTING] = "1"  # what is measured waits for the disk
     begun = run.begin()
     stack.callback(run.end, begun)
     database_url = await stack.enter_async_context(postgres.fresh_database())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import postgres
+from harness import tables
 from harness.api import Api, County, furnish_county, open_api
 from harness.desk import open_desk
 
@@ -18,7 +18,7 @@ async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[A
             yield opened
     else:
         async with (
-            postgres.fresh_database() as url,
+            tables.on_postgresql() as url,
             open_desk(tmp_path, url=url) as desk,
             open_api(desk) as opened,
         ):

@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from harness import desk as furnish
+from harness import tables
 from noticebus.access.links import LinkClaims, code_for, mint
 from noticebus.casework import links
 from noticebus.casework.desk import Desk
@@ -259,11 +260,12 @@ async def test_five_wrong_codes_lock_the_link_for_the_right_one_too(mail: Mail) 
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-async def test_parallel_guesses_are_all_counted(
-    tmp_path: Path, postgres_url: str, database: str
-) -> None:
-    url = postgres_url if database == "postgresql" else None
-    async with furnish.open_desk(tmp_path, url=url) as desk, browsing(desk) as browser:
+async def test_parallel_guesses_are_all_counted(tmp_path: Path, database: str) -> None:
+    async with (
+        tables.database(database, tmp_path) as lent,
+        furnish.open_desk(tmp_path, url=lent.url) as desk,
+        browsing(desk) as browser,
+    ):
         mail = await mailed(desk, browser)
         async with asyncio.TaskGroup() as guessers:
             guesses = [guessers.create_task(mail.sends(code=mail.wrong_code)) for _ in range(12)]

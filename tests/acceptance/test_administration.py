@@ -10,6 +10,7 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
+from harness import tables
 from noticebus.access.keyring import Keyring
 from noticebus.bus.memory import MemoryBus
 from noticebus.casework.consent import confirm_handshake
@@ -22,7 +23,7 @@ from noticebus.refdata.counties import load
 from noticebus.store.database import Database
 from noticebus.store.deliveries import deliveries_of
 from noticebus.store.ledger import newest_index
-from noticebus.store.tables import entries, metadata
+from noticebus.store.tables import entries
 from noticebus.telemetry import Metrics
 
 START = dt.datetime(2019, 8, 7, 12, 55, tzinfo=dt.UTC)
@@ -86,9 +87,7 @@ class Office:
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(f"sqlite:///{tmp_path / 'noticebus.db'}")
-    async with database.begin() as conn:
-        await conn.run_sync(metadata.create_all)
+    database = Database(await tables.on_sqlite(tmp_path))
     world, machine = ManualClock(START), ManualClock(START)
     desk = Desk(
         database=database,

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 import sqlalchemy as sa
 
-from harness import postgres
+from harness import tables
 from harness.desk import (
     MORNING,
     add_agency,
@@ -44,10 +44,9 @@ from noticebus.ids import new_api_key_id
 from noticebus.ledger.sequencer import Sequencer
 from noticebus.store import obligations
 from noticebus.store.agencies import Agency
-from noticebus.store.database import Database
 from noticebus.store.keys import ApiKey, insert_key, revoke_key
 from noticebus.store.notices import Notice
-from noticebus.store.tables import entries, metadata
+from noticebus.store.tables import entries
 
 PATH = "/v1/reports/unacknowledged"
 HOUR = dt.timedelta(hours=1)
@@ -122,13 +121,10 @@ async def office(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         if request.param == "sqlite":
             yield _office(replace(on_sqlite, machine=machine), machine)
             return
-        async with postgres.fresh_database() as url:
-            database = Database(url)
+        async with tables.database(request.param, tmp_path) as database:
             async with database.begin() as conn:
-                await conn.run_sync(metadata.create_all)
                 await obligations.seed_policies(conn, default_policies(), now=MORNING)
             yield _office(replace(on_sqlite, machine=machine, database=database), machine)
-            await database.close()
 
 
 def _office(desk: Desk, machine: ManualClock) -> Office:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness import tables
 from noticebus.access.keyring import Keyring
 from noticebus.access.principals import Principal
 from noticebus.bus.memory import MemoryBus
@@ -26,7 +27,6 @@ from noticebus.store.agencies import Agency, Contact
 from noticebus.store.database import Database
 from noticebus.store.notices import Notice
 from noticebus.store.obligations import Obligation
-from noticebus.store.tables import metadata
 from noticebus.telemetry import Metrics
 
 MORNING = dt.datetime(2019, 8, 7, 13, 0, tzinfo=dt.UTC)  # 8 in the morning in Mississippi
@@ -46,13 +46,12 @@ ROLE_OF = {
 async def open_desk(
     folder: Path, *, start: dt.datetime = MORNING, url: str | None = None
 ) -> AsyncIterator[Desk]:
-    """Lend a desk over a new SQLite file in `folder`, or over the empty database at `url`.
+    """Lend a desk over a new SQLite file in `folder`, or over the tables at `url`.
 
     `world` gives the clock to move.
     """
-    database = Database(url or f"sqlite:///{folder}/bus.db")
+    database = Database(url or await tables.on_sqlite(folder))
     async with database.begin() as conn:
-        await conn.run_sync(metadata.create_all)
         await obligations.seed_policies(conn, default_policies(), now=start)
     bus = MemoryBus()
     try:

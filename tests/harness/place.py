@@ -43,8 +43,8 @@ async def production(folder: Path, *, bootstrap: str | None = None) -> AsyncIter
         prefix = f"test-{secrets.token_hex(6)}"
         options = KafkaOptions(bootstrap=bootstrap, prefix=prefix, partitions=4)
         await init_topics(options)
-    async with postgres.fresh_database() as url:
-        await migrate.upgrade(url)
+    template = await postgres.template("migrated", migrate.upgrade)
+    async with postgres.fresh_database(template) as url:
         yield Place(folder=folder, database_url=url, bus=options)
 
 

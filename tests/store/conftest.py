@@ -6,22 +6,16 @@ from pathlib import Path
 import pytest
 
 from harness import desk as furnish
-from harness import postgres
+from harness import tables
 from noticebus.casework.desk import Desk
 from noticebus.store.database import Database
-from noticebus.store.tables import metadata
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """Lend an empty database with the schema of `tables.py`."""
-    if request.param == "sqlite":
-        async for lent in _with_tables(f"sqlite:///{tmp_path / 'noticebus.db'}"):
-            yield lent
-    else:
-        async with postgres.fresh_database() as url:
-            async for lent in _with_tables(url):
-                yield lent
+    async with tables.database(request.param, tmp_path) as lent:
+        yield lent
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -32,15 +26,7 @@ async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             yield opened
     else:
         async with (
-            postgres.fresh_database() as url,
+            tables.on_postgresql() as url,
             furnish.open_desk(tmp_path, url=url) as opened,
         ):
             yield opened
-
-
-async def _with_tables(url: str) -> AsyncIterator[Database]:
-    database = Database(url)
-    async with database.begin() as conn:
-        await conn.run_sync(metadata.create_all)
-    yield database
-    await database.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import tables
 from noticebus.access import principals
 from noticebus.access.first_key import write_key_file
 from noticebus.access.principals import (
@@ -24,7 +25,6 @@ from noticebus.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from noticebus.ids import AgencyId, ApiKeyId, new_api_key_id
 from noticebus.store.database import Database
 from noticebus.store.keys import ApiKey, insert_key, revoke_key
-from noticebus.store.tables import metadata
 
 START = dt.datetime(2019, 8, 7, 12, 55, tzinfo=dt.UTC)
 MINE, THEIRS = AgencyId("agy_mine"), AgencyId("agy_theirs")
@@ -32,11 +32,8 @@ MINE, THEIRS = AgencyId("agy_mine"), AgencyId("agy_theirs")
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    lent = Database(f"sqlite:///{tmp_path / 'noticebus.db'}")
-    async with lent.begin() as conn:
-        await conn.run_sync(metadata.create_all)
-    yield lent
-    await lent.close()
+    async with tables.database("sqlite", tmp_path) as lent:
+        yield lent
 
 
 def a_principal(*scopes: Scope, agency_id: AgencyId | None = MINE) -> Principal:

@@ -15,6 +15,7 @@ from fastapi import APIRouter
 from jsonschema import Draft202012Validator
 
 import noticebus
+from harness import tables
 from noticebus.access.keyring import Keyring
 from noticebus.bus.memory import MemoryBus
 from noticebus.casework.desk import Desk
@@ -27,7 +28,6 @@ from noticebus.gateway.app import create_app
 from noticebus.gateway.problem_pages import PROBLEMS
 from noticebus.refdata.counties import load
 from noticebus.store.database import Database
-from noticebus.store.tables import metadata
 from noticebus.telemetry import Metrics
 
 START = dt.datetime(2019, 8, 7, 12, 55, tzinfo=dt.UTC)
@@ -84,9 +84,7 @@ def a_client(desk: Desk, **options: Any) -> httpx2.AsyncClient:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    desk = a_desk(f"sqlite:///{tmp_path / 'noticebus.db'}")
-    async with desk.database.begin() as conn:
-        await conn.run_sync(metadata.create_all)
+    desk = a_desk(await tables.on_sqlite(tmp_path))
     yield desk
     await desk.database.close()
 

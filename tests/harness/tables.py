@@ -1,0 +1,51 @@
+"""Databases that already have every table: made once in a run, then copied."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from harness import postgres, run
+from noticebus.store.database import Database
+from noticebus.store.tables import metadata
+
+
+@contextlib.asynccontextmanager
+async def on_postgresql() -> AsyncIterator[str]:
+    """Lend the URL of a new PostgreSQL database with the schema of `tables.py`, and no row."""
+    template = await postgres.template("tables", _create)
+    async with postgres.fresh_database(template) as url:
+        yield url
+
+
+async def on_sqlite(folder: Path) -> str:
+    """Give the URL of a new SQLite file in `folder` with the schema of `tables.py`, and no row."""
+    template = run.folder() / "tables.db"
+    with run.only_one(template.name):
+        if not template.exists():
+            building = template.with_suffix(".building")
+            await _create(f"sqlite:///{building}")
+            building.rename(template)
+    await asyncio.to_thread(shutil.copyfile, template, folder / "bus.db")
+    return f"sqlite:///{folder}/bus.db"
+
+
+@contextlib.asynccontextmanager
+async def database(kind: str, folder: Path) -> AsyncIterator[Database]:
+    """Lend a database with every table: "sqlite" in `folder`, or "postgresql"."""
+    async with contextlib.AsyncExitStack() as stack:
+        if kind == "sqlite":
+            url = await on_sqlite(folder)
+        else:
+            url = await stack.enter_async_context(on_postgresql())
+        lent = Database(url)
+        stack.push_async_callback(lent.close)
+        yield lent
+
+
+async def _create(url: str) -> None:
+    database = Database(url)
+    async with database.begin() as conn:
+        await conn.run_sync(metadata.create_all)
+    await database.close()
