@@ -28,7 +28,7 @@ from noticebus.dispatcher.webhook import WebhookSender
 from noticebus.dispatcher.worker import Dispatcher
 from noticebus.domain.policies import default_policies
 from noticebus.domain.working_time import Window, hours_for
-from noticebus.gateway.app import create_app
+from noticebus.gateway.app import create_app, create_health_app
 from noticebus.ledger.engine import Engine
 from noticebus.ledger.sequencer import Sequencer
 from noticebus.ledger.upkeep import Upkeep
@@ -89,6 +89,7 @@ async def open_desk(
         places=await asyncio.to_thread(_reference_data),
         metrics=Metrics.create(),
         base_url=settings.base_url,
+        sends_mail=settings.smtp_url is not None,
     )
 
 
@@ -147,14 +148,16 @@ async def running(
     desk = await open_desk(settings, world=world, machine=machine, bus=bus)
     try:
         await enter_egress(desk, settings.egress_allow)
-        async with _services(settings, desk) as system, _loops(settings, system, roles):
+        async with _services(settings, desk, roles) as system, _loops(settings, system, roles):
             yield system
     finally:
         await desk.database.close()
 
 
 @contextlib.asynccontextmanager
-async def _services(settings: Settings, desk: Desk) -> AsyncIterator[System]:
+async def _services(
+    settings: Settings, desk: Desk, roles: Collection[Role]
+) -> AsyncIterator[System]:
     guard = EgressGuard(settings.egress_allow)
     async with contextlib.AsyncExitStack() as stack:
         webhook = await stack.enter_async_context(
@@ -173,13 +176,7 @@ async def _services(settings: Settings, desk: Desk) -> AsyncIterator[System]:
         yield System(
             desk=desk,
             intake=intake,
-            app=create_app(
-                desk,
-                intake=intake,
-                checks=_checks(desk),
-                routers=(acknowledge.router, report.router),
-                egress_allow=guard.allow,
-            ),
+            app=_application(desk, intake, guard, roles),
             engine=Engine(desk),
             sequencer=Sequencer(desk),
             upkeep=Upkeep(desk, keep_idempotency=dt.timedelta(days=settings.idempotency_days)),
@@ -189,6 +186,22 @@ async def _services(settings: Settings, desk: Desk) -> AsyncIterator[System]:
                 lease=dt.timedelta(seconds=settings.lease_s),
             ),
         )
+
+
+def _application(
+    desk: Desk, intake: Intake, guard: EgressGuard, roles: Collection[Role]
+) -> FastAPI:
+    """Choose what a process answers over HTTP: everything, or health and metrics alone."""
+    checks = _checks(desk)
+    if Role.GATEWAY not in roles:
+        return create_health_app(desk, checks=checks)
+    return create_app(
+        desk,
+        intake=intake,
+        checks=checks,
+        routers=(acknowledge.router, report.router),
+        egress_allow=guard.allow,
+    )
 
 
 @contextlib.asynccontextmanager

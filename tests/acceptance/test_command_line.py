@@ -8,13 +8,11 @@ import contextlib
 import datetime as dt
 import io
 import json
-import os
 import re
 import signal
 import sqlite3
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,22 +20,12 @@ from typing import Any
 
 import pytest
 
+from harness.commands import WITHIN_S, Ended, command, read_until, started
 from noticebus.cli.app import hoist, run
 from noticebus.store.columns import SQLITE_INSTANT
 
-NOTICEBUS = Path(sys.executable).with_name("noticebus")
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
-WITHIN_S = 15
 OVERDUE = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """What a command printed and how it ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +52,6 @@ class Bus:
         return json.loads(ended.out)
 
 
-def environment_of(**changes: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NOTICEBUS_")}
-    return kept | {"NO_COLOR": "1"} | changes
-
-
 def verb(*words: str, folder: Path, **variables: str) -> Ended:
     """Run a command in this process."""
     out, err = io.StringIO(), io.StringIO()
@@ -82,46 +65,6 @@ def verb(*words: str, folder: Path, **variables: str) -> Ended:
             environment.setenv(name, value)
         code = run(hoist(words))
     return Ended(code=code, out=out.getvalue(), err=err.getvalue())
-
-
-def command(*words: str, folder: Path, stdin: str | None = None, **environment: str) -> Ended:
-    done = subprocess.run(
-        [NOTICEBUS, *words],
-        cwd=folder,
-        env=environment_of(**environment),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
-
-
-def read_until(process: "subprocess.Popen[str]", mark: str) -> str:
-    assert process.stdout is not None
-    said = ""
-    while mark not in said:
-        line = process.stdout.readline()
-        assert line, f"it ended before it said {mark!r}: {said}"
-        said += line
-    return said
-
-
-@contextlib.contextmanager
-def started(*words: str, folder: Path, **environment: str) -> "Iterator[subprocess.Popen[str]]":
-    with subprocess.Popen(
-        [NOTICEBUS, *words],
-        cwd=folder,
-        env=environment_of(**environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 @contextlib.contextmanager

@@ -170,7 +170,9 @@ async def test_notice_without_a_usable_key_is_refused(api: Api, county: County) 
         headers = {} if key is None else {"Idempotency-Key": key.encode()}
         response = await county.poster.send("POST", NOTICES, json=body, headers=headers)
         assert response.status_code == 400, key
-        assert response.json()["code"] == "idempotency-key-missing"
+        code = "idempotency-key-missing" if key is None else "idempotency-key-invalid"
+        assert response.json()["code"] == code
+        assert response.json()["errors"][0]["pointer"] == "/headers/Idempotency-Key"
 
     assert await api.counts() == stored
 

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, own_agency, require
 from noticebus.bus.port import Shard
 from noticebus.casework import accepted, reroute
-from noticebus.casework.binding import round_of, with_round
+from noticebus.casework.binding import is_live, round_of, with_round
 from noticebus.casework.desk import Desk
 from noticebus.casework.tracing import obligation_entry
 from noticebus.contracts.vocabulary import (
@@ -33,6 +34,8 @@ from noticebus.ids import NoticeId, ObligationId, new_acknowledgement_id
 from noticebus.store import acknowledgements, deliveries, ledger, notices, obligations
 from noticebus.store.acknowledgements import Acknowledgement
 from noticebus.store.obligations import Obligation
+
+log = structlog.get_logger(__name__)
 
 MOOT_CAUSES = (Cause.NOTICE, Cause.STEP, Cause.CORRECTION)
 
@@ -167,12 +170,25 @@ async def answer(
         if isinstance(decision, rules.Declines) and decision.reroute:
             handed = await reroute.after_decline(conn, desk, after)
     desk.committed(handed)
+    _measure(desk, before, made)
     return Answered(
         acknowledgement=made,
         obligation=after,
         receipt=accepted.receipt(desk.keyring, recorded),
         fresh=True,
     )
+
+
+def _measure(desk: Desk, before: Obligation, made: Acknowledgement) -> None:
+    """Note how long the answer took, and say in the log that there was one."""
+    log.info(
+        "acknowledgement.recorded",
+        acknowledgement_id=made.id,
+        obligation_id=before.id,
+        outcome=made.answer.value,
+    )
+    if made.closed and is_live(before.status) and before.round_started_at is not None:
+        desk.metrics.observe_answer(made.recorded_at - before.round_started_at)
 
 
 async def _again(

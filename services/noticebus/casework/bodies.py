@@ -12,6 +12,7 @@ from noticebus.casework.views import Contents, place_line
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Cause,
+    ChangeReason,
     ContentLevel,
     Notify,
     Owed,
@@ -91,7 +92,7 @@ def mail_text(
             notice_class=delivery.notice_class,
             kind=notice.kind,
             msg=notice.msg,
-            cause=delivery.cause,
+            cause=_said_cause(delivery, notice),
             version=notice.version,
             reminder=delivery.step + 1 if reminds and notify is Notify.ON_DUTY else 0,
             escalation=reminds and notify is not Notify.ON_DUTY,
@@ -105,6 +106,12 @@ def mail_text(
             hotline=HOTLINE if destination.agency_kind in MEETS_CHILDREN else "",
         )
     )
+
+
+def _said_cause(delivery: Delivery, notice: Notice) -> Cause:
+    """Let a mail say "Correction" of a version that corrects, whatever carries it (I7)."""
+    corrects = notice.change_reason is ChangeReason.CORRECTION
+    return Cause.CORRECTION if corrects and delivery.cause is Cause.NOTICE else delivery.cause
 
 
 def _obligation(delivery: Delivery, *, base_url: str) -> ObligationPart | None:

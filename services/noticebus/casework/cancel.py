@@ -65,7 +65,7 @@ async def cancel(
         bound = await obligations.lock_obligations(conn, incident_id=incident_id)
         withdrawn = [_withdrawn(one, now=at.world) for one in bound if _is_withdrawn(one)]
         embargoed = latest.state is NoticeState.SCHEDULED
-        routing, told = await _tell(conn, notice, [] if embargoed else bound, at=at)
+        routing, told = await _tell(conn, desk, notice, [] if embargoed else bound, at=at)
         ended = Ended(notice=notice, withdrawn=withdrawn, told=told)
         facts = await matching.agencies_by_id(conn, {one.agency_id for one in bound})
         entry = notice_entry(notice, at=at.world)
@@ -131,9 +131,9 @@ def _withdrawn(owed: Obligation, *, now: dt.datetime) -> Obligation:
 
 
 async def _tell(
-    conn: AsyncConnection, notice: Notice, bound: list[Obligation], *, at: Moment
+    conn: AsyncConnection, desk: Desk, notice: Notice, bound: list[Obligation], *, at: Moment
 ) -> tuple[Routing, list[Delivery]]:
-    found = await find_for(conn, [notice])
+    found = await find_for(conn, desk, [notice])
     routing = route_notice(notice, found)
     recipients = {one.agency_id: one for one in routing.recipients}
     owed = [one for one in bound if one.owed is Owed.NOTICE]

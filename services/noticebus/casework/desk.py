@@ -60,6 +60,7 @@ class Desk:
     places: Gazetteer
     metrics: Metrics
     base_url: str
+    sends_mail: bool = True
     signals: Signals = field(default_factory=Signals)
 
     def committed(self, shards: Sequence[Shard] = ()) -> None:

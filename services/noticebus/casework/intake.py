@@ -188,7 +188,7 @@ async def take_in(desk: Desk, drafts: Sequence[Draft]) -> list[Answer]:
     async with desk.database.begin() as conn:
         records = await notices.find_idempotency_records(conn, [one.idempotency for one in drafts])
         taken, bound = await _bind(
-            conn, [one for one in drafts if one.idempotency not in records], at=at
+            conn, desk, [one for one in drafts if one.idempotency not in records], at=at
         )
         responses = await _store(conn, desk, taken, bound, at=at) if bound else []
     desk.committed_many(
@@ -196,6 +196,13 @@ async def take_in(desk: Desk, drafts: Sequence[Draft]) -> list[Answer]:
         steps_by=_first_due(bound),
         deliveries_by=None,
     )
+    for one in bound:
+        log.info(
+            "notice.accepted",
+            notice_id=one.notice.id,
+            recipients=len(one.obligations),
+            state=one.notice.state.value,
+        )
     made = {one.idempotency: response for one, response in zip(taken, responses, strict=True)}
     answers: list[Answer] = []
     for draft in drafts:
@@ -224,13 +231,14 @@ def _again(record: IdempotencyRecord, draft: Draft) -> Answer:
 
 
 async def _bind(
-    conn: AsyncConnection, drafts: Sequence[Draft], *, at: Moment
+    conn: AsyncConnection, desk: Desk, drafts: Sequence[Draft], *, at: Moment
 ) -> tuple[list[Draft], list[Bound]]:
     """Route and bind as many drafts as fit one transaction, the first always."""
     if not drafts:
         return [], []
     found = await find(
         conn,
+        desk,
         area_keys={key for one in drafts for key in one.places.keys},
         kinds={one.kind for one in drafts},
         poster_ids={one.agency_id for one in drafts},

@@ -7,6 +7,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import consent
@@ -34,6 +35,8 @@ from noticebus.store import deliveries, ledger, matching, obligations, subscript
 from noticebus.store.deliveries import Attempt, Delivery, Recording
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.obligations import facts_of
+
+log = structlog.get_logger(__name__)
 
 Claim = tuple[DeliveryId, int]  # a delivery and the number of its attempt: the fence
 CARRIES_DUTY = frozenset({Cause.NOTICE, Cause.STEP, Cause.CORRECTION})
@@ -127,7 +130,40 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
             await _after_handshake(conn, one, verdicts[one.claim], now=now)
     for one in kept:
         desk.metrics.count_delivery(one.delivery.channel, one.result.outcome, one.result.duration)
+        _log_attempt(one)
     desk.committed_many(steps_by=None, deliveries_by=now if failed else None)
+
+
+def _log_attempt(one: Tried) -> None:
+    log.info(
+        "delivery.attempted",
+        delivery_id=one.delivery.id,
+        cause=one.delivery.cause.value,
+        channel=one.delivery.channel.value,
+        attempt=one.delivery.attempts,
+        outcome=one.result.outcome.value,
+        status=one.result.status,
+        duration_ms=round(one.result.duration.total_seconds() * 1000),
+    )
+
+
+async def give_up(desk: Desk, delivery: Delivery) -> None:
+    """End a delivery whose outcome cannot be recorded, so that it is not sent for ever."""
+    now = desk.world.now()
+    ended = Recording(
+        delivery_id=delivery.id,
+        attempts=delivery.attempts,
+        state=DeliveryState.EXHAUSTED,
+        due_at=None,
+        recipient_attempts=delivery.recipient_attempts,
+        first_failed_at=delivery.first_failed_at,
+        finished_at=now,
+    )
+    async with desk.database.begin() as conn:
+        await deliveries.record(conn, [ended], machine_now=desk.machine.now())
+        data = {"delivery_id": delivery.id, "reason": "its outcome could not be recorded"}
+        entry = make_entry("delivery.exhausted", data, at=now, incident_id=delivery.incident_id)
+        await ledger.append(conn, [entry])
 
 
 async def drop(desk: Desk, unsent: Sequence[Unsent]) -> None:

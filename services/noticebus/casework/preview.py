@@ -27,6 +27,7 @@ async def preview(desk: Desk, *, draft: Draft) -> Preview:
     async with desk.database.read() as conn:
         found = await find(
             conn,
+            desk,
             area_keys=draft.places.keys,
             kinds={draft.kind},
             poster_ids={draft.agency_id},

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import accepted
 from noticebus.casework.binding import Moment, bind, notice_deliveries, policy_id_for
+from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import Channel, NoticeKind, NoticeState, Notify
 from noticebus.domain.escalation import ContactPoint, resolve
 from noticebus.domain.policies import Policy
@@ -20,6 +21,7 @@ from noticebus.domain.routing import (
     Routing,
     coverage,
     route,
+    without_mail,
 )
 from noticebus.ids import AgencyId
 from noticebus.store import matching, obligations
@@ -37,6 +39,7 @@ class Found:
     orders: list[OrderMatch]
     contacts: Mapping[AgencyId, list[ContactPoint]]
     facts: Mapping[AgencyId, AgencyFacts]
+    sends_mail: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class Bound:
 
 async def find(
     conn: AsyncConnection,
+    desk: Desk,
     *,
     area_keys: Collection[str],
     kinds: Collection[NoticeKind],
@@ -66,13 +70,15 @@ async def find(
         orders=orders,
         contacts=await matching.contact_points(conn, agency_ids) if agency_ids else {},
         facts=await matching.agencies_by_id(conn, agency_ids | set(poster_ids)),
+        sends_mail=desk.sends_mail,
     )
 
 
-async def find_for(conn: AsyncConnection, batch: Sequence[Notice]) -> Found:
+async def find_for(conn: AsyncConnection, desk: Desk, batch: Sequence[Notice]) -> Found:
     """Look up what routing stored notices needs."""
     return await find(
         conn,
+        desk,
         area_keys={key for notice in batch for key in notice.area_keys},
         kinds={notice.kind for notice in batch},
         poster_ids={notice.agency_id for notice in batch},
@@ -83,7 +89,7 @@ def route_notice(notice: Notice, found: Found) -> Routing:
     """Route one notice with what was found for its batch."""
     keys = frozenset(notice.area_keys)
     kinds = {matching.ANY_KIND, notice.kind.value}
-    return route(
+    routing = route(
         area_keys=keys,
         poster_id=notice.agency_id,
         notice_class=notice.notice_class,
@@ -93,6 +99,7 @@ def route_notice(notice: Notice, found: Found) -> Routing:
         ],
         contacts_by_agency=found.contacts,
     )
+    return routing if found.sends_mail else without_mail(routing)
 
 
 def uncovered_of(

@@ -25,6 +25,7 @@ from noticebus.store.agencies import Contact
 from noticebus.store.obligations import StepRow
 from noticebus.store.report_facts import Debt, Named, Tries
 from noticebus.store.report_quality import (
+    DECLINED_AFTER_ACCEPTING,
     ENDPOINT_FAILING,
     NEVER_VERIFIED,
     NO_CONTACT,
@@ -39,6 +40,7 @@ _SENTENCES = {
     NO_CONTACT: "has no contact: record a person or desk with a telephone.",
     NO_VERIFIED_CHANNEL: "answers for places, but no verified channel reaches it: verify a mail"
     " address or an endpoint.",
+    DECLINED_AFTER_ACCEPTING: "declined after it had accepted: ring it, nobody else was asked.",
     ENDPOINT_FAILING: "has an endpoint that failed at the last delivery: ask its contact.",
     NEVER_VERIFIED: "has a subscription that was never verified: nothing is sent to it.",
     NO_SECOND_CONTACT: "has no second contact: if the first is silent, nobody else is told.",
@@ -141,6 +143,19 @@ def debt_view(debt: Debt, debtor: Named, *, now: dt.datetime) -> OwedItem:
         due_at=debt.due_at,
         overdue_s=_overdue_s(debt.due_at, now=now),
     )
+
+
+NO_MAIL = DataQualityItem(
+    code="mail_not_configured",
+    message="The bus has no mail server: mails wait, and whom only mail would reach is out of"
+    " reach. Set smtp_url.",
+)
+
+
+def data_quality(warned: Sequence[Warned], *, mail_missing: bool) -> tuple[DataQualityItem, ...]:
+    """Say every warning; that the bus itself cannot send mail comes first."""
+    own = (NO_MAIL,) if mail_missing else ()
+    return (*own, *(data_quality_view(one) for one in warned))
 
 
 def data_quality_view(warned: Warned) -> DataQualityItem:

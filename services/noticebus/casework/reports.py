@@ -17,7 +17,7 @@ from noticebus.casework import report_places
 from noticebus.casework.desk import Desk
 from noticebus.casework.report_basis import Basis, Wanted, live, past
 from noticebus.casework.report_cursor import read_cursor, write_cursor
-from noticebus.casework.report_views import Page, data_quality_view, debt_view, item_view, summary
+from noticebus.casework.report_views import Page, data_quality, debt_view, item_view, summary
 from noticebus.contracts.report import OwedItem, ReportFilter, UnacknowledgedReport, UncoveredItem
 from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Scope, Status
 from noticebus.domain.places import NATION_KEY, county_key
@@ -158,7 +158,7 @@ async def _read(
         items=tuple(item_view(line, page) for line in basis.lines),
         uncovered=tuple(_uncovered(desk, gaps)),
         owed_by_posters=_owed(owed, debtors, at=wanted.at),
-        data_quality=tuple(data_quality_view(one) for one in warned),
+        data_quality=data_quality(warned, mail_missing=not desk.sends_mail and not wanted.is_past),
         next=_next(wanted, basis),
     )
     return ReportRead(

@@ -37,7 +37,7 @@ async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation)
     owed = await obligations.obligations_of(conn, incident_id=incident.id, limit=100_000)
     known = {one.agency_id for one in owed if one.owed is Owed.NOTICE}
     lost = frozenset(one.agency_id for one in owed if one.state is ObligationState.DECLINED)
-    found = await find_for(conn, [notice])
+    found = await find_for(conn, desk, [notice])
     routing = without(route_notice(notice, found), known)
     (bound,) = await bind_all(conn, [(notice, routing)], found, at=at)
     numbered = number(

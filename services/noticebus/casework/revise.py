@@ -92,7 +92,7 @@ async def update(
             conn, principal, incident_id=incident_id, base_version=post.base_version
         )
         draft = _checked(draft, incident, latest, post=post)
-        revision = await _revise(conn, draft, latest, at=at)
+        revision = await _revise(conn, desk, draft, latest, at=at)
         recorded = await _store(conn, revision, at=at)
         response = _response(desk, draft, revision, recorded)
         if key is not None:
@@ -200,12 +200,14 @@ def _facts(post: NoticePost) -> NoticeFacts:
     )
 
 
-async def _revise(conn: AsyncConnection, draft: Draft, latest: Notice, *, at: Moment) -> Revision:
+async def _revise(
+    conn: AsyncConnection, desk: Desk, draft: Draft, latest: Notice, *, at: Moment
+) -> Revision:
     poster = (await matching.agencies_by_id(conn, [draft.agency_id]))[draft.agency_id]
     made = draft.notice(poster=poster, now=at.world)
     # A place left out stays addressed until cancelled.
     made = replace(made, area_keys=sorted({*made.area_keys, *latest.area_keys}))
-    found = await find_for(conn, [made])
+    found = await find_for(conn, desk, [made])
     routing = route_notice(made, found)
     known = [
         one

@@ -88,6 +88,12 @@ async def fire_due_steps(desk: Desk, *, most: int = BATCH_OBLIGATIONS_MAX) -> in
     for one in fired:
         for row in one.rows[-1:]:
             desk.metrics.count_step(row.notify)
+            log.info(
+                "step.fired",
+                obligation_id=one.obligation.id,
+                step=row.step,
+                count=len(one.deliveries),
+            )
     desk.committed(shards.of_many(about, sent))
     return len(due)
 
@@ -227,7 +233,7 @@ async def release_due_notices(desk: Desk) -> int:
         released = {
             one.id: replace(one, state=NoticeState.RELEASED, released_at=at.world) for one in due
         }
-        found = await find_for(conn, due)
+        found = await find_for(conn, desk, due)
         started = [await _release(conn, notice, found, at=at) for notice in released.values()]
         sent = [delivery for one in started for delivery in one.deliveries]
         numbered = number(sent, await matching.take_sequences(conn, counts_of(sent)))

@@ -72,11 +72,9 @@ def run(
         if (path := sqlite_path(settings)) is not None:
             _refuse_parts(chosen)
             held.enter_context(only_server(path))
-        listening = None
-        if Role.GATEWAY in chosen:
-            listening = held.enter_context(bind(settings.host, settings.port))
-            if follow_port:
-                settings = _at_port(settings, listening)
+        listening = held.enter_context(bind(settings.host, settings.port))
+        if follow_port and Role.GATEWAY in chosen:
+            settings = _at_port(settings, listening)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings, chosen, listening))
 
@@ -153,7 +151,7 @@ class Announcement:
 
     settings: Settings
     roles: Sequence[Role]
-    listening: str | None
+    listening: str
     key_file: Path | None
     new_key: str | None
 
@@ -162,7 +160,8 @@ class Announcement:
         database = sa.make_url(self.settings.database_url).render_as_string()
         roles = "everything" if len(self.roles) == len(Role) else ", ".join(self.roles)
         say(f"noticebus {version('noticebus')}: {roles} on {database}")
-        if self.listening is None:
+        if Role.GATEWAY not in self.roles:
+            say(f"health:   {self.listening}/readyz")
             return
         say(f"address:  {self.listening}")
         if self.key_file is not None:
@@ -181,7 +180,7 @@ class Announcement:
         return " ".join([*words, "noticebus", verb]) + told
 
 
-async def _serve(settings: Settings, roles: Sequence[Role], listening: socket.socket | None) -> int:
+async def _serve(settings: Settings, roles: Sequence[Role], listening: socket.socket) -> int:
     stop = Stop()
     stop.listen()
     await _refuse_old_tables(settings)
@@ -194,7 +193,7 @@ async def _serve(settings: Settings, roles: Sequence[Role], listening: socket.so
             announcement = Announcement(
                 settings=settings,
                 roles=roles,
-                listening=None if listening is None else _address(listening),
+                listening=_address(listening),
                 key_file=key_file if made is not None or key_file.exists() else None,
                 new_key=None if made is None else made.secret,
             )
@@ -207,13 +206,9 @@ async def _serve(settings: Settings, roles: Sequence[Role], listening: socket.so
 
 
 async def _until_stopped(
-    app: FastAPI, stop: Stop, announcement: Announcement, *, listening: socket.socket | None
+    app: FastAPI, stop: Stop, announcement: Announcement, *, listening: socket.socket
 ) -> None:
     """Answer requests until the signal; then take no new ones and finish those in hand."""
-    if listening is None:
-        announcement.say()
-        await stop.wished.wait()
-        return
     server = Server(_configuration(app, announcement.settings), stop=stop, announce=announcement)
     await server.serve(sockets=[listening])
 

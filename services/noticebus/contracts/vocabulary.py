@@ -221,6 +221,7 @@ class Fault(StrEnum):
 class UnreachableReason(StrEnum):
     NO_VERIFIED_CHANNEL = "no_verified_channel"
     SUBSCRIPTION_PAUSED = "subscription_paused"
+    MAIL_NOT_CONFIGURED = "mail_not_configured"
 
 
 class QuestionState(StrEnum):

@@ -24,7 +24,7 @@ from noticebus.store.deliveries import Delivery
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
+T = TypeVar("T", Tried, Unsent)
 Record = Callable[[Desk, Sequence[T]], Awaitable[None]]
 
 LEASE = dt.timedelta(seconds=20)  # longer than a request may take
@@ -217,11 +217,18 @@ class Dispatcher:
             await self._record(batch, record)
         except Exception:
             if len(batch) == 1:  # the boundary of one item: whatever is wrong with it stays with it
-                log.exception("outcome.unrecordable")
+                log.exception("outcome.unrecordable", delivery_id=batch[0].delivery.id)
+                await self._give_up(batch[0].delivery)
                 return
             log.warning("outcomes.apart", count=len(batch), exc_info=True)
             for one in batch:
                 await self._record_each([one], record)
+
+    async def _give_up(self, delivery: Delivery) -> None:
+        try:
+            await outcomes.give_up(self._desk, delivery)
+        except (UnavailableError, sa.exc.DBAPIError):
+            log.exception("delivery.left_to_lease", delivery_id=delivery.id)
 
     async def _record(self, batch: Sequence[T], record: Record[T]) -> None:
         """Record a batch; if the database stays away, leases end and it is all repeated (I3)."""

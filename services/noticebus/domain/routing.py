@@ -6,7 +6,7 @@ here is one pass over the matches and one sort.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from noticebus.contracts.vocabulary import (
@@ -140,6 +140,21 @@ def route(
         for agency_id, kind in kinds.items()
     )
     return Routing(recipients=tuple(sorted(recipients, key=_order)))
+
+
+def without_mail(routing: Routing) -> Routing:
+    """Mark those as out of reach whom only mail would reach, where the bus has no mail server.
+
+    Their mails are made all the same, and go out once there is one.
+    """
+    return Routing(
+        recipients=tuple(
+            replace(one, unreachable_reason=UnreachableReason.MAIL_NOT_CONFIGURED)
+            if set(one.channels) == {Channel.EMAIL}
+            else one
+            for one in routing.recipients
+        )
+    )
 
 
 class Missing(StrEnum):

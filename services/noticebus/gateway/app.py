@@ -74,6 +74,17 @@ def create_app(
     return app
 
 
+def create_health_app(desk: Desk, *, checks: Mapping[str, Check]) -> FastAPI:
+    """Create the application of a process without the gateway's role: health and metrics only."""
+    app = _application(https=desk.base_url.startswith("https://"), lifespan=None)
+    app.state.desk = desk
+    app.state.checks = checks
+    app.state.routers = (operations.router,)
+    problems.install(app)
+    app.include_router(operations.router)
+    return app
+
+
 def openapi_document() -> dict[str, Any]:
     """Give the published description of the interface: what every installation serves."""
     app = _application(https=True, lifespan=None)

@@ -14,7 +14,7 @@ from noticebus.access.principals import Principal, Principals
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Intake
 from noticebus.domain.egress_rules import Network
-from noticebus.errors import BadRequestError, PreconditionError, UnauthenticatedError
+from noticebus.errors import BadRequestError, Detail, PreconditionError, UnauthenticatedError
 
 PAGE_MAX = 200
 PAGE_DEFAULT = 50
@@ -117,7 +117,7 @@ async def get_key(
 ) -> str | None:
     """Read the key under which a repeat is recognised; None where there is none."""
     if key is not None and KEY_FORM.fullmatch(key) is None:
-        raise _no_key("is not 1 to 255 visible ASCII characters")
+        raise _no_key("is not 1 to 255 visible ASCII characters", code="idempotency-key-invalid")
     return key
 
 
@@ -190,12 +190,13 @@ def set_etag(response: Response, revision: int) -> None:
     response.headers["ETag"] = f'"{revision}"'
 
 
-def _no_key(what: str) -> BadRequestError:
-    return BadRequestError(
+def _no_key(what: str, *, code: str = "idempotency-key-missing") -> BadRequestError:
+    sentence = (
         f"The header 'Idempotency-Key' {what}. Make a new random key for each post, such as a"
-        " UUID, and send the same one when you repeat it. Nothing was stored.",
-        code="idempotency-key-missing",
+        " UUID, and send the same one when you repeat it. Nothing was stored."
     )
+    detail = Detail(pointer="/headers/Idempotency-Key", message=sentence)
+    return BadRequestError(sentence, code=code, details=(detail,))
 
 
 def _foreign_cursor() -> BadRequestError:

@@ -38,11 +38,19 @@ _ALL = (
         "Read `detail`: it says what was refused and why.",
     ),
     _page(
+        "idempotency-key-invalid",
+        400,
+        "The Idempotency-Key cannot be used",
+        "The key in the header `Idempotency-Key` is empty, too long, or has a character that is "
+        "not visible ASCII.",
+        "Send a key of 1 to 255 visible ASCII characters; a UUID will do.",
+    ),
+    _page(
         "idempotency-key-missing",
         400,
         "The Idempotency-Key is missing",
         "A notice is posted with a key of your own, so that a repeat is recognised and nobody is "
-        "told twice. This request has none, or one that is not 1 to 255 visible ASCII characters.",
+        "told twice. This request has none.",
         "Make a new random key for each notice (a UUID will do), send it in the header "
         "`Idempotency-Key`, and send the same key when you repeat the request.",
     ),

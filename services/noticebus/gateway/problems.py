@@ -37,6 +37,10 @@ EDITED = (*MADE, "not-found", "stale-revision", "precondition-required")
 log = structlog.get_logger(__name__)
 
 
+# Refusals of what was sent: where no part of it is named, the pointer is to the whole (RFC 6901).
+ABOUT_THE_REQUEST = frozenset({400, 409, 412, 413, 415, 422, 428})
+
+
 def problem_document(error: NoticebusError, *, base_url: str, request_id: str) -> dict[str, Any]:
     """Give the problem document of `error`."""
     page = PROBLEMS.get(error.code) or PROBLEMS.get(type(error).code) or PROBLEMS["refused"]
@@ -48,8 +52,11 @@ def problem_document(error: NoticebusError, *, base_url: str, request_id: str) -
         "code": error.code,
         "request_id": request_id,
     }
-    if error.details:
-        document["errors"] = [_located(detail) for detail in error.details]
+    details = error.details
+    if not details and status_of(error) in ABOUT_THE_REQUEST:
+        details = (Detail(pointer="", message=error.message),)
+    if details:
+        document["errors"] = [_located(detail) for detail in details]
     if (retry_after := _retry_after(error)) is not None:
         document["retry_after"] = retry_after
     return document

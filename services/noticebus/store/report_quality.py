@@ -6,13 +6,23 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import AgencyKind, Outcome, SubscriptionState
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Answer,
+    IncidentState,
+    ObligationState,
+    Outcome,
+    SubscriptionState,
+)
 from noticebus.ids import AgencyId, SubscriptionId
 from noticebus.store.tables import (
+    acknowledgements,
     agencies,
     attempts,
     contacts,
     deliveries,
+    incidents,
+    obligations,
     responsibilities,
     subscriptions,
 )
@@ -23,6 +33,7 @@ NO_SECOND_CONTACT = "no_second_contact"
 NO_VERIFIED_CHANNEL = "no_verified_channel"
 NEVER_VERIFIED = "subscription_never_verified"
 ENDPOINT_FAILING = "endpoint_failing"
+DECLINED_AFTER_ACCEPTING = "declined_after_accepting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +147,27 @@ def _failing() -> sa.Select[tuple[object, ...]]:
     )
 
 
+def _declined_after_accepting() -> sa.Select[tuple[object, ...]]:
+    """Select agencies whose last answer to an open incident they had accepted is a decline."""
+    newer = acknowledgements.alias()
+    superseded = sa.exists().where(
+        newer.c.obligation_id == acknowledgements.c.obligation_id,
+        newer.c.id > acknowledgements.c.id,
+    )
+    took_back = sa.exists().where(
+        obligations.c.agency_id == agencies.c.id,
+        obligations.c.state == ObligationState.CLOSED,
+        incidents.c.id == obligations.c.incident_id,
+        incidents.c.state == IncidentState.OPEN,
+        acknowledgements.c.obligation_id == obligations.c.id,
+        acknowledgements.c.answer == Answer.DECLINED,
+        ~superseded,
+    )
+    return sa.select(*_AGENCY).where(took_back).order_by(agencies.c.id)
+
+
 _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
+    (DECLINED_AFTER_ACCEPTING, _declined_after_accepting()),
     (NO_CONTACT, _without_contact()),
     (NO_VERIFIED_CHANNEL, _without_verified_channel()),
     (ENDPOINT_FAILING, _failing()),

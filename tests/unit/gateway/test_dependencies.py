@@ -17,7 +17,7 @@ async def test_anything_else_is_no_key(key: str) -> None:
     with pytest.raises(BadRequestError) as refused:
         await get_key(key)
 
-    assert refused.value.code == "idempotency-key-missing"
+    assert refused.value.code == "idempotency-key-invalid"
     assert "UUID" in refused.value.message
 
 
