@@ -86,6 +86,13 @@ def test_our_containers_cannot_write_their_root_or_gain_rights(
         assert service["security_opt"] == ["no-new-privileges:true"], name
 
 
+PORT_OF = {  # three processes on one machine, each with its health and metrics
+    "noticebus-dispatcher": " --port 8081",
+    "noticebus-gateway": "",
+    "noticebus-ledger": " --port 8082",
+}
+
+
 def test_there_is_a_unit_for_every_role() -> None:
     assert [unit.stem for unit in UNITS] == [
         "noticebus-dispatcher",
@@ -94,7 +101,8 @@ def test_there_is_a_unit_for_every_role() -> None:
     ]
     for unit in UNITS:
         text = unit.read_text()
-        assert f"serve --role {unit.stem.removeprefix('noticebus-')}\n" in text
+        role, port = unit.stem.removeprefix("noticebus-"), PORT_OF[unit.stem]
+        assert f"serve --role {role}{port}\n" in text
         assert "User=noticebus\n" in text
         assert "Restart=always\n" in text
 

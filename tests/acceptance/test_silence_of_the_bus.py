@@ -1,0 +1,73 @@
+"""Nothing is silent (I6), the bus's own shortcomings included."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from harness.api import Api, County, Json, furnish_county, open_api
+from harness.desk import notice_body, open_desk
+from noticebus.casework.upkeep import refresh_gauges
+from noticebus.contracts.vocabulary import Scope
+
+BY = {"name": "R. Alvarez", "role": "duty officer"}
+
+
+@pytest.fixture
+async def mailless(tmp_path: Path) -> AsyncIterator[Api]:
+    """Lend the interface of a bus that has no mail server."""
+    async with (
+        open_desk(tmp_path) as desk,
+        open_api(dataclasses.replace(desk, sends_mail=False)) as opened,
+    ):
+        yield opened
+
+
+async def report_of(api: Api) -> Json:
+    operator = await api.caller(Scope.OPERATE)
+    return await operator.get("/v1/reports/unacknowledged")
+
+
+async def test_whom_only_mail_would_reach_is_out_of_reach_without_a_mail_server(
+    mailless: Api,
+) -> None:
+    county = await furnish_county(mailless)
+    accepted = await county.poster.post_notice(notice_body(mailless.desk))
+
+    report = await report_of(mailless)
+
+    reasons = {one["reason"] for one in accepted["recipients"]["unreachable"]}
+    assert reasons == {"mail_not_configured"}
+    assert accepted["warnings"]
+    assert report["data_quality"][0]["code"] == "mail_not_configured"
+
+
+async def test_a_decline_after_accepting_is_shown_to_the_operators(
+    api: Api, county: County
+) -> None:
+    accepted = await county.poster.post_notice(notice_body(api.desk))
+    path = f"/v1/notices/{accepted['id']}/acknowledgements"
+    await county.cps.post(path, {"answer": "accepted", "by": BY})
+    before = await report_of(api)
+    await county.cps.post(path, {"answer": "declined", "by": BY, "reason": "no_capacity"})
+
+    after = await report_of(api)
+
+    codes = [[one["code"] for one in report["data_quality"]] for report in (before, after)]
+    assert "declined_after_accepting" not in codes[0]
+    assert codes[1][0] == "declined_after_accepting"
+
+
+async def test_an_answer_and_what_is_open_move_their_figures(api: Api, county: County) -> None:
+    accepted = await county.poster.post_notice(notice_body(api.desk))
+    await county.cps.post(
+        f"/v1/notices/{accepted['id']}/acknowledgements", {"answer": "accepted", "by": BY}
+    )
+    await refresh_gauges(api.desk)
+
+    figures = await county.poster.send("GET", "/metrics")
+
+    assert "noticebus_ack_latency_seconds_count 1.0" in figures.text
+    open_now = accepted["recipients"]["count"] - 1
+    assert f'noticebus_obligations_open{{state="open"}} {float(open_now)}' in figures.text
