@@ -3,8 +3,10 @@
 PYTHON ?= python3
 WORKERS ?= 2
 BIN := .venv/bin
+unexport PYTHONDONTWRITEBYTECODE # else each of the tests' processes would compile everything anew
 UV := $(shell command -v uv 2>/dev/null)
 BEGAN := $(shell date +%s)
+DOCS := $(wildcard tests/test_docs.py)
 QUICK := $(wildcard tests/unit tests/contracts tests/test_tidy.py tests/test_deploy.py)
 TEMPLATES := $(wildcard services/noticebus/console/templates services/noticebus/gateway/templates)
 PINS = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -110,8 +112,8 @@ migrations: .venv/.dev ## squawk over the migrations' SQL
 	@$(BIN)/squawk var/migrations.sql
 
 docs: .venv/.dev ## links, settings and examples of the documentation
-ifneq ($(wildcard tests/test_docs.py),)
-	@$(BIN)/pytest -q tests/test_docs.py
+ifneq ($(DOCS),)
+	@$(BIN)/pytest -q $(DOCS)
 endif
 
 templates: .venv/.dev ## djlint

@@ -4,21 +4,25 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import hypothesis
 import pytest
 
 from harness import kafka, postgres, run
 
 SLOW_TIMEOUT_S = 120
+EXAMPLES_IN_CI = 40
 _BEGAN = time.monotonic()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the run's folder; the controlling process owns it, workers share it."""
     run.write_plain_logs()
+    _choose_examples()
     if not hasattr(config, "workerinput"):
         folder = run.begin()
-        config.add_cleanup(lambda: run.end(folder))
+        config.add_cleanup(lambda: _end(folder))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,7 +40,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly or _only_distributes(session.config):
         return
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if "postgres_url" in wanted:
+    if "postgres_url" in wanted or any("[postgresql" in one.nodeid for one in session.items):
         postgres.shared()
     if "kafka_bootstrap" in wanted:
         asyncio.run(kafka.shared())
@@ -67,6 +71,20 @@ async def private_broker() -> AsyncIterator[kafka.Broker]:
     """Lend a broker that this test alone uses and may stop and start."""
     async with kafka.private() as broker:
         yield broker
+
+
+def _choose_examples() -> None:
+    """Draw examples by chance on a developer's machine; in CI fewer, and the same every time."""
+    hypothesis.settings.register_profile("here", deadline=None)
+    hypothesis.settings.register_profile(
+        "ci", deadline=None, derandomize=True, database=None, max_examples=EXAMPLES_IN_CI
+    )
+    hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def _end(folder: Path) -> None:
+    asyncio.run(postgres.drop_templates())
+    run.end(folder)
 
 
 def _only_distributes(config: pytest.Config) -> bool:

@@ -67,4 +67,8 @@ def started(*words: str, folder: Path, **environment: str) -> "Iterator[subproce
         try:
             yield process
         finally:
-            process.kill()
+            process.terminate()
+            try:
+                process.wait(WITHIN_S)
+            finally:
+                process.kill()
