@@ -195,13 +195,15 @@ def _application(
     checks = _checks(desk)
     if Role.GATEWAY not in roles:
         return create_health_app(desk, checks=checks)
-    return create_app(
+    app = create_app(
         desk,
         intake=intake,
         checks=checks,
-        routers=(acknowledge.router, report.router),
+        routers=(acknowledge.router,),
         egress_allow=guard.allow,
     )
+    report.install(app)
+    return app
 
 
 @contextlib.asynccontextmanager

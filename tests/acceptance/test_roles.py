@@ -92,10 +92,14 @@ async def test_three_processes_carry_a_notice_and_each_tells_how_it_is(
             notice = await caller.post("/v1/notices", NOTICE, **{"Idempotency-Key": "one"})
             arrived = (await receiver.arrivals.wait_for(2))[1]
             figures = await read(session, urls["dispatcher"] + "/metrics")
+            report = urls["gateway"] + "/v1/reports/unacknowledged?format="
+            page, table = [await read(session, report + form, key) for form in ("html", "csv")]
             ready = [await read(session, urls[role] + "/readyz") for role in ROLES]
 
     assert notice["id"].encode() in arrived.body
     assert 'noticebus_deliveries_total{channel="webhook",outcome="delivered"}' in figures
+    assert "Who has not answered" in page
+    assert "Scott CPS" in table
     assert all('"ready"' in one for one in ready)
 
 
@@ -134,6 +138,7 @@ async def consented(session: aiohttp.ClientSession, url: str, key: str) -> None:
                 return
 
 
-async def read(session: aiohttp.ClientSession, url: str) -> str:
-    async with session.get(url) as response:
+async def read(session: aiohttp.ClientSession, url: str, key: str = "") -> str:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    async with session.get(url, headers=headers) as response:
         return await response.text()

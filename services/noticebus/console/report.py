@@ -15,8 +15,9 @@ from noticebus.casework.report_cursor import CURSOR_MAX
 from noticebus.casework.report_links import TOKEN_MAX, open_link
 from noticebus.casework.reports import Asked, ReportRead, read_report
 from noticebus.contracts.report import Percentile, UnacknowledgedReport
-from noticebus.contracts.vocabulary import NoticeClass, Notify, Outcome, Owed, Standing, Status
+from noticebus.contracts.vocabulary import Notify, Outcome, Owed, Standing, Status
 from noticebus.domain.figures import how_long
+from noticebus.domain.mail import CLASS_WORDS
 from noticebus.errors import NoticebusError, RefusedError
 
 STYLE_PATH = "/static/report.css"
@@ -29,12 +30,6 @@ PAGE_HEADERS = {
 }
 _STYLE = (files("noticebus.console") / "static" / "report.css").read_bytes()
 _STYLE_VERSION = hashlib.sha256(_STYLE).hexdigest()[:12]
-_CLASSES = {
-    NoticeClass.A: "children may be without a carer now",
-    NoticeClass.B: "it happened; children known or unknown",
-    NoticeClass.C: "prepare",
-    NoticeClass.D: "record only",
-}
 _STEPS = {
     Notify.ON_DUTY: "remind the desk on duty",
     Notify.SECOND: "tell the second contact",
@@ -199,7 +194,7 @@ def _environment() -> Environment:
     )
     pages.globals.update(
         style_address=f"{STYLE_PATH}?v={_STYLE_VERSION}",
-        classes=_CLASSES,
+        classes=CLASS_WORDS,
         steps=_STEPS,
         outcomes=_OUTCOMES,
         debts=_DEBTS,
