@@ -29,6 +29,7 @@ BROAD_EXCEPTS = {
     "bus/publisher.py": "the per-item boundary of a worker",
     "dispatcher/worker.py": "the per-item boundary of a worker",
     "ledger/engine.py": "the per-item boundary of a worker",
+    "casework/step.py": "the per-item boundary: what cannot fire is parked alone",
     "casework/intake.py": "the per-item boundary: a failed batch is tried one by one",
 }
 

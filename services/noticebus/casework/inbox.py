@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.access.principals import Principal, own_agency, require
 from noticebus.casework.bodies import webhook_body
 from noticebus.casework.desk import Desk
-from noticebus.casework.outcomes import CARRIES_DUTY
+from noticebus.casework.next_channel import CARRIES_DUTY
 from noticebus.casework.views import Contents
 from noticebus.contracts.vocabulary import (
     Channel,

@@ -10,12 +10,10 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.casework import consent
+from noticebus.casework import consent, next_channel
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import (
     Cause,
-    Channel,
-    ContentLevel,
     DeliveryState,
     Notify,
     Outcome,
@@ -29,8 +27,7 @@ from noticebus.domain.delivery import (
     after_attempt,
     counts_against_recipient,
 )
-from noticebus.domain.escalation import ContactPoint, resolve
-from noticebus.ids import AgencyId, DeliveryId, ObligationId, new_delivery_id
+from noticebus.ids import DeliveryId, ObligationId
 from noticebus.store import deliveries, ledger, matching, obligations, subscriptions
 from noticebus.store.deliveries import Attempt, Delivery, Recording
 from noticebus.store.ledger import Entry, History, make_entry
@@ -39,7 +36,6 @@ from noticebus.store.obligations import facts_of
 log = structlog.get_logger(__name__)
 
 Claim = tuple[DeliveryId, int]  # a delivery and the number of its attempt: the fence
-CARRIES_DUTY = frozenset({Cause.NOTICE, Cause.STEP, Cause.CORRECTION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +111,10 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         recovered = [
             one.delivery
             for one in delivered
-            if one.delivery.first_failed_at is not None and _has_next_channel(one.delivery)
+            if one.delivery.first_failed_at is not None and next_channel.has_next(one.delivery)
         ]
         if recovered:
-            await deliveries.drop_next_channel(conn, _carried(recovered), now=now)
+            await deliveries.drop_next_channel(conn, next_channel.carried(recovered), now=now)
         if failed:
             recordings = [_recording(one, verdicts[one.claim], now=now) for one in failed]
             await deliveries.record(conn, recordings, machine_now=machine_now)
@@ -200,7 +196,7 @@ def _ended(one: Unsent, *, now: dt.datetime) -> Recording:
 
 def _renewed(delivery: Delivery, *, now: dt.datetime, machine_now: dt.datetime) -> Delivery:
     """Make what takes a revoked delivery's place. Its subject is that delivery: one each."""
-    again = _again(delivery, now=now, machine_now=machine_now)
+    again = next_channel.again(delivery, now=now, machine_now=machine_now)
     return replace(again, cause=Cause.CORRECTION, subject=delivery.id)
 
 
@@ -244,7 +240,7 @@ async def _mark_obligations(
 def _reaches_recipient(delivery: Delivery) -> bool:
     """Say whether a delivery tells the recipient of its duty; what the operators get does not."""
     told = (delivery.detail or {}).get("notify")
-    carries = delivery.obligation_id is not None and delivery.cause in CARRIES_DUTY
+    carries = delivery.obligation_id is not None and delivery.cause in next_channel.CARRIES_DUTY
     return carries and told != Notify.OPERATORS
 
 
@@ -337,70 +333,26 @@ async def _start_next_channels(
     started = [
         (one.delivery, _next_channel_at(one, verdicts[one.claim], now=now))
         for one in failed
-        if _has_next_channel(one.delivery)
+        if next_channel.has_next(one.delivery)
     ]
     if not started:
         return
     points = await matching.contact_points(conn, {one.agency_id for one, _ in started})
     made = [
-        replace(_by_mail(one, contact, now=now, machine_now=machine_now), due_at=at)
+        replace(next_channel.by_mail(one, contact, now=now, machine_now=machine_now), due_at=at)
         for one, at in started
-        for contact in _desk(points, one.agency_id)
+        for contact in next_channel.desk_on_duty(points, one.agency_id)
     ]
     await deliveries.insert_missing(conn, made)
     at_once = [one for one, at in started if at == now]
     if at_once:
-        await deliveries.hasten_next_channel(conn, _carried(at_once), now=now)
-
-
-def _has_next_channel(delivery: Delivery) -> bool:
-    return delivery.channel is Channel.WEBHOOK and delivery.cause in CARRIES_DUTY
+        await deliveries.hasten_next_channel(conn, next_channel.carried(at_once), now=now)
 
 
 def _next_channel_at(one: Tried, verdict: Verdict, *, now: dt.datetime) -> dt.datetime:
     if isinstance(verdict, GiveUp) or (isinstance(verdict, RetryAt) and verdict.next_channel_now):
         return now
     return (one.delivery.first_failed_at or one.finished_at) + NEXT_CHANNEL_AFTER
-
-
-def _carried(sent: Sequence[Delivery]) -> set[tuple[ObligationId, int]]:
-    return {(one.obligation_id, one.version) for one in sent if one.obligation_id is not None}
-
-
-def _desk(
-    points: Mapping[AgencyId, Sequence[ContactPoint]], agency_id: AgencyId
-) -> Sequence[ContactPoint]:
-    return resolve(Notify.ON_DUTY, points.get(agency_id, ())).contacts
-
-
-def _by_mail(
-    refused: Delivery, contact: ContactPoint, *, now: dt.datetime, machine_now: dt.datetime
-) -> Delivery:
-    return replace(
-        _again(refused, now=now, machine_now=machine_now),
-        subscription_id=None,
-        contact_id=contact.id,
-        destination=f"{contact.id}:{Channel.EMAIL}",
-        channel=Channel.EMAIL,
-        content_level=ContentLevel.ID_ONLY,
-    )
-
-
-def _again(delivery: Delivery, *, now: dt.datetime, machine_now: dt.datetime) -> Delivery:
-    """Make a fresh delivery of the same thing: a new id, no number, nothing tried."""
-    return replace(
-        delivery,
-        id=new_delivery_id(),
-        sequence=None,
-        state=DeliveryState.QUEUED,
-        attempts=0,
-        recipient_attempts=0,
-        due_at=now,
-        lease_until=machine_now,
-        first_failed_at=None,
-        finished_at=None,
-        created_at=now,
-    )
 
 
 async def _after_handshake(
