@@ -26,6 +26,7 @@ from noticebus.store.columns import SQLITE_INSTANT
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
 OVERDUE = 3
+pytestmark = pytest.mark.slow(reason="starts processes, each with seconds of imports to trace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,11 +307,19 @@ def _listened(bus: Bus, agencies: dict[str, str], *, secret_file: str) -> str:
         if secret_file != "listen.secret":
             return read_until(listening, "answered 401")
         read_until(listening, "answered 200")
+        _until_active(bus, made["id"])
         posted = bus.json("notice", "post", notice_file(bus.folder), key_file="poster.key")
         line = read_until(listening, "  notice  ")
         assert made["channel"] == "webhook"
         assert posted["recipients"]["count"] == 1
         return line
+
+
+def _until_active(bus: Bus, subscription_id: str) -> None:
+    """Wait until the bus has recorded that the endpoint echoed its challenge."""
+    states: dict[str, str] = {}
+    while states.get(subscription_id) != "active":  # within the test's own time limit
+        states = {one["id"]: one["state"] for one in bus.json("subscription", "list")}
 
 
 def _make_overdue(bus: Bus, obligation_id: str) -> None:
