@@ -185,6 +185,20 @@ async def test_a_refusal_starts_mail_at_once_and_is_tried_again(
     ]
 
 
+async def test_a_mail_about_a_version_that_corrects_says_so(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=[Position.ON_DUTY])
+    county.receiver.always = Behaviour(status=410)
+    first = await bus.post_notice()
+    await county.receives("notice", first)
+    await county.mailed(Position.ON_DUTY)
+
+    second = await bus.update(first, change_reason="correction")
+    await county.receives("notice", second)
+    (mail,) = await county.mailed(Position.ON_DUTY)
+
+    assert mail.message["Subject"].startswith("Correction")
+
+
 async def test_mail_follows_an_endpoint_that_fails_for_two_minutes(bus: Bus) -> None:
     county = await bus.agency("Scott County CPS", contacts_at=[Position.ON_DUTY])
     county.receiver.always = Behaviour(status=503)

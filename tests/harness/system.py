@@ -205,11 +205,12 @@ class Bus(Records):
 
     async def update(self, before: Posted, *, desk: Desk | None = None, **changes: Any) -> Posted:
         """Post the next version of an incident; `notice_class` is its class."""
+        reason = changes.pop("change_reason", "new_info")
         if "notice_class" in changes:
             changes["class"] = changes.pop("notice_class")
         body = furnish.notice_body(self.desk, **changes) | {
             "base_version": before.version,
-            "change_reason": "new_info",
+            "change_reason": reason,
         }
         answer = await revise.update(
             desk or self.desk,
