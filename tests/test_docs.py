@@ -516,7 +516,8 @@ def test_every_page_of_docs_is_linked_from_its_index() -> None:
 
 
 def test_every_variable_named_is_a_setting_or_one_of_the_commands_own() -> None:
-    known = {URL, KEY, KEY_FILE, SETTINGS_FILE, "NOTICEBUS_TEST_POSTGRES", "NOTICEBUS_TEST_KAFKA"}
+    of_tests = {f"NOTICEBUS_TEST_{name}" for name in ("POSTGRES", "KAFKA", "DOCS")}
+    known = {URL, KEY, KEY_FILE, SETTINGS_FILE, *of_tests}
     known |= {PREFIX + name.upper() for name in Settings.model_fields}
 
     strangers = {
