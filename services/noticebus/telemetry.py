@@ -118,7 +118,11 @@ def name_library(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """The process's figures for Prometheus. No ids or names in labels, no exercises."""
+    """The process's figures for Prometheus, without ids or names in labels.
+
+    Obligations, answers and steps of exercises are not counted (I9); attempts are the bus's own
+    work, and all are.
+    """
 
     registry: CollectorRegistry
     obligations_open: Gauge

@@ -1,13 +1,15 @@
 """Nothing is silent (I6), the bus's own shortcomings included."""
 
 import dataclasses
+import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from harness.api import Api, County, Json, furnish_county, open_api
-from harness.desk import notice_body, open_desk
+from harness.desk import notice_body, open_desk, world
+from noticebus.casework.step import fire_due_steps
 from noticebus.casework.upkeep import refresh_gauges
 from noticebus.contracts.vocabulary import Scope
 
@@ -71,3 +73,13 @@ async def test_an_answer_and_what_is_open_move_their_figures(api: Api, county: C
     assert "noticebus_ack_latency_seconds_count 1.0" in figures.text
     open_now = accepted["recipients"]["count"] - 1
     assert f'noticebus_obligations_open{{state="open"}} {float(open_now)}' in figures.text
+
+
+async def test_steps_of_an_exercise_are_in_no_figure(api: Api, county: County) -> None:
+    for status in ("exercise", "actual"):
+        await county.poster.post_notice(notice_body(api.desk, status=status))
+        world(api.desk).advance(dt.timedelta(hours=1))
+        assert await fire_due_steps(api.desk) > 0
+        figures = await county.poster.send("GET", "/metrics")
+        counted = [line for line in figures.text.splitlines() if "escalations_total{" in line]
+        assert bool(counted) is (status == "actual")

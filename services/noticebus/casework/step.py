@@ -14,6 +14,7 @@ from noticebus.casework import shards
 from noticebus.casework.binding import (
     Moment,
     counts_of,
+    is_live,
     number,
     round_of,
     to_contact,
@@ -87,7 +88,8 @@ async def fire_due_steps(desk: Desk, *, most: int = BATCH_OBLIGATIONS_MAX) -> in
         await ledger.append_history(conn, [one.history for one in fired])
     for one in fired:
         for row in one.rows[-1:]:
-            desk.metrics.count_step(row.notify)
+            if is_live(one.obligation.status):
+                desk.metrics.count_step(row.notify)
             log.info(
                 "step.fired",
                 obligation_id=one.obligation.id,
