@@ -8,14 +8,18 @@ AcknowledgementId = NewType("AcknowledgementId", str)
 AgencyId = NewType("AgencyId", str)
 ApiKeyId = NewType("ApiKeyId", str)
 ContactId = NewType("ContactId", str)
+DelegationId = NewType("DelegationId", str)
 DeliveryId = NewType("DeliveryId", str)
 EntryId = NewType("EntryId", str)
+ExerciseId = NewType("ExerciseId", str)
 IncidentId = NewType("IncidentId", str)
 NoticeId = NewType("NoticeId", str)
 ObligationId = NewType("ObligationId", str)
+OfferId = NewType("OfferId", str)
 PolicyId = NewType("PolicyId", str)
 QuestionId = NewType("QuestionId", str)
 ResponsibilityId = NewType("ResponsibilityId", str)
+ShiftId = NewType("ShiftId", str)
 SubscriptionId = NewType("SubscriptionId", str)
 
 
@@ -39,12 +43,20 @@ def new_contact_id() -> ContactId:
     return ContactId(_mint("cnt"))
 
 
+def new_delegation_id() -> DelegationId:
+    return DelegationId(_mint("dlg"))
+
+
 def new_delivery_id() -> DeliveryId:
     return DeliveryId(_mint("dlv"))
 
 
 def new_entry_id() -> EntryId:
     return EntryId(_mint("ent"))
+
+
+def new_exercise_id() -> ExerciseId:
+    return ExerciseId(_mint("exr"))
 
 
 def new_incident_id() -> IncidentId:
@@ -59,6 +71,10 @@ def new_obligation_id() -> ObligationId:
     return ObligationId(_mint("obl"))
 
 
+def new_offer_id() -> OfferId:
+    return OfferId(_mint("ofr"))
+
+
 def new_policy_id() -> PolicyId:
     return PolicyId(_mint("pol"))
 
@@ -69,6 +85,10 @@ def new_question_id() -> QuestionId:
 
 def new_responsibility_id() -> ResponsibilityId:
     return ResponsibilityId(_mint("rsp"))
+
+
+def new_shift_id() -> ShiftId:
+    return ShiftId(_mint("shf"))
 
 
 def new_subscription_id() -> SubscriptionId:

@@ -67,6 +67,8 @@ async def test_ended_contacts_are_not_reached(desk: Desk) -> None:
     there = await furnish.add_contact(desk, county, "There", position=Position.HEAD)
     await furnish.end_contact(desk, gone)
     async with desk.database.read() as conn:
-        found = await matching.contact_points(conn, [county.id])
+        found = await matching.contact_points(
+            conn, [county.id], at=furnish.MORNING, telephone=False
+        )
 
     assert [one.id for one in found[county.id]] == [there.id]

@@ -118,6 +118,9 @@ async def create_contact(
             ended_at=None,
             revision=FIRST_REVISION,
             created_at=now,
+            valid_from=post.valid_from,
+            valid_until=post.valid_until,
+            texts=post.texts,
         )
         await rows.insert_contact(conn, contact)
         body = {"contact_id": contact.id, "agency_id": agency.id}

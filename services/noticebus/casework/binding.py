@@ -145,12 +145,16 @@ def notice_deliveries(
         for order in orders
         if order.channel in wanted
     ]
-    mailed = any(order.channel is Channel.EMAIL for order in orders)
-    if Channel.EMAIL in wanted and not mailed:
-        made += [
-            to_contact(obligation, notice=notice, contact=one, cause=Cause.NOTICE, at=at)
-            for one in desk
-        ]
+    if any(order.channel is Channel.EMAIL for order in orders):
+        wanted.discard(Channel.EMAIL)
+    made += [
+        to_contact(
+            obligation, notice=notice, contact=one, channel=channel, cause=Cause.NOTICE, at=at
+        )
+        for one in desk
+        for channel in one.channels
+        if channel in wanted
+    ]
     return made
 
 
@@ -189,17 +193,19 @@ def to_contact(  # noqa: PLR0913  (what is carried, to whom, and why)
     *,
     notice: Notice,
     contact: ContactPoint,
+    channel: Channel,
     cause: Cause,
     at: Moment,
     step: int = 0,
     notify: Notify | None = None,
 ) -> Delivery:
-    """Make a mail to one contact; it carries a link and no content."""
+    """Make a mail, text message or call to one contact; it carries a link and no content."""
     made = _delivery(obligation, notice=notice, cause=cause, at=at)
     return replace(
         made,
         contact_id=contact.id,
-        destination=f"{contact.id}:{Channel.EMAIL}",
+        destination=f"{contact.id}:{channel}",
+        channel=channel,
         step=step,
         detail=None if notify is None else {"notify": notify.value},
         due_at=at.world,

@@ -61,6 +61,7 @@ class Desk:
     metrics: Metrics
     base_url: str
     sends_mail: bool = True
+    dials: bool = False  # a telephone provider is configured: text messages and calls go out
     signals: Signals = field(default_factory=Signals)
 
     def committed(self, shards: Sequence[Shard] = ()) -> None:

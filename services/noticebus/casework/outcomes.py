@@ -337,7 +337,9 @@ async def _start_next_channels(
     ]
     if not started:
         return
-    points = await matching.contact_points(conn, {one.agency_id for one, _ in started})
+    points = await matching.contact_points(
+        conn, {one.agency_id for one, _ in started}, at=now, telephone=False
+    )
     made = [
         replace(next_channel.by_mail(one, contact, now=now, machine_now=machine_now), due_at=at)
         for one, at in started

@@ -275,14 +275,23 @@ async def _tell_poster(
 ) -> list[Delivery]:
     """Tell the poster over its own subscriptions' endpoints and by mail to its desk on duty."""
     orders = (await matching.orders_of_agencies(conn, [owed.agency_id])).get(owed.agency_id, [])
-    contacts = (await matching.contact_points(conn, [owed.agency_id])).get(owed.agency_id, [])
+    contacts = (
+        await matching.contact_points(conn, [owed.agency_id], at=at.world, telephone=False)
+    ).get(owed.agency_id, [])
     sent = [
         to_subscription(owed, notice=notice, order=order, cause=Cause.QUESTION, at=at)
         for order in orders
         if order.channel is Channel.WEBHOOK
     ]
     sent += [
-        to_contact(owed, notice=notice, contact=contact, cause=Cause.QUESTION, at=at)
+        to_contact(
+            owed,
+            notice=notice,
+            contact=contact,
+            channel=Channel.EMAIL,
+            cause=Cause.QUESTION,
+            at=at,
+        )
         for contact in resolve(Notify.ON_DUTY, contacts).contacts
     ]
     asked = {

@@ -68,7 +68,11 @@ async def find(
     return Found(
         duties=duties,
         orders=orders,
-        contacts=await matching.contact_points(conn, agency_ids) if agency_ids else {},
+        contacts=await matching.contact_points(
+            conn, agency_ids, at=desk.world.now(), telephone=desk.dials
+        )
+        if agency_ids
+        else {},
         facts=await matching.agencies_by_id(conn, agency_ids | set(poster_ids)),
         sends_mail=desk.sends_mail,
     )
@@ -148,7 +152,9 @@ async def tell(
     Through what routing finds now, else through the agency's desk on duty (I7).
     """
     lost = {one.agency_id for one in bound if one.agency_id not in recipients}
-    contacts = await matching.contact_points(conn, lost) if lost else {}
+    contacts = (
+        await matching.contact_points(conn, lost, at=at.world, telephone=False) if lost else {}
+    )
     told: list[Delivery] = []
     for owed in bound:
         recipient = recipients.get(owed.agency_id)

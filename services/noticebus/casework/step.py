@@ -74,9 +74,11 @@ async def fire_due_steps(desk: Desk, *, most: int = BATCH_OBLIGATIONS_MAX) -> in
             return 0
         agency_ids = {one.agency_id for one in due}
         reach = Reach(
-            contacts=await matching.contact_points(conn, agency_ids),
+            contacts=await matching.contact_points(
+                conn, agency_ids, at=at.world, telephone=desk.dials
+            ),
             orders=await matching.orders_of_agencies(conn, agency_ids),
-            operators=await matching.operator_points(conn),
+            operators=await matching.operator_points(conn, at=at.world, telephone=desk.dials),
         )
         about = await notices.notices_by_id(conn, {one.round_notice_id for one in due})
         fired = [_fire_or_park(one, about[one.round_notice_id], reach, at=at) for one in due]
@@ -206,19 +208,21 @@ def _deliveries(  # noqa: PLR0913  (whom the step reaches, over what, about what
             for order in reach.orders.get(owed.agency_id, ())
             if order.channel is Channel.WEBHOOK
         ]
-    if Channel.EMAIL in step.channels:
-        sent += [
-            to_contact(
-                owed,
-                notice=notice,
-                contact=one,
-                cause=Cause.STEP,
-                step=index,
-                notify=level,
-                at=at,
-            )
-            for one in reached.contacts
-        ]
+    sent += [
+        to_contact(
+            owed,
+            notice=notice,
+            contact=one,
+            channel=channel,
+            cause=Cause.STEP,
+            step=index,
+            notify=level,
+            at=at,
+        )
+        for one in reached.contacts
+        for channel in one.channels
+        if channel in step.channels
+    ]
     return sent
 
 

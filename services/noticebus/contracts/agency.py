@@ -69,6 +69,9 @@ class ContactPost(Accepted):
     position: Position = Position.OTHER
     email: Email | None = None
     phone: Phone | None = None
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
+    texts: Annotated[bool, Field(strict=True)] = True
 
 
 class ContactPatch(Accepted):
@@ -79,6 +82,9 @@ class ContactPatch(Accepted):
     position: Position = UNSET
     email: Email | None = None
     phone: Phone | None = None
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
+    texts: Annotated[bool, Field(strict=True)] = UNSET
 
 
 class ContactView(Published):
@@ -93,6 +99,9 @@ class ContactView(Published):
     phone: str | None
     email_verified_at: Instant | None
     phone_verified_at: Instant | None
+    valid_from: Instant | None
+    valid_until: Instant | None
+    texts: bool
     ended_at: Instant | None
     revision: int
     created_at: Instant

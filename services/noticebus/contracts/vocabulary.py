@@ -81,6 +81,7 @@ class NoticeState(StrEnum):
 
 class IncidentState(StrEnum):
     OPEN = "open"
+    CLEARED = "cleared"  # an all-clear is its latest version; an update opens it again
     CANCELLED = "cancelled"
 
 
@@ -106,11 +107,16 @@ class ObligationState(StrEnum):
 
 
 class Owed(StrEnum):
-    """What a debtor owes: an answer to a notice or a question, or an update it promised."""
+    """What a debtor owes.
+
+    A recipient an answer to a notice; a poster an answer to a question, or an update it promised;
+    the operators somebody for a place that nobody answers for.
+    """
 
     NOTICE = "notice"
     QUESTION = "question"
     UPDATE = "update"
+    COVERAGE = "coverage"
 
 
 class Answer(StrEnum):
@@ -142,21 +148,28 @@ class VerifiedBy(StrEnum):
     API_KEY = "api_key"
     OPERATOR = "operator"
     LINK = "link"
+    TEXT = "text"  # a text message from a verified telephone, with the code it was sent
+    CALL = "call"  # the code that a call spoke, typed on the verified telephone
 
 
 class Notify(StrEnum):
     """Whom an escalation step reaches. `operators` are the bus's own."""
 
     ON_DUTY = "on_duty"
+    FIRST_TWO = "first_two"  # the first two people going up the line, together
     SECOND = "second"
     HEAD = "head"
     ALL_CONTACTS = "all_contacts"
+    DELEGATE = "delegate"  # who stands in for the recipient by a recorded delegation
     OPERATORS = "operators"
 
 
 class Channel(StrEnum):
     WEBHOOK = "webhook"
     EMAIL = "email"
+    SMS = "sms"
+    VOICE = "voice"
+    KAFKA = "kafka"  # the agency's own topic
     INBOX = "inbox"
 
 
@@ -184,6 +197,9 @@ class Cause(StrEnum):
     STEP = "step"
     CORRECTION = "correction"
     QUESTION = "question"
+    ANSWER = "answer"  # what the poster answered, to those who asked
+    OFFER = "offer"
+    COVERAGE = "coverage"  # to the operators: a place that nobody answers for
     HANDSHAKE = "handshake"
     HEARTBEAT = "heartbeat"
     TEST = "test"
@@ -192,6 +208,7 @@ class Cause(StrEnum):
 class DeliveryState(StrEnum):
     QUEUED = "queued"
     SENDING = "sending"
+    HANDED_OVER = "handed_over"  # a telephone provider has it and has not said what came of it
     DELIVERED = "delivered"
     EXHAUSTED = "exhausted"
     MOOT = "moot"
@@ -202,6 +219,7 @@ class Outcome(StrEnum):
     """What one attempt came to."""
 
     DELIVERED = "delivered"
+    HANDED_OVER = "handed_over"  # the telephone provider took it; its callback says the rest
     REFUSED = "refused"  # the recipient said no: any 3xx or 4xx
     GONE = "gone"  # 410: ends the delivery
     FAILED = "failed"  # 5xx, or the connection broke
@@ -237,3 +255,52 @@ class QuestionTopic(StrEnum):
     WHEN_RELEASED = "when_released"
     WHO_IS_THE_CONTACT = "who_is_the_contact"
     OTHER = "other"
+
+
+class HeldReason(StrEnum):
+    """Why a message to a contact waits although it could go."""
+
+    BUNDLE = "bundle"  # others to the same contact follow shortly: one message carries them all
+    HOURLY_CAP = "hourly_cap"  # the contact has had its fill for the hour
+    BURST = "burst"  # many steps of one recipient fell due at once, as after an outage
+
+
+class DelegationHours(StrEnum):
+    """When an agency's delegate stands in for it."""
+
+    ALWAYS = "always"
+    OUT_OF_HOURS = "out_of_hours"
+
+
+class OfferType(StrEnum):
+    """What can be offered (research/domain.md section 4.6)."""
+
+    MEALS = "meals"
+    SPACE = "space"
+    TRANSPORT = "transport"
+    INTERPRETER = "interpreter"
+    LEGAL_CLINIC = "legal_clinic"
+    CHILDCARE = "childcare"  # by cleared persons only
+    MONEY = "money"
+    GOODS = "goods"
+
+
+class OfferState(StrEnum):
+    OPEN = "open"
+    HELD = "held"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    LAPSED = "lapsed"
+
+
+class BackgroundChecked(StrEnum):
+    YES = "yes"
+    NO = "no"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class ExerciseState(StrEnum):
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    ENDED = "ended"
+    CANCELLED = "cancelled"

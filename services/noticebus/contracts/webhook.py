@@ -41,6 +41,9 @@ _EVENTS = {
     Cause.STEP: "step",
     Cause.CORRECTION: "correction",
     Cause.QUESTION: "question",
+    Cause.ANSWER: "answer",
+    Cause.OFFER: "offer",
+    Cause.COVERAGE: "coverage",
     Cause.HANDSHAKE: "subscription.verify",
     Cause.HEARTBEAT: "heartbeat",
     Cause.TEST: "test",
@@ -246,6 +249,22 @@ class QuestionEventData(Published):
     subscription: SubscriptionData | None = None
 
 
+class AnswerEventData(QuestionEventData):
+    """`data` of `org.noticebus.answer.v1`: the poster has answered what the recipient asked."""
+
+
+class OfferEventData(Published):
+    """`data` of `org.noticebus.offer.v1`: somebody offers help; read it by its id."""
+
+    notice: NoticeView | None = None
+    obligation: ObligationData | None = None
+    subscription: SubscriptionData | None = None
+
+
+class CoverageEventData(NoticeEventData):
+    """`data` of `org.noticebus.coverage.v1`: nobody answers for a place; the operators hold it."""
+
+
 class VerifyEventData(Published):
     """`data` of `org.noticebus.subscription.verify.v1`: answer 2xx with the challenge."""
 
@@ -285,6 +304,9 @@ EVENT_DATA: Mapping[Cause, type[Published]] = {
     Cause.STEP: StepEventData,
     Cause.CORRECTION: CorrectionEventData,
     Cause.QUESTION: QuestionEventData,
+    Cause.ANSWER: AnswerEventData,
+    Cause.OFFER: OfferEventData,
+    Cause.COVERAGE: CoverageEventData,
     Cause.HANDSHAKE: VerifyEventData,
     Cause.HEARTBEAT: HeartbeatEventData,
     Cause.TEST: PingEventData,
@@ -296,6 +318,9 @@ EVENTS: Mapping[Cause, type[Published]] = {
     Cause.STEP: Event[StepEventData],
     Cause.CORRECTION: Event[CorrectionEventData],
     Cause.QUESTION: Event[QuestionEventData],
+    Cause.ANSWER: Event[AnswerEventData],
+    Cause.OFFER: Event[OfferEventData],
+    Cause.COVERAGE: Event[CoverageEventData],
     Cause.HANDSHAKE: Event[VerifyEventData],
     Cause.HEARTBEAT: Event[HeartbeatEventData],
     Cause.TEST: Event[PingEventData],

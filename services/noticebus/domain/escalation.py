@@ -50,19 +50,23 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactPoint:
-    """A person or desk of an agency, and how it is reached.
+    """A person or desk of an agency, and how it is reached: only what may be used now.
 
-    A telephone is for people: the bus does not dial.
+    Without a telephone provider the bus does not dial, and whoever reads contacts leaves `phone`
+    out. `texts` says that the telephone takes text messages.
     """
 
     id: ContactId
     position: Position
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
+    texts: bool = True
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        return (Channel.EMAIL,) if self.email else ()
+        mail = (Channel.EMAIL,) if self.email else ()
+        text = (Channel.SMS,) if self.phone and self.texts else ()
+        return mail + text + ((Channel.VOICE,) if self.phone else ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

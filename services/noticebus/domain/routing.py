@@ -23,6 +23,8 @@ from noticebus.domain.escalation import ContactPoint
 from noticebus.ids import AgencyId, ContactId, SubscriptionId
 
 NATION = "nation:us"
+PUSHED = (Channel.WEBHOOK, Channel.KAFKA, Channel.EMAIL, Channel.SMS, Channel.VOICE)
+"""The channels that call somebody, in the order in which they are tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +293,7 @@ def _channel_plan(
     """
     present = {one.channel for one in usable}
     present.update(channel for contact in desk for channel in contact.channels)
-    pushed = tuple(one for one in (Channel.WEBHOOK, Channel.EMAIL) if one in present)
+    pushed = tuple(one for one in PUSHED if one in present)
     feed = (Channel.INBOX,) if Channel.INBOX in present else ()
     if notice_class is NoticeClass.A:
         return pushed + feed, ()

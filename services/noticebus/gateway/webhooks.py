@@ -9,10 +9,13 @@ from fastapi import APIRouter, Depends, Header, Response
 
 from noticebus.contracts.vocabulary import Cause
 from noticebus.contracts.webhook import (
+    AnswerEventData,
     CorrectionEventData,
+    CoverageEventData,
     Event,
     HeartbeatEventData,
     NoticeEventData,
+    OfferEventData,
     PingEventData,
     QuestionEventData,
     StepEventData,
@@ -72,6 +75,21 @@ async def correction(event: Event[CorrectionEventData]) -> None:
 @router.post(event_type(Cause.QUESTION), status_code=204, response_class=Response)
 async def question(event: Event[QuestionEventData]) -> None:
     """Take a recipient's question about a notice you posted; answer it by `due_at`."""
+
+
+@router.post(event_type(Cause.ANSWER), status_code=204, response_class=Response)
+async def answer(event: Event[AnswerEventData]) -> None:
+    """Take the poster's answer to what your agency asked."""
+
+
+@router.post(event_type(Cause.OFFER), status_code=204, response_class=Response)
+async def offer(event: Event[OfferEventData]) -> None:
+    """Take an offer of help for an incident, or what became of one you made."""
+
+
+@router.post(event_type(Cause.COVERAGE), status_code=204, response_class=Response)
+async def coverage(event: Event[CoverageEventData]) -> None:
+    """Take, as an operator of the bus, a place that nobody answers for: find somebody."""
 
 
 @router.post(event_type(Cause.HANDSHAKE), response_class=Response)

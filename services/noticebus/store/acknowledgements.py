@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import (
     Answer,
+    ContentLevel,
     DeclineReason,
     How,
     QuestionState,
@@ -52,6 +53,7 @@ class Acknowledgement:
     closed: bool
     acted_at: dt.datetime
     recorded_at: dt.datetime
+    by_agency_id: AgencyId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,7 @@ class Question:
     answer: dict[str, Any] | None
     answered_at: dt.datetime | None
     created_at: dt.datetime
+    tier: ContentLevel = ContentLevel.PARTNER
 
 
 async def insert(conn: AsyncConnection, new: Acknowledgement) -> None:

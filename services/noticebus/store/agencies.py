@@ -42,6 +42,9 @@ class Contact:
     ended_at: dt.datetime | None
     revision: int
     created_at: dt.datetime
+    valid_from: dt.datetime | None = None
+    valid_until: dt.datetime | None = None
+    texts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from noticebus.contracts.vocabulary import (
     ContentLevel,
     DeliveryState,
     Fault,
+    HeldReason,
     NoticeClass,
     Outcome,
 )
@@ -68,13 +69,16 @@ class Delivery:
     finished_at: dt.datetime | None
     detail: dict[str, Any] | None
     created_at: dt.datetime
+    bundle: str | None = None
+    held_reason: HeldReason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One try of a delivery, with its outcome.
 
-    `body_digest` is the SHA-256 of what was put on the wire, in hex.
+    `body_digest` is the SHA-256 of what was put on the wire, in hex. A telephone provider's id and
+    its last word are there where one carried it.
     """
 
     delivery_id: DeliveryId
@@ -88,6 +92,9 @@ class Attempt:
     response_excerpt: str
     error: str
     duration_ms: int
+    provider_id: str | None = None
+    provider_status: str | None = None
+    provider_status_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What routing reads: who answers for areas, who subscribes, and how they are reached."""
 
+import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -145,30 +146,52 @@ async def orders_of_agencies(
 
 
 async def contact_points(
-    conn: AsyncConnection, agency_ids: Collection[AgencyId]
+    conn: AsyncConnection,
+    agency_ids: Collection[AgencyId],
+    *,
+    at: dt.datetime,
+    telephone: bool,
 ) -> dict[AgencyId, list[ContactPoint]]:
-    """Read the living contacts of agencies, each with only the addresses that are verified."""
-    return await _contact_points(conn, contacts.c.agency_id.in_(sorted(agency_ids)))
+    """Read the contacts of agencies that are valid at `at`, each with what reaches it.
+
+    Only verified addresses count, and telephones only where the bus has a provider (`telephone`).
+    """
+    of = contacts.c.agency_id.in_(sorted(agency_ids))
+    return await _contact_points(conn, of, at=at, telephone=telephone)
 
 
-async def operator_points(conn: AsyncConnection) -> list[ContactPoint]:
-    """Read the contacts of the bus's own operators."""
+async def operator_points(
+    conn: AsyncConnection, *, at: dt.datetime, telephone: bool
+) -> list[ContactPoint]:
+    """Read the contacts of the bus's own operators, as `contact_points` does."""
     operators = sa.select(agencies.c.id).where(agencies.c.kind == AgencyKind.OPERATOR)
-    found = await _contact_points(conn, contacts.c.agency_id.in_(operators))
+    found = await _contact_points(
+        conn, contacts.c.agency_id.in_(operators), at=at, telephone=telephone
+    )
     return [point for points in found.values() for point in points]
 
 
 async def _contact_points(
-    conn: AsyncConnection, of: sa.ColumnElement[bool]
+    conn: AsyncConnection, of: sa.ColumnElement[bool], *, at: dt.datetime, telephone: bool
 ) -> dict[AgencyId, list[ContactPoint]]:
-    statement = sa.select(contacts).where(of, contacts.c.ended_at.is_(None)).order_by(contacts.c.id)
+    statement = (
+        sa.select(contacts)
+        .where(
+            of,
+            contacts.c.ended_at.is_(None),
+            contacts.c.valid_from.is_(None) | (contacts.c.valid_from <= at),
+            contacts.c.valid_until.is_(None) | (contacts.c.valid_until > at),
+        )
+        .order_by(contacts.c.id)
+    )
     found: dict[AgencyId, list[ContactPoint]] = {}
     for row in await conn.execute(statement):
         point = ContactPoint(
             id=row.id,
             position=row.position,
             email=row.email if row.email_verified_at else None,
-            phone=row.phone if row.phone_verified_at else None,
+            phone=row.phone if telephone and row.phone_verified_at else None,
+            texts=row.texts,
         )
         found.setdefault(row.agency_id, []).append(point)
     return found

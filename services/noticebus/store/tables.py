@@ -74,7 +74,64 @@ contacts = sa.Table(
     _when("ended_at", nullable=True),
     sa.Column("revision", sa.Integer, nullable=False),
     _when("created_at"),
+    _when("valid_from", nullable=True),
+    _when("valid_until", nullable=True),
+    sa.Column("texts", sa.Boolean, nullable=False, server_default=sa.true()),  # takes text messages
     _one_of("position", words.Position),
+)
+
+# An agency's calendar beyond its zone: opening hours, closures, terms, bell schedule.
+calendars = sa.Table(
+    "calendars",
+    metadata,
+    sa.Column("agency_id", sa.String(40), sa.ForeignKey("agencies.id"), primary_key=True),
+    sa.Column("body", Json, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    _when("updated_at"),
+)
+
+# Who holds a position from when to when. Two shifts of one position never overlap.
+shifts = sa.Table(
+    "shifts",
+    metadata,
+    _key(),
+    _ref("agency_id", "agencies.id"),
+    _ref("contact_id", "contacts.id"),
+    sa.Column("position", Word(words.Position), nullable=False),
+    _when("starts_at"),
+    _when("ends_at"),
+    _when("created_at"),
+    _one_of("position", words.Position),
+    sa.Index("ix_shifts_agency_ends", "agency_id", "ends_at"),
+)
+
+# One row per agency that has a roster: its revision is the roster's ETag.
+rosters = sa.Table(
+    "rosters",
+    metadata,
+    sa.Column("agency_id", sa.String(40), sa.ForeignKey("agencies.id"), primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    _when("updated_at"),
+)
+
+# Another agency answers for this one. At most one living delegation per agency.
+delegations = sa.Table(
+    "delegations",
+    metadata,
+    _key(),
+    _ref("agency_id", "agencies.id"),
+    _ref("delegate_id", "agencies.id", index=True),
+    sa.Column("hours", Word(words.DelegationHours), nullable=False),
+    _when("created_at"),
+    _when("ended_at", nullable=True),
+    _one_of("hours", words.DelegationHours),
+    sa.Index(
+        "ix_delegations_living",
+        "agency_id",
+        unique=True,
+        postgresql_where=sa.text("ended_at IS NULL"),
+        sqlite_where=sa.text("ended_at IS NULL"),
+    ),
 )
 
 responsibilities = sa.Table(
@@ -211,6 +268,9 @@ policies = sa.Table(
     sa.Column("notice_class", Word(words.NoticeClass), nullable=False),
     sa.Column("body", Json, nullable=False),
     _when("created_at"),
+    # The agency whose own policy it is; a default has none. An ended version leaves the default.
+    _ref("agency_id", "agencies.id", nullable=True, index=True),
+    _when("ended_at", nullable=True),
     _one_of("recipient_kind", words.AgencyKind),
     _one_of("notice_class", words.NoticeClass),
 )
@@ -337,6 +397,9 @@ deliveries = sa.Table(
     _when("finished_at", nullable=True),
     sa.Column("detail", Json),  # what a cause needs beyond the above: a challenge, a question's id
     _when("created_at"),
+    # Deliveries of one bundle go to one contact as one message, all at once.
+    sa.Column("bundle", sa.String(80)),
+    sa.Column("held_reason", Word(words.HeldReason)),
     sa.UniqueConstraint("subject", "version", "destination", "cause", "round", "step"),
     _one_of("channel", words.Channel),
     _one_of("cause", words.Cause),
@@ -353,6 +416,13 @@ deliveries = sa.Table(
         "state IN ('queued', 'sending') OR due_at IS NULL", name="due_only_while_live"
     ),
     sa.Index("ix_deliveries_subscription", "subscription_id", "id"),
+    sa.Index(
+        "ix_deliveries_contact",
+        "contact_id",
+        "created_at",
+        postgresql_where=sa.text("contact_id IS NOT NULL"),
+        sqlite_where=sa.text("contact_id IS NOT NULL"),
+    ),
     sa.Index(
         "ix_deliveries_inbox",
         "subscription_id",
@@ -377,7 +447,17 @@ attempts = sa.Table(
     sa.Column("response_excerpt", sa.Text, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.Column("duration_ms", sa.Integer, nullable=False),
+    # A telephone provider's own id of the message or call, and its last word on it.
+    sa.Column("provider_id", sa.String(80)),
+    sa.Column("provider_status", sa.String(80)),
+    _when("provider_status_at", nullable=True),
     _one_of("outcome", words.Outcome),
+    sa.Index(
+        "ix_attempts_provider",
+        "provider_id",
+        postgresql_where=sa.text("provider_id IS NOT NULL"),
+        sqlite_where=sa.text("provider_id IS NOT NULL"),
+    ),
 )
 
 acknowledgements = sa.Table(
@@ -402,6 +482,8 @@ acknowledgements = sa.Table(
     sa.Column("closed", sa.Boolean, nullable=False),
     _when("acted_at"),
     _when("recorded_at"),
+    # Who answered: the recipient, or its delegate (then `on_behalf_of` names the recipient).
+    _ref("by_agency_id", "agencies.id", nullable=True),
     _one_of("answer", words.Answer),
     _one_of("verified_by", words.VerifiedBy),
 )
@@ -431,8 +513,79 @@ questions = sa.Table(
     sa.Column("answer", Json),
     _when("answered_at", nullable=True),
     _when("created_at"),
+    # Whose question it is, and so who may read the answer: those who read at this level.
+    sa.Column(
+        "tier",
+        Word(words.ContentLevel),
+        nullable=False,
+        server_default=words.ContentLevel.PARTNER.value,
+    ),
     _one_of("topic", words.QuestionTopic),
     _one_of("state", words.QuestionState),
+)
+
+# Everybody who asked a question: those who ask the same later join it.
+question_askers = sa.Table(
+    "question_askers",
+    metadata,
+    sa.Column("question_id", sa.String(40), sa.ForeignKey("questions.id"), primary_key=True),
+    sa.Column("agency_id", sa.String(40), sa.ForeignKey("agencies.id"), primary_key=True),
+    _when("asked_at"),
+)
+
+offers = sa.Table(
+    "offers",
+    metadata,
+    _key(),
+    _ref("incident_id", "incidents.id", index=True),
+    _ref("agency_id", "agencies.id"),
+    sa.Column("status", Word(words.Status), nullable=False),
+    sa.Column("offer_type", Word(words.OfferType), nullable=False),
+    sa.Column("state", Word(words.OfferState), nullable=False),
+    sa.Column("body", Json, nullable=False),  # what is offered, as it was sent
+    _when("lapses_at"),
+    _when("held_until", nullable=True),
+    _ref("answered_by", "agencies.id", nullable=True),
+    sa.Column("answer", Json),
+    _when("answered_at", nullable=True),
+    _when("created_at"),
+    _one_of("status", words.Status),
+    _one_of("offer_type", words.OfferType),
+    _one_of("state", words.OfferState),
+    sa.Index(
+        "ix_offers_lapsing",
+        "lapses_at",
+        postgresql_where=sa.text("state IN ('open', 'held')"),
+        sqlite_where=sa.text("state IN ('open', 'held')"),
+    ),
+)
+
+# A cancel that waits for its second person.
+cancel_requests = sa.Table(
+    "cancel_requests",
+    metadata,
+    sa.Column("incident_id", sa.String(40), sa.ForeignKey("incidents.id"), primary_key=True),
+    sa.Column("base_version", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("requested_by", sa.String(40), nullable=False),  # the key
+    sa.Column("by_name", sa.Text, nullable=False),
+    sa.Column("by_role", sa.Text, nullable=False),
+    _when("requested_at"),
+)
+
+exercises = sa.Table(
+    "exercises",
+    metadata,
+    _key(),
+    _ref("agency_id", "agencies.id", index=True),
+    sa.Column("name", sa.Text, nullable=False),
+    _ref("incident_id", "incidents.id"),
+    sa.Column("state", Word(words.ExerciseState), nullable=False),
+    _when("starts_at"),
+    _when("ends_at"),
+    sa.Column("created_by", sa.String(40), nullable=False),
+    _when("created_at"),
+    _one_of("state", words.ExerciseState),
 )
 
 # Append-only. `position` is insert order; `index` is given later by the sequencer and has no gap.

@@ -69,7 +69,7 @@ def test_instant_written_and_read_is_the_same_moment(instant: dt.datetime) -> No
     written = write_instant(instant)
 
     assert written.endswith("Z")
-    assert read_instant(written) == instant
+    assert read_instant(written) == instant.astimezone(dt.UTC)  # a doubled hour equals nothing else
     assert read_instant(written).tzinfo is dt.UTC
     assert write_instant(read_instant(written)) == written
 

@@ -79,7 +79,8 @@ def test_unknown_field_far_from_every_name_is_told_the_names(
     found = said(ContactPost, {"name": "x", "role": "y", "qqqq": 1})
 
     assert found == {
-        "/qqqq": "remove this unknown field; known here: name, role, position, email, phone"
+        "/qqqq": "remove this unknown field; known here: name, role, position, email,"
+        " phone, valid_from, valid_until, texts"
     }
 
 

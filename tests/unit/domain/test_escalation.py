@@ -64,7 +64,7 @@ def contact(name: str, position: Position, *, email: bool = True) -> ContactPoin
         id=ContactId(f"cnt_{name}"),
         position=position,
         email=f"{name}@example.gov" if email else None,
-        phone="+16015550100",
+        phone=None,
     )
 
 
