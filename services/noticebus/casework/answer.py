@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, own_agency, require
 from noticebus.bus.port import Shard
-from noticebus.casework import accepted, reroute
+from noticebus.casework import accepted, reroute, votes
 from noticebus.casework.binding import is_live, round_of, with_round
 from noticebus.casework.desk import Desk
 from noticebus.casework.tracing import obligation_entry
@@ -28,10 +28,10 @@ from noticebus.contracts.vocabulary import (
     VerifiedBy,
 )
 from noticebus.domain import obligation as rules
-from noticebus.domain.escalation import extended
+from noticebus.domain.escalation import extended, hastened
 from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
-from noticebus.ids import NoticeId, ObligationId, new_acknowledgement_id
-from noticebus.store import acknowledgements, deliveries, ledger, notices, obligations
+from noticebus.ids import AgencyId, NoticeId, ObligationId, new_acknowledgement_id
+from noticebus.store import acknowledgements, deliveries, ledger, matching, notices, obligations
 from noticebus.store.acknowledgements import Acknowledgement
 from noticebus.store.obligations import Obligation
 
@@ -69,6 +69,7 @@ class Actor:
     id: str
     how: How | None = None
     on_behalf_of: str | None = None
+    agency_id: AgencyId | None = None  # whose person it is, where that is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,17 +135,19 @@ async def answer(
     now = desk.world.now()
     async with desk.database.begin() as conn:
         before = await _locked(conn, obligation_id, given=given)
+        several = votes.quorum_of(before) > 1
         same = await acknowledgements.find_same(
             conn,
             obligation_id=obligation_id,
             version=about.version,
-            answer=given.answer,
-            reason=given.reason,
-            eta=given.eta,
+            said=(given.answer, given.reason, given.eta),
+            by=(actor.id, given.by_name) if several else None,
         )
         if same is not None:
             return await _again(conn, desk, same, before)
         decision = _decide(before, given, version=about.version, now=now)
+        if several and isinstance(decision, rules.Closes | rules.Declines):
+            decision = await _weighed(conn, desk, before, decision, given=given, actor=actor)
         after = _apply(before, decision, version=about.version, answer=given.answer, now=now)
         closed = before.state is ObligationState.OPEN and after.state is not ObligationState.OPEN
         made = _acknowledgement(
@@ -234,7 +237,30 @@ def rules_view(stored: Obligation) -> rules.Obligation:
     )
 
 
-Taken = rules.Closes | rules.Declines | rules.Extends | rules.Notes
+Taken = rules.Closes | rules.Declines | rules.Extends | rules.Hastens | rules.Notes
+
+
+async def _weighed(
+    conn: AsyncConnection,
+    desk: Desk,
+    owed: Obligation,
+    decision: rules.Closes | rules.Declines,
+    *,
+    given: GivenAnswer,
+    actor: Actor,
+) -> Taken:
+    """Weigh one person's answer where the policy asks for several."""
+    points = await matching.contact_points(
+        conn, [owed.agency_id], at=desk.world.now(), telephone=desk.dials
+    )
+    return await votes.weighed(
+        conn,
+        owed,
+        decision,
+        voter=votes.Voter(verified_by=actor.verified_by, actor=actor.id, name=given.by_name),
+        answer=given.answer,
+        contacts=frozenset(one.id for one in points.get(owed.agency_id, ()) if one.channels),
+    )
 
 
 def _decide(before: Obligation, given: GivenAnswer, *, version: int, now: dt.datetime) -> Taken:
@@ -282,6 +308,9 @@ def _apply(
                 more_time_used=True,
                 received_at=before.received_at or now,
             )
+        case rules.Hastens():
+            sooner = hastened(round_of(before), step_index=before.step, now=now)
+            return replace(with_round(before, sooner), received_at=before.received_at or now)
         case rules.Notes():
             heard = answer is not Answer.DECLINED
             return replace(before, received_at=before.received_at or now) if heard else before
@@ -319,6 +348,7 @@ def _acknowledgement(
         closed=closed,
         acted_at=now,
         recorded_at=now,
+        by_agency_id=actor.agency_id,
     )
 
 

@@ -110,6 +110,19 @@ def extended(current: Round, *, step_index: int, until: dt.datetime) -> Round:
     return replace(current, steps_at=current.steps_at[:step_index] + moved)
 
 
+def hastened(current: Round, *, step_index: int, now: dt.datetime) -> Round:
+    """Let the step at `step_index` fall now, and the rest keep their distance to it.
+
+    For when waiting is pointless, as where too few people are left to answer. `due_at` stays.
+    """
+    left = current.steps_at[step_index:]
+    if not left or left[0] <= now:
+        return current
+    sooner = left[0] - now
+    moved = tuple(instant - sooner for instant in left)
+    return replace(current, steps_at=current.steps_at[:step_index] + moved)
+
+
 def next_firing(*, current: Round, step_index: int, now: dt.datetime) -> Fire | Wait | Finished:
     """Decide what happens at `now`, where `step_index` is the first step neither fired nor skipped.
 

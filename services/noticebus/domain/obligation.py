@@ -65,6 +65,7 @@ class NoteReason(StrEnum):
     WAIVED = "waived"
     QUESTION_STANDS = "question_stands"  # only an answer to the question closes it
     NOTHING_DUE = "nothing_due"  # more time asked where nothing falls due
+    QUORUM_WAITS = "quorum_waits"  # one of several people whose answers are needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,15 @@ class Extends:
     """
 
     promised_until: dt.datetime
+    late: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hastens:
+    """Too few people are left who may accept: the next step fires at once."""
+
+    accepted: int
+    needed: int
     late: bool
 
 

@@ -10,7 +10,7 @@ import functools
 import itertools
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from noticebus.contracts.vocabulary import AgencyKind, Channel, NoticeClass, Notify, Standing
 from noticebus.domain.working_time import Hours, Window, is_open
@@ -62,7 +62,7 @@ class Step:
 class Policy:
     """Ordered steps that run until the obligation is closed.
 
-    `due_after` is None where nothing falls due.
+    `due_after` is None where nothing falls due; `quorum` different contacts must accept.
     """
 
     id: PolicyId
@@ -72,6 +72,7 @@ class Policy:
     due_after: dt.timedelta | None
     hold: HoldRule
     steps: tuple[Step, ...]
+    quorum: int = 1
 
     def __post_init__(self) -> None:
         delays = [step.after for step in self.steps]
@@ -94,6 +95,7 @@ class StepRecord(TypedDict):
 class PolicyRecord(TypedDict):
     """A policy as plain JSON: what is frozen on the obligation and printed on the receipt."""
 
+    quorum: NotRequired[int]  # absent from records of before there were quorums
     id: str
     version: int
     recipient_kind: str
@@ -109,6 +111,7 @@ def policy_to_record(policy: Policy) -> PolicyRecord:
     at = policy.hold.at
     due_after = policy.due_after
     return {
+        "quorum": policy.quorum,
         "id": policy.id,
         "version": policy.version,
         "recipient_kind": policy.recipient_kind.value,
@@ -132,6 +135,7 @@ def policy_from_record(record: PolicyRecord) -> Policy:
     at = record["hold_at"]
     due_after_s = record["due_after_s"]
     return Policy(
+        quorum=record.get("quorum", 1),
         id=PolicyId(record["id"]),
         version=record["version"],
         recipient_kind=AgencyKind(record["recipient_kind"]),

@@ -85,11 +85,13 @@ async def find_same(
     *,
     obligation_id: ObligationId,
     version: int,
-    answer: Answer,
-    reason: DeclineReason | None,
-    eta: dt.datetime | None,
+    said: tuple[Answer, DeclineReason | None, dt.datetime | None],
+    by: tuple[str, str] | None = None,
 ) -> Acknowledgement | None:
-    """Find the latest answer to this version, if it says the same."""
+    """Find the latest answer to this version, if it says the same: answer, reason and eta.
+
+    Where several people must answer, `by` (actor, name) asks for the latest of this person.
+    """
     statement = (
         sa.select(acknowledgements)
         .where(
@@ -99,11 +101,15 @@ async def find_same(
         .order_by(acknowledgements.c.id.desc())
         .limit(1)
     )
+    if by is not None:
+        statement = statement.where(
+            acknowledgements.c.actor == by[0], acknowledgements.c.by_name == by[1]
+        )
     row = (await conn.execute(statement)).mappings().one_or_none()
     if row is None:
         return None
     latest = Acknowledgement(**row)
-    same = (latest.answer, latest.reason, latest.eta) == (answer, reason, eta)
+    same = (latest.answer, latest.reason, latest.eta) == said
     return latest if same else None
 
 

@@ -182,6 +182,7 @@ def test_stored_form_is_plain_and_exact() -> None:
     record = policy_to_record(policy_of(AgencyKind.SCHOOL_DISTRICT, NoticeClass.C))
 
     assert record == {
+        "quorum": 1,
         "id": "default.school_district.school_day.C",
         "version": 1,
         "recipient_kind": "school_district",
