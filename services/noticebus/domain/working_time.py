@@ -35,7 +35,8 @@ class Hours:
 
     A window that closes at or before it opens ends on the next day, so equal times mean a whole
     day. `country` (ISO 3166-1) and `subdiv` name the holidays: always for business days, for the
-    window only if it rests on them.
+    window only if it rests on them. `closures` are days of rest whatever `rests_on_holidays` says;
+    `early_closings` are the days that close at another time.
     """
 
     zone: str
@@ -45,6 +46,8 @@ class Hours:
     country: str | None = "US"
     subdiv: str | None = None
     rests_on_holidays: bool = True
+    closures: frozenset[dt.date] = frozenset()
+    early_closings: frozenset[tuple[dt.date, dt.time]] = frozenset()
 
     def __post_init__(self) -> None:
         if self.zone not in _known_zones():
@@ -78,7 +81,7 @@ def hours_for(
 
 def is_open(hours: Hours, instant: dt.datetime) -> bool:
     """Say whether `instant` lies in a window; the closing instant is outside it."""
-    today = _local_date(hours, instant)
+    today = local_date(hours, instant)
     windows = (_window(hours, today - ONE_DAY), _window(hours, today))  # last night's may still run
     return any(window is not None and window[0] <= instant < window[1] for window in windows)
 
@@ -87,12 +90,17 @@ def next_open(hours: Hours, instant: dt.datetime) -> dt.datetime:
     """Give `instant` itself while open, else the start of the next window, UTC."""
     if is_open(hours, instant):
         return instant
-    today = _local_date(hours, instant)
-    days = (today + dt.timedelta(days=n) for n in range(HORIZON_DAYS))
-    windows = (window for day in days if (window := _window(hours, day)) is not None)
-    opening = next((start for start, _ in windows if start > instant), None)
+    opening = opening_within(hours, instant, days=HORIZON_DAYS)
     assert opening is not None, "a week without an opening cannot last a year"
     return opening
+
+
+def opening_within(hours: Hours, instant: dt.datetime, *, days: int) -> dt.datetime | None:
+    """Give the start of the first window after `instant`, None where none opens in `days` days."""
+    today = local_date(hours, instant)
+    coming = (today + dt.timedelta(days=n) for n in range(days))
+    windows = (window for day in coming if (window := _window(hours, day)) is not None)
+    return next((start for start, _ in windows if start > instant), None)
 
 
 def next_business_day_at(hours: Hours, instant: dt.datetime, *, time: dt.time) -> dt.datetime:
@@ -101,17 +109,44 @@ def next_business_day_at(hours: Hours, instant: dt.datetime, *, time: dt.time) -
     Business days are the opening weekdays from Monday to Friday (for an agency open at weekends
     only: its own days) without public holidays, even for a desk that never closes.
     """
-    today = _local_date(hours, instant)
-    weekdays = hours.weekdays & MONDAY_TO_FRIDAY or hours.weekdays
-    days = (today + dt.timedelta(days=n) for n in range(1, HORIZON_DAYS))
-    business = (day for day in days if day.weekday() in weekdays and not _is_holiday(hours, day))
-    day = next(business, None)
+    day = business_day_within(hours, local_date(hours, instant), days=HORIZON_DAYS)
     assert day is not None, "a week without a business day cannot last a year"
-    return _first_utc(day, time, zone=hours.zone)
+    return first_utc(day, time, zone=hours.zone)
 
 
-def _local_date(hours: Hours, instant: dt.datetime) -> dt.date:
+def business_day_within(hours: Hours, day: dt.date, *, days: int) -> dt.date | None:
+    """Give the first business day after `day`, None where there is none in `days` days."""
+    weekdays = hours.weekdays & MONDAY_TO_FRIDAY or hours.weekdays
+    coming = (day + dt.timedelta(days=n) for n in range(1, days))
+    return next(
+        (
+            one
+            for one in coming
+            if one.weekday() in weekdays
+            and one not in hours.closures
+            and not _is_holiday(hours, one)
+        ),
+        None,
+    )
+
+
+def opens_on(hours: Hours, day: dt.date) -> bool:
+    """Say whether a window opens on the local date `day`: no day of rest, no closure."""
+    return _window(hours, day) is not None
+
+
+def local_date(hours: Hours, instant: dt.datetime) -> dt.date:
+    """Give the date that `instant` has where the agency is."""
     return instant.astimezone(zoneinfo.ZoneInfo(hours.zone)).date()
+
+
+def first_utc(day: dt.date, time: dt.time, *, zone: str) -> dt.datetime:
+    """Give the instant of a local time, UTC: the first of an hour that happens twice.
+
+    A skipped hour moves on by the gap (PEP 495).
+    """
+    local = dt.datetime.combine(day, time, tzinfo=zoneinfo.ZoneInfo(zone)).replace(fold=0)
+    return local.astimezone(dt.UTC)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -120,23 +155,15 @@ def _window(hours: Hours, day: dt.date) -> tuple[dt.datetime, dt.datetime] | Non
 
     Kept, because one notice asks it of every school of a state.
     """
-    rests = hours.rests_on_holidays and _is_holiday(hours, day)
+    rests = day in hours.closures or (hours.rests_on_holidays and _is_holiday(hours, day))
     if day.weekday() not in hours.weekdays or rests:
         return None
-    last_day = day + ONE_DAY if hours.closes <= hours.opens else day
+    closes = dict(hours.early_closings).get(day, hours.closes)
+    last_day = day + ONE_DAY if closes <= hours.opens else day
     return (
-        _first_utc(day, hours.opens, zone=hours.zone),
-        _last_utc(last_day, hours.closes, zone=hours.zone),
+        first_utc(day, hours.opens, zone=hours.zone),
+        _last_utc(last_day, closes, zone=hours.zone),
     )
-
-
-def _first_utc(day: dt.date, time: dt.time, *, zone: str) -> dt.datetime:
-    """Take the first of an hour that happens twice.
-
-    A skipped hour moves on by the gap (PEP 495).
-    """
-    local = dt.datetime.combine(day, time, tzinfo=zoneinfo.ZoneInfo(zone)).replace(fold=0)
-    return local.astimezone(dt.UTC)
 
 
 def _last_utc(day: dt.date, time: dt.time, *, zone: str) -> dt.datetime:

@@ -1,20 +1,24 @@
 """What routing reads: who answers for areas, who subscribes, and how they are reached."""
 
 import datetime as dt
+import functools
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import AgencyKind, NoticeKind, SubscriptionState
+from noticebus.domain.calendars import Calendar
 from noticebus.domain.escalation import ContactPoint
-from noticebus.domain.policies import default_window
 from noticebus.domain.routing import ResponsibilityMatch, SubscriptionMatch
-from noticebus.domain.working_time import Hours, hours_for
+from noticebus.domain.working_time import Hours
 from noticebus.ids import AgencyId, SubscriptionId
+from noticebus.store.calendars import calendar_from
 from noticebus.store.tables import (
     agencies,
+    calendars,
     contacts,
     responsibilities,
     responsibility_areas,
@@ -28,17 +32,28 @@ ANY_KIND = "*"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgencyFacts:
-    """What a notice needs to know of an agency: its name, kind and calendar."""
+    """What a notice needs to know of an agency: its name, kind and calendar.
+
+    Two that say the same of an agency are equal: its calendar is the one of `calendar_revision`,
+    written at `calendar_at`.
+    """
 
     id: AgencyId
     name: str
     kind: AgencyKind
     zone: str
     holidays_state: str | None
+    calendar_revision: int | None = None
+    calendar_at: dt.datetime | None = None
+    calendar_body: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def calendar(self) -> Calendar:
+        return _calendar_of(self)
 
     @property
     def hours(self) -> Hours:
-        return hours_for(default_window(self.kind), zone=self.zone, subdiv=self.holidays_state)
+        return self.calendar.hours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +216,44 @@ async def agencies_by_id(
     conn: AsyncConnection, agency_ids: Collection[AgencyId]
 ) -> dict[AgencyId, AgencyFacts]:
     """Read names, kinds and calendars."""
-    statement = sa.select(
-        agencies.c.id, agencies.c.name, agencies.c.kind, agencies.c.zone, agencies.c.holidays_state
-    ).where(agencies.c.id.in_(sorted(set(agency_ids))))
+    statement = (
+        sa.select(
+            agencies.c.id,
+            agencies.c.name,
+            agencies.c.kind,
+            agencies.c.zone,
+            agencies.c.holidays_state,
+            calendars.c.revision.label("calendar_revision"),
+            calendars.c.updated_at.label("calendar_at"),
+            calendars.c.body.label("calendar_body"),
+        )
+        .outerjoin(calendars, calendars.c.agency_id == agencies.c.id)
+        .where(agencies.c.id.in_(sorted(set(agency_ids))))
+    )
     found = [AgencyFacts(**row) for row in (await conn.execute(statement)).mappings()]
     return {one.id: one for one in found}
+
+
+@functools.lru_cache(maxsize=8192)
+def _calendar_of(facts: AgencyFacts) -> Calendar:
+    # Kept, because one notice asks it of every agency of a state.
+    return calendar_from(
+        facts.calendar_body,
+        kind=facts.kind,
+        zone=facts.zone,
+        holidays_state=facts.holidays_state,
+    )
+
+
+async def first_operators(conn: AsyncConnection) -> AgencyFacts | None:
+    """Find the bus's own operators: of several such agencies the one registered first."""
+    statement = sa.select(sa.func.min(agencies.c.id)).where(
+        agencies.c.kind == AgencyKind.OPERATOR
+    )
+    found = (await conn.execute(statement)).scalar_one_or_none()
+    if found is None:
+        return None
+    return (await agencies_by_id(conn, [AgencyId(found)]))[AgencyId(found)]
 
 
 async def known_leas(conn: AsyncConnection, lea_ids: Collection[str]) -> frozenset[str]:
