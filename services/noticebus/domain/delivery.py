@@ -6,13 +6,15 @@ true.
 
 import datetime as dt
 import itertools
+from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from noticebus.contracts.vocabulary import Fault, NoticeClass, Outcome
+from noticebus.contracts.vocabulary import Channel, Fault, NoticeClass, Outcome
 
 JITTER = 0.2  # the share by which a delay varies, so that retries do not march in step
 NEXT_CHANNEL_AFTER = dt.timedelta(minutes=2)
+_IN_TURN = (Channel.EMAIL, Channel.SMS, Channel.VOICE)  # the channels of one contact
 OUR_DELAY_MIN = dt.timedelta(seconds=5)
 OUR_DELAY_MAX = dt.timedelta(minutes=5)
 OUR_HORIZON = dt.timedelta(days=7)  # a fault of ours this old needs a person, not another try
@@ -23,6 +25,7 @@ class AttemptResult:
     """What one try of a delivery came to. `error` says cause and remedy; empty if delivered.
 
     `body_digest` is the SHA-256 of what was (or would have been) put on the wire, in hex.
+    `provider_id` is a telephone provider's own id of the message or call.
     """
 
     outcome: Outcome
@@ -33,6 +36,7 @@ class AttemptResult:
     error: str = ""
     body_digest: str
     duration: dt.timedelta
+    provider_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +135,11 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandedOver:
+    """A telephone provider took it; its callback says what came of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryAt:
     """Try again at `at`; `next_channel_now` asks for the contact's next channel beside it."""
 
@@ -153,7 +162,7 @@ def after_attempt(
     failed_at: dt.datetime,
     first_failed_at: dt.datetime | None,
     jitter: float,
-) -> Delivered | RetryAt | GiveUp:
+) -> Delivered | HandedOver | RetryAt | GiveUp:
     """Decide what follows an attempt, on the schedule of its class (design, section 6).
 
     `attempts` counts the tries that count against the recipient, this one included if it does.
@@ -161,6 +170,8 @@ def after_attempt(
     """
     if result.outcome is Outcome.DELIVERED:
         return Delivered()
+    if result.outcome is Outcome.HANDED_OVER:
+        return HandedOver()
     if result.outcome is Outcome.GONE:
         return GiveUp(reason="The recipient answered 410 Gone: the address is closed for good.")
     since = failed_at - (first_failed_at or failed_at)
@@ -175,10 +186,20 @@ def after_attempt(
 
 def starts_next_channel(outcome: Outcome, *, undelivered_for: dt.timedelta) -> bool:
     """Say whether the next channel starts: at once on a refusal, else after 2 min undelivered."""
-    if outcome is Outcome.DELIVERED:
+    if outcome in (Outcome.DELIVERED, Outcome.HANDED_OVER):
         return False
     refused = outcome in (Outcome.REFUSED, Outcome.GONE, Outcome.BLOCKED)
     return refused or undelivered_for >= NEXT_CHANNEL_AFTER
+
+
+def next_channel(failed: Channel, *, reached_by: Collection[Channel]) -> Channel | None:
+    """Give the channel of a contact that follows `failed`, if the contact has one.
+
+    An agency's endpoint or topic is followed by its contacts' mail, mail by a text message, and
+    that by a call.
+    """
+    following = _IN_TURN[_IN_TURN.index(failed) + 1 :] if failed in _IN_TURN else _IN_TURN
+    return next((one for one in following if one in reached_by), None)
 
 
 def _delay(
@@ -226,7 +247,7 @@ def classify(status: int) -> Outcome:
 def fault_of(outcome: Outcome) -> Fault | None:
     """Say whose fault an outcome is where nothing more is known; None for a success."""
     match outcome:
-        case Outcome.DELIVERED:
+        case Outcome.DELIVERED | Outcome.HANDED_OVER:
             return None
         case Outcome.UNSENDABLE:
             return Fault.OURS
@@ -256,6 +277,8 @@ def diagnosis(result: AttemptResult) -> str:
     """Explain an attempt to the recipient's technician: what happened and what to do."""
     if result.outcome is Outcome.DELIVERED:
         return "Your server accepted it."
+    if result.outcome is Outcome.HANDED_OVER:
+        return "The telephone provider has it and has not said what came of it."
     if result.error:
         return result.error
     if result.status is None:
