@@ -37,6 +37,8 @@ ACCEPTED: Mapping[str, type[BaseModel]] = {
     "notice-post.v1.json": notice.NoticePost,
     "notice-update.v1.json": notice.UpdatePost,
     "notice-cancel.v1.json": notice.CancelPost,
+    "notice-cancel-confirm.v1.json": notice.CancelConfirmPost,
+    "notice-all-clear.v1.json": notice.AllClearPost,
     "acknowledgement-post.v1.json": acknowledgement.AcknowledgementPost,
     "acknowledgement-operator-post.v1.json": acknowledgement.OperatorAcknowledgementPost,
     "agency-post.v1.json": agency.AgencyPost,
@@ -50,6 +52,7 @@ ACCEPTED: Mapping[str, type[BaseModel]] = {
 PUBLISHED: Mapping[str, type[BaseModel]] = {
     "notice-accepted.v1.json": answers.NoticeAccepted,
     "incident.v1.json": incident.IncidentView,
+    "cancel-request.v1.json": incident.CancelRequestView,
     "acknowledgement.v1.json": acknowledgement.AcknowledgementView,
     "obligation.v1.json": answers.ObligationView,
     "subscription.v1.json": subscription.SubscriptionView,

@@ -36,10 +36,19 @@ COUNTED = {
         }
     ],
 }
+FIRST = {"name": "A. First", "role": "duty officer"}
 
 
 def of(accepted: Json, tail: str = "") -> str:
     return f"/v1/incidents/{accepted['incident_id']}{tail}"
+
+
+async def cancelled(api: Api, county: County, first: Json, reason: str) -> Json:
+    asked = {"base_version": 1, "reason": reason, "by": FIRST}
+    await county.poster.post(of(first, "/cancel"), asked, status=202)
+    second = await api.caller(Scope.POST, agency=county.agencies["poster"])
+    by = {"name": "B. Second", "role": "supervisor"}
+    return await second.post(of(first, "/cancel/confirm"), {"by": by})
 
 
 def an_update(api: Api, **changes: Any) -> Json:
@@ -129,7 +138,7 @@ async def test_key_of_one_incident_does_not_answer_for_another(api: Api, county:
 async def test_only_the_posting_agency_changes_its_incident(api: Api, county: County) -> None:
     first = await county.poster.post_notice(notice_body(api.desk))
     other = await api.caller(Scope.POST, agency=county.agencies["cps"])
-    end = {"base_version": 1, "reason": "Not ours"}
+    end = {"base_version": 1, "reason": "Not ours", "by": FIRST}
     stored = await api.counts()
 
     await other.post(of(first, "/updates"), an_update(api), status=404)
@@ -152,9 +161,7 @@ async def test_cancel_withdraws_what_is_open_and_takes_no_further_version(
     await county.cps.post(f"/v1/notices/{first['id']}/acknowledgements", answer)
     await add_agency(api.desk, "Responsible since, and unreachable")
 
-    ended = NoticeAccepted.model_validate(
-        await county.poster.post(of(first, "/cancel"), {"base_version": 1, "reason": "A mistake"})
-    )
+    ended = NoticeAccepted.model_validate(await cancelled(api, county, first, "A mistake"))
 
     assert ended.version == 2
     assert await owed_states(county.poster, first) == {"withdrawn": 2, "closed": 1}
@@ -177,9 +184,7 @@ async def test_notice_cancelled_before_its_release_is_seen_by_nobody(
     release = (api.desk.world.now() + dt.timedelta(hours=1)).isoformat()
     first = await county.poster.post_notice(notice_body(api.desk, release_at=release))
 
-    ended = await county.poster.post(
-        of(first, "/cancel"), {"base_version": 1, "reason": "Called off"}
-    )
+    ended = await cancelled(api, county, first, "Called off")
 
     assert (await api.counts())["deliveries"] == 0
     for notice_id in (first["id"], ended["id"]):

@@ -19,6 +19,8 @@ EXAMPLES_OF = {
         "notice-post.v1.worksite",
     ),
     "POST /v1/incidents/{incident_id}/cancel": ("notice-cancel.v1.posted-by-mistake",),
+    "POST /v1/incidents/{incident_id}/cancel/confirm": ("notice-cancel-confirm.v1.second-person",),
+    "POST /v1/incidents/{incident_id}/all-clear": ("notice-all-clear.v1.two-missing",),
     "POST /v1/incidents/{incident_id}/questions": ("question-post.v1.how-many",),
     "POST /v1/questions/{question_id}/answers": (
         "question-answer-post.v1.number",
@@ -82,7 +84,7 @@ def nearly_right(bus: Bus, label: str) -> st.SearchStrategy[Any] | None:
 
 def _at_home(bus: Bus, body: dict[str, Any], *, label: str, version: int) -> dict[str, Any]:
     """Make an example fit the operation, and point its ids at things that exist."""
-    if label.endswith(("/updates", "/cancel")):
+    if label.endswith(("/updates", "/cancel", "/all-clear")):
         body["base_version"] = version
     if label.endswith("/updates"):
         body["change_reason"] = "new_info"

@@ -27,16 +27,24 @@ from harness.receivers import (
 from harness.records import Records
 from noticebus import wiring
 from noticebus.access.keyring import new_webhook_secret
-from noticebus.casework import cancel, drafts, intake, revise
+from noticebus.casework import all_clear, cancel, drafts, intake, revise
 from noticebus.casework.desk import Desk
 from noticebus.clock import Clock, ManualClock, SystemClock
-from noticebus.contracts.notice import CancelPost, NoticePost, UpdatePost
+from noticebus.contracts.acknowledgement import Person
+from noticebus.contracts.notice import (
+    AllClearPost,
+    CancelConfirmPost,
+    CancelPost,
+    NoticePost,
+    UpdatePost,
+)
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Channel,
     ContentLevel,
     NoticeKind,
     Position,
+    Role,
     Scope,
     SubscriptionState,
 )
@@ -119,15 +127,17 @@ class Bus(Records):
         self.members.append(member)
         return member
 
-    async def make_responsible(self, row: Agency, area_key: str) -> None:
-        """Record that an agency answers for an area in the role of its kind."""
+    async def make_responsible(
+        self, row: Agency, area_key: str, *, role: Role | None = None
+    ) -> None:
+        """Record that an agency answers for an area, in the role of its kind or another."""
         responsibility_id = f"rsp_{secrets.token_hex(13)}"
         async with self.desk.database.begin() as conn:
             await conn.execute(
                 responsibilities.insert().values(
                     id=responsibility_id,
                     agency_id=row.id,
-                    role=furnish.ROLE_OF[row.kind],
+                    role=role or furnish.ROLE_OF[row.kind],
                     area_keys=[area_key],
                     created_at=self.world.now(),
                 )
@@ -173,8 +183,15 @@ class Bus(Records):
         member.subscription_id = new.id
         return new
 
-    async def operators(self) -> str:
-        """Add the bus's operators with one mailbox, and give its address."""
+    async def operators(self, *, hold_gaps: bool = False) -> str:
+        """Add the bus's operators with one mailbox, and give its address.
+
+        Unless they are to `hold_gaps`, the poster itself answers everywhere in every role, so that
+        no place lacks anybody.
+        """
+        if not hold_gaps:
+            for role in (Role.CPS, Role.SCHOOL):
+                await self.make_responsible(await self._post_office(), "nation:us", role=role)
         row = await furnish.add_agency(self.desk, "Bus operators", kind=AgencyKind.OPERATOR)
         contact = await furnish.add_contact(self.desk, row, "Operator on duty")
         assert contact.email is not None, "made with one"
@@ -184,13 +201,17 @@ class Bus(Records):
 
     async def post_notice(self, *, key: str | None = None, **changes: Any) -> Posted:
         """Post a new incident's first notice about Scott County."""
+        await self._post_office()
+        (answer,) = await intake.take_in(self.desk, [await self.draft(key=key, **changes)])
+        assert isinstance(answer, intake.Answered), answer
+        return _posted(answer.response)
+
+    async def _post_office(self) -> Agency:
         if self.poster is None:
             self.poster = await furnish.add_agency(
                 self.desk, "Field office", kind=AgencyKind.FEDERAL
             )
-        (answer,) = await intake.take_in(self.desk, [await self.draft(key=key, **changes)])
-        assert isinstance(answer, intake.Answered), answer
-        return _posted(answer.response)
+        return self.poster
 
     async def draft(self, *, key: str | None = None, **changes: Any) -> drafts.Draft:
         """Prepare a notice of the poster for its transaction; a poster has posted before."""
@@ -221,13 +242,43 @@ class Bus(Records):
         )
         return _posted(answer.response)
 
-    async def cancel(self, before: Posted, *, desk: Desk | None = None) -> Posted:
-        """Cancel an incident."""
-        answer = await cancel.cancel(
+    async def request_cancel(self, before: Posted, *, desk: Desk | None = None) -> None:
+        """Ask for the cancel of an incident, which nobody is told of."""
+        await cancel.request_cancel(
             desk or self.desk,
             furnish.principal(Scope.POST, agency=self.poster),
             incident_id=before.incident_id,
-            post=CancelPost(base_version=before.version, reason="Posted in error."),
+            post=CancelPost(
+                base_version=before.version,
+                reason="Posted in error.",
+                by=Person(name="A. First", role="duty officer"),
+            ),
+        )
+
+    async def cancel(self, before: Posted, *, desk: Desk | None = None) -> Posted:
+        """Cancel an incident: one person asks, a second one confirms."""
+        await self.request_cancel(before, desk=desk)
+        answer = await cancel.confirm_cancel(
+            desk or self.desk,
+            furnish.principal(Scope.POST, agency=self.poster),
+            incident_id=before.incident_id,
+            post=CancelConfirmPost(by=Person(name="B. Second", role="supervisor")),
+        )
+        return _posted(answer.response)
+
+    async def all_clear(self, before: Posted, **changes: Any) -> Posted:
+        """Say that an incident is over."""
+        said = {
+            "base_version": before.version,
+            "headline": "The action near Morton is over",
+            "still_open": [],
+        }
+        answer = await all_clear.all_clear(
+            self.desk,
+            furnish.principal(Scope.POST, agency=self.poster),
+            incident_id=before.incident_id,
+            post=AllClearPost.model_validate(said | changes),
+            key=None,
         )
         return _posted(answer.response)
 

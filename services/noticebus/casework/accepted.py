@@ -36,6 +36,8 @@ def response(
         "version": notice.version,
         "state": notice.state.value,
         "accepted_at": wire_instant(notice.accepted_at),
+        "material": notice.material,
+        "material_reasons": body_of(notice).get("material_reasons", []),
         "recipients": recipients_view(notice, routing, obligations, facts),
         "warnings": [*warnings, *loud(routing, notice.uncovered)],
         "receipt": receipt,

@@ -1,6 +1,6 @@
-"""Cancelling an incident.
+"""Cancelling an incident: one person asks with a reason, another carries it out.
 
-A last version that withdraws what is still open and tells everybody who was told.
+What it carries out is a last version that withdraws what is open and tells everybody who was told.
 """
 
 import datetime as dt
@@ -12,14 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.access.principals import Principal, require
 from noticebus.casework import accepted, shards
 from noticebus.casework.answer import MOOT_CAUSES, rules_view
-from noticebus.casework.binding import Moment, counts_of, number
+from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Answered
-from noticebus.casework.recipients import find_for, route_notice, tell
-from noticebus.casework.revise import lock_latest
+from noticebus.casework.revise import lock_latest, refuse_ended_or_stale
+from noticebus.casework.telling import tell_bound
 from noticebus.casework.tracing import notice_entry
+from noticebus.contracts.acknowledgement import Person, PersonView
 from noticebus.contracts.canonical import canonical
-from noticebus.contracts.notice import CancelPost
+from noticebus.contracts.incident import CancelRequestView
+from noticebus.contracts.notice import CancelConfirmPost, CancelPost
 from noticebus.contracts.vocabulary import (
     ChangeReason,
     IncidentState,
@@ -31,52 +33,110 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.obligation import Withdraws, withdraw
 from noticebus.domain.routing import Routing
+from noticebus.errors import ConflictError, ForbiddenError, NotFoundError
 from noticebus.ids import EntryId, IncidentId, new_notice_id
-from noticebus.store import deliveries, ledger, matching, notices, obligations
+from noticebus.store import cancel_requests, deliveries, ledger, matching, notices, obligations
+from noticebus.store.cancel_requests import CancelRequest
 from noticebus.store.deliveries import Delivery
-from noticebus.store.ledger import History
-from noticebus.store.notices import Notice
+from noticebus.store.ledger import History, make_entry
+from noticebus.store.notices import Incident, Notice
 from noticebus.store.obligations import Obligation, facts_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The cancelling version, what it withdraws, and whom it tells."""
+    """The cancelling version, what it withdraws or can no longer reach, and whom it tells."""
 
     notice: Notice
-    withdrawn: list[Obligation]
+    bound: list[Obligation]
+    changed: list[Obligation]
     told: list[Delivery]
+    routing: Routing
 
 
-async def cancel(
+async def request_cancel(
     desk: Desk, principal: Principal, *, incident_id: IncidentId, post: CancelPost
+) -> CancelRequestView:
+    """Record that somebody wants an incident cancelled; nobody is told and nothing changes.
+
+    The same request again is answered the same; another while one pends is a ConflictError.
+    """
+    require(principal, Scope.POST)
+    now = desk.world.now()
+    async with desk.database.begin() as conn:
+        incident, _ = await lock_latest(
+            conn, principal, incident_id=incident_id, base_version=post.base_version
+        )
+        wanted = CancelRequest(
+            incident_id=incident_id,
+            base_version=post.base_version,
+            reason=post.reason,
+            requested_by=principal.key_id,
+            by_name=post.by.name,
+            by_role=post.by.role,
+            requested_at=now,
+        )
+        before = await pending_cancel(conn, incident, now=now)
+        if before is not None:
+            if replace(wanted, requested_at=before.requested_at) == before:
+                return cancel_request_view(before)
+            raise _pending_already(before)
+        await cancel_requests.put_cancel_request(conn, wanted)
+        data = {"base_version": post.base_version, "requested_by": principal.key_id}
+        entry = make_entry("cancel.requested", data, at=now, incident_id=incident_id)
+        await ledger.append(conn, [entry])
+    desk.committed()
+    return cancel_request_view(wanted)
+
+
+async def take_back_cancel(desk: Desk, principal: Principal, *, incident_id: IncidentId) -> None:
+    """Take a request back; again, or where none pends, changes nothing."""
+    now = desk.world.now()
+    async with desk.database.begin() as conn:
+        incident = await _lock(conn, principal, incident_id)
+        if await pending_cancel(conn, incident, now=now) is None:
+            return
+        await cancel_requests.delete_cancel_request(conn, incident_id)
+        data = {"by": principal.key_id}
+        entry = make_entry("cancel.taken_back", data, at=now, incident_id=incident_id)
+        await ledger.append(conn, [entry])
+    desk.committed()
+
+
+async def confirm_cancel(
+    desk: Desk, principal: Principal, *, incident_id: IncidentId, post: CancelConfirmPost
 ) -> Answered:
     """End an incident: what is open is withdrawn, what is queued moot, all are told (I2, I7).
 
-    An embargoed notice that is cancelled was told to nobody, and nobody is told now.
+    Raises ForbiddenError for the person or the key that asked for it. An embargoed notice that is
+    cancelled was told to nobody, and nobody is told now.
     """
-    require(principal, Scope.POST)
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        _, latest = await lock_latest(
-            conn, principal, incident_id=incident_id, base_version=post.base_version
-        )
-        notice = _cancelling(latest, principal, reason=post.reason, now=at.world)
-        bound = await obligations.lock_obligations(conn, incident_id=incident_id)
-        withdrawn = [_withdrawn(one, now=at.world) for one in bound if _is_withdrawn(one)]
-        embargoed = latest.state is NoticeState.SCHEDULED
-        routing, told = await _tell(conn, desk, notice, [] if embargoed else bound, at=at)
-        ended = Ended(notice=notice, withdrawn=withdrawn, told=told)
-        facts = await matching.agencies_by_id(conn, {one.agency_id for one in bound})
+        incident = await _lock(conn, principal, incident_id)
+        asked = await _to_confirm(conn, incident, now=at.world)
+        _refuse_same_person(asked, principal, post.by)
+        latest = (await notices.notices_by_id(conn, [incident.latest_notice_id]))[
+            incident.latest_notice_id
+        ]
+        notice = _cancelling(latest, principal, asked=asked, second=post.by, now=at.world)
+        ended = await _end(conn, desk, notice, latest, at=at)
+        facts = await matching.agencies_by_id(conn, {one.agency_id for one in ended.bound})
         entry = notice_entry(notice, at=at.world)
         await _store(conn, ended, latest, entry_id=entry.id, at=at)
-        (recorded,) = await ledger.append(conn, [entry])
-    desk.committed(shards.of(notice, told))
-    after = {one.id: one for one in withdrawn}
+        await cancel_requests.delete_cancel_request(conn, incident_id)
+        data = {
+            "notice_id": notice.id,
+            "requested_by": asked.requested_by,
+            "confirmed_by": principal.key_id,
+        }
+        confirmed = make_entry("cancel.confirmed", data, at=at.world, incident_id=incident_id)
+        recorded = (await ledger.append(conn, [entry, confirmed]))[0]
+    desk.committed(shards.of(notice, ended.told))
     response = accepted.response(
         notice,
-        routing=routing,
-        obligations=[after.get(one.id, one) for one in bound if one.owed is Owed.NOTICE],
+        routing=ended.routing,
+        obligations=[one for one in ended.bound if one.owed is Owed.NOTICE],
         facts=facts,
         warnings=[],
         receipt=accepted.receipt(desk.keyring, recorded),
@@ -84,12 +144,96 @@ async def cancel(
     return Answered(response=response, fresh=True)
 
 
-def _cancelling(latest: Notice, principal: Principal, *, reason: str, now: dt.datetime) -> Notice:
-    """Make the version that cancels: the head of the one before it and the reason, no content."""
+async def pending_cancel(
+    conn: AsyncConnection, incident: Incident, *, now: dt.datetime
+) -> CancelRequest | None:
+    """Read the request that waits for its second person, if there is one."""
+    found = await cancel_requests.find_cancel_request(conn, incident.id)
+    if found is None or not found.pends(latest_version=incident.latest_version, now=now):
+        return None
+    return found
+
+
+def cancel_request_view(asked: CancelRequest) -> CancelRequestView:
+    """Show a request that waits for its second person."""
+    return CancelRequestView(
+        incident_id=asked.incident_id,
+        base_version=asked.base_version,
+        reason=asked.reason,
+        by=PersonView(name=asked.by_name, role=asked.by_role),
+        requested_by=asked.requested_by,
+        requested_at=asked.requested_at,
+        lapses_at=asked.lapses_at,
+    )
+
+
+async def _lock(conn: AsyncConnection, principal: Principal, incident_id: IncidentId) -> Incident:
+    """Lock an incident for its agency, or for an operator of the bus."""
+    require(principal, Scope.POST, Scope.OPERATE)
+    incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
+    operates = Scope.OPERATE in principal.scopes
+    if incident is None or not (operates or incident.agency_id == principal.agency_id):
+        raise NotFoundError(f"There is no incident {incident_id} that your key may cancel.")
+    return incident
+
+
+async def _to_confirm(
+    conn: AsyncConnection, incident: Incident, *, now: dt.datetime
+) -> CancelRequest:
+    asked = await cancel_requests.find_cancel_request(conn, incident.id)
+    base_version = incident.latest_version if asked is None else asked.base_version
+    refuse_ended_or_stale(incident, base_version=base_version)
+    if asked is None or now >= asked.lapses_at:
+        raise ConflictError(
+            "Nobody has asked to cancel this incident in the last 24 hours."
+            " Ask for it at /cancel first; another person then confirms it.",
+            code="no-cancel-requested",
+        )
+    return asked
+
+
+def _refuse_same_person(asked: CancelRequest, principal: Principal, second: Person) -> None:
+    if principal.key_id != asked.requested_by and _same(second.name) != _same(asked.by_name):
+        return
+    raise ForbiddenError(
+        f"{asked.by_name} asked for this cancel with the key {asked.requested_by}. Somebody else"
+        " must confirm it, under another name and with another key.",
+        code="second-person-needed",
+    )
+
+
+def _same(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _pending_already(before: CancelRequest) -> ConflictError:
+    return ConflictError(
+        f"{before.by_name} has asked to cancel this incident already."
+        " Confirm that request as the second person, or take it back first.",
+        code="cancel-pending",
+    )
+
+
+def _cancelling(
+    latest: Notice,
+    principal: Principal,
+    *,
+    asked: CancelRequest,
+    second: Person,
+    now: dt.datetime,
+) -> Notice:
+    """Make the version that cancels: the head of the one before it and the reason, no content.
+
+    Who asked and who confirmed stand in it too, on no content level but the poster's own.
+    """
     embargoed = latest.state is NoticeState.SCHEDULED
     content = accepted.body_of(latest)
     kept = {name: content[name] for name in KEPT if name in content}
-    body = canonical({**kept, "reason": reason})
+    persons = {
+        "cancel_requested_by": {"name": asked.by_name, "role": asked.by_role},
+        "cancel_confirmed_by": {"name": second.name, "role": second.role},
+    }
+    body = canonical({**kept, **persons, "reason": asked.reason})
     return replace(
         latest,
         id=new_notice_id(),
@@ -130,15 +274,22 @@ def _withdrawn(owed: Obligation, *, now: dt.datetime) -> Obligation:
     return replace(owed, state=ObligationState.WITHDRAWN, next_step_at=None, closed_at=now)
 
 
-async def _tell(
-    conn: AsyncConnection, desk: Desk, notice: Notice, bound: list[Obligation], *, at: Moment
-) -> tuple[Routing, list[Delivery]]:
-    found = await find_for(conn, desk, [notice])
-    routing = route_notice(notice, found)
-    recipients = {one.agency_id: one for one in routing.recipients}
-    owed = [one for one in bound if one.owed is Owed.NOTICE]
-    told = await tell(conn, notice, owed, recipients, at=at)
-    return routing, number(told, await matching.take_sequences(conn, counts_of(told)))
+async def _end(
+    conn: AsyncConnection, desk: Desk, notice: Notice, latest: Notice, *, at: Moment
+) -> Ended:
+    """Withdraw what is open and tell everybody who was told."""
+    before = await obligations.lock_obligations(conn, incident_id=notice.incident_id)
+    untold = latest.state is NoticeState.SCHEDULED
+    told = await tell_bound(conn, desk, notice, [] if untold else before, at=at)
+    reached = before if untold else told.bound
+    after = [_withdrawn(one, now=at.world) if _is_withdrawn(one) else one for one in reached]
+    return Ended(
+        notice=notice,
+        bound=after,
+        changed=[new for old, new in zip(before, after, strict=True) if new is not old],
+        told=told.deliveries,
+        routing=told.routing,
+    )
 
 
 async def _store(
@@ -150,8 +301,8 @@ async def _store(
     )
     if latest.state is NoticeState.SCHEDULED:
         await notices.mark_notices(conn, [latest.id], state=NoticeState.CANCELLED, released_at=None)
-    await obligations.save_all(conn, ended.withdrawn)
-    ids = [one.id for one in ended.withdrawn]
+    await obligations.save_all(conn, ended.changed)
+    ids = [one.id for one in ended.changed if one.state is ObligationState.WITHDRAWN]
     if ids:
         await deliveries.make_moot(conn, ids, finished_at=at.world, causes=MOOT_CAUSES)
     await deliveries.insert_deliveries(conn, ended.told)
@@ -159,6 +310,6 @@ async def _store(
         conn,
         [
             History(obligation_id=one.id, entry_id=entry_id, facts=facts_of(one))
-            for one in ended.withdrawn
+            for one in ended.changed
         ],
     )

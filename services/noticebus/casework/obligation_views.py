@@ -11,7 +11,7 @@ from noticebus.contracts.receipt import Receipt
 from noticebus.contracts.report import LastAttempt
 from noticebus.contracts.vocabulary import ObligationState, Owed
 from noticebus.domain.obligation import closes_with
-from noticebus.ids import AgencyId, ObligationId
+from noticebus.ids import AgencyId, IncidentId, ObligationId
 from noticebus.store.acknowledgements import Acknowledgement
 from noticebus.store.matching import AgencyFacts
 from noticebus.store.obligations import Obligation
@@ -28,6 +28,7 @@ class ObligationFacts:
     agencies: Mapping[AgencyId, AgencyFacts]
     tries: Mapping[ObligationId, Tries]
     acknowledgements: Mapping[ObligationId, Sequence[Acknowledgement]]
+    latest: Mapping[IncidentId, int]
 
 
 def agency_ref(facts: AgencyFacts) -> AgencyRef:
@@ -53,6 +54,7 @@ def obligation_view(owed: Obligation, facts: ObligationFacts) -> ObligationView:
         epoch=owed.epoch,
         round_version=owed.round_version,
         answered_version=owed.answered_version,
+        latest_version=facts.latest[owed.incident_id],
         closes_with=closes_with(owed.notice_class) if owed.owed is Owed.NOTICE else None,
         due_at=owed.due_at,
         overdue_s=_overdue_s(owed, now=facts.now),

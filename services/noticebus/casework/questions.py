@@ -172,7 +172,7 @@ async def _lock_open(conn: AsyncConnection, incident_id: IncidentId) -> Incident
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
     if incident is None:
         raise _unknown_incident(incident_id)
-    if incident.state is not IncidentState.OPEN:
+    if incident.state is IncidentState.CANCELLED:  # a cleared one may still have children to find
         raise ConflictError(
             "The incident was cancelled and takes no question. Ring the poster: see `sender`.",
             code="incident-cancelled",
@@ -210,7 +210,7 @@ def _owed(
         kind=poster.kind,
         notice_class=notice.notice_class,
         standing=Standing.MANDATORY,
-        hours=poster.hours,
+        calendar=poster.calendar,
         at=now,
     )
     silent = replace(policy, steps=())

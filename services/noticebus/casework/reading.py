@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, require, sees_every_agency, visible_agency
 from noticebus.casework import accepted
+from noticebus.casework.cancel import cancel_request_view, pending_cancel
 from noticebus.casework.desk import Desk
 from noticebus.casework.obligation_views import ObligationFacts, agency_ref, obligation_view
 from noticebus.casework.views import level_of, whole
@@ -22,7 +23,7 @@ from noticebus.ids import AgencyId, IncidentId, NoticeId, ObligationId
 from noticebus.store import acknowledgements, matching, notices, obligations
 from noticebus.store.notices import Incident, Notice
 from noticebus.store.obligations import Obligation
-from noticebus.store.report_facts import tries_of
+from noticebus.store.report_facts import latest_versions, tries_of
 
 READERS = (Scope.POST, Scope.ANSWER, Scope.OPERATE, Scope.ADMIN, Scope.AUDIT)
 
@@ -76,6 +77,7 @@ async def get_incident(desk: Desk, principal: Principal, *, incident_id: str) ->
         versions = await notices.versions_of(conn, incident.id)
         poster = (await matching.agencies_by_id(conn, [incident.agency_id]))[incident.agency_id]
         counts = None if owed else await obligations.counts_by_state(conn, incident.id)
+        asked = None if owed else await pending_cancel(conn, incident, now=desk.world.now())
     return IncidentView(
         id=incident.id,
         agency=agency_ref(poster),
@@ -85,6 +87,7 @@ async def get_incident(desk: Desk, principal: Principal, *, incident_id: str) ->
         created_at=incident.created_at,
         ended_at=incident.ended_at,
         obligations=counts,
+        cancel_request=None if asked is None else cancel_request_view(asked),
         versions=tuple(
             _version(one) for one in versions if owed is None or one.released_at is not None
         ),
@@ -176,7 +179,7 @@ async def _may_see(conn: AsyncConnection, principal: Principal, owed: Obligation
 async def _views(
     conn: AsyncConnection, found: Sequence[Obligation], *, now: dt.datetime
 ) -> list[ObligationView]:
-    """Show obligations: four statements, however many there are."""
+    """Show obligations: five statements, however many there are."""
     if not found:
         return []
     ids = [one.id for one in found]
@@ -185,6 +188,7 @@ async def _views(
         agencies=await matching.agencies_by_id(conn, {one.agency_id for one in found}),
         tries=await tries_of(conn, ids, by=now),
         acknowledgements=await acknowledgements.acknowledgements_of(conn, ids),
+        latest=await latest_versions(conn, {one.incident_id for one in found}, at=now),
     )
     return [obligation_view(one, facts) for one in found]
 
@@ -202,6 +206,7 @@ def _seen(notice: Notice, principal: Principal) -> SeenNotice:
 
 
 def _version(notice: Notice) -> VersionView:
+    content = accepted.body_of(notice)
     return VersionView(
         id=notice.id,
         version=notice.version,
@@ -210,8 +215,9 @@ def _version(notice: Notice) -> VersionView:
         notice_class=notice.notice_class,
         state=notice.state,
         material=notice.material,
+        material_reasons=content.get("material_reasons", ()),
         change_reason=notice.change_reason,
-        headline=accepted.body_of(notice)["headline"],
+        headline=content["headline"],
         accepted_at=notice.accepted_at,
         released_at=notice.released_at,
     )

@@ -1,7 +1,6 @@
 """The next version of an incident: an update, in one transaction under the incident's lock."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,9 +8,10 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, own_agency, require
-from noticebus.casework import accepted, shards
+from noticebus.casework import accepted, coverage, shards
 from noticebus.casework.answer import rules_view
 from noticebus.casework.binding import Moment, counts_of, number
+from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
 from noticebus.casework.drafts import Draft, Head, prepare
 from noticebus.casework.intake import Answered
@@ -25,6 +25,7 @@ from noticebus.casework.recipients import (
     without,
 )
 from noticebus.casework.rounds import begin, policies_in_force
+from noticebus.casework.telling import reached_now
 from noticebus.casework.tracing import routing_entries
 from noticebus.contracts.notice import NoticePost, UpdatePost, falling_totals
 from noticebus.contracts.vocabulary import (
@@ -32,12 +33,13 @@ from noticebus.contracts.vocabulary import (
     IncidentState,
     Msg,
     NoticeClass,
+    NoticeKind,
     NoticeState,
     ObligationState,
     Owed,
     Scope,
 )
-from noticebus.domain.material import Children, NoticeFacts, is_material
+from noticebus.domain.material import Children, NoticeFacts, material_reasons
 from noticebus.domain.obligation import OpensRound, VersionFacts, after_version
 from noticebus.domain.policies import Policy
 from noticebus.domain.routing import Recipient, Routing
@@ -94,11 +96,13 @@ async def update(
         draft = _checked(draft, incident, latest, post=post)
         revision = await _revise(conn, desk, draft, latest, at=at)
         recorded = await _store(conn, revision, at=at)
+        holding = Holding(notice=revision.notice, before=latest.uncovered)
+        held = await coverage.hold(conn, desk, [holding], at=at)
         response = _response(desk, draft, revision, recorded)
         if key is not None:
             record = draft.record(response, at=at.world)
             await notices.insert_idempotency_records(conn, [record])
-    desk.committed(shards.of(revision.notice, revision.deliveries))
+    desk.committed(shards.of(revision.notice, [*revision.deliveries, *held]))
     return Answered(response=response, fresh=True)
 
 
@@ -109,7 +113,14 @@ async def lock_latest(
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
     if incident is None or incident.agency_id != own_agency(principal):
         raise NotFoundError(f"Your agency has posted no incident {incident_id}. Check the id.")
-    if incident.state is not IncidentState.OPEN:
+    refuse_ended_or_stale(incident, base_version=base_version)
+    found = await notices.notices_by_id(conn, [incident.latest_notice_id])
+    return incident, found[incident.latest_notice_id]
+
+
+def refuse_ended_or_stale(incident: Incident, *, base_version: int) -> None:
+    """Raise ConflictError where the incident takes no further version, or has a newer one."""
+    if incident.state is IncidentState.CANCELLED:
         raise ConflictError(
             "The incident was cancelled and takes no further version. Post a new notice instead.",
             code="incident-cancelled",
@@ -124,8 +135,6 @@ async def lock_latest(
             code="stale-version",
             details=(Detail(pointer="/base_version", message=message),),
         )
-    found = await notices.notices_by_id(conn, [incident.latest_notice_id])
-    return incident, found[incident.latest_notice_id]
 
 
 async def _draft(
@@ -167,15 +176,26 @@ def _checked(draft: Draft, incident: Incident, latest: Notice, *, post: UpdatePo
             "The notice is still embargoed and nobody has been told. Cancel it and post it anew.",
             code="embargoed",
         )
-    by_rule, _ = is_material(_facts(previous), _facts(post))
-    return replace(draft, head=replace(draft.head, material=by_rule or bool(post.material)))
+    reasons = material_reasons(_facts(previous), _facts(post), declared=bool(post.material))
+    # Stored with what was posted: every reader and every repeat is told the same (I3).
+    content = {**draft.content, "material_reasons": list(reasons)}
+    return replace(draft, head=replace(draft.head, material=bool(reasons)), content=content)
 
 
 def posted(notice: Notice) -> NoticePost:
-    """Read back what was posted."""
-    content: dict[str, Any] = json.loads(notice.body)
-    content.pop("agency")
-    return NoticePost.model_validate(content)
+    """Read back what was posted, without what the bus itself has written beside it.
+
+    An all-clear keeps the sites and counts of the version before it: what follows it is compared
+    with those, whatever its kind.
+    """
+    content = accepted.body_of(notice)
+    sent = {name: value for name, value in content.items() if name in _POSTED}
+    if notice.kind is NoticeKind.ALL_CLEAR:
+        sent["kind"] = NoticeKind.ENFORCEMENT_ACTION
+    return NoticePost.model_validate(sent)
+
+
+_POSTED = frozenset(field.alias or name for name, field in NoticePost.model_fields.items())
 
 
 def _facts(post: NoticePost) -> NoticeFacts:
@@ -233,6 +253,7 @@ async def _revise(
     added = without(routing, {one.agency_id for one in known})
     (bound,) = await bind_all(conn, [(notice, added)], found, at=at)
     told = await tell(conn, notice, reopened, before.recipients, at=at)
+    reopened = reached_now(reopened, told, before.recipients, sends_mail=desk.sends_mail)
     every = [*told, *bound.deliveries]
     numbered = number(every, await matching.take_sequences(conn, counts_of(every)))
     return Revision(
@@ -302,14 +323,11 @@ async def _store(conn: AsyncConnection, revision: Revision, *, at: Moment) -> Re
         conn, notice=notice, state=IncidentState.OPEN, ended_at=None
     ):
         raise ConflictError("Another version was first; nothing was stored. Read it and try again.")
-    changed = [
-        after
-        for before, after in zip(revision.known, revision.reopened, strict=True)
-        if after is not before
-    ]
+    pairs = list(zip(revision.known, revision.reopened, strict=True))
+    changed = [after for before, after in pairs if after is not before]
     await obligations.save_all(conn, changed)
-    if changed:  # a new round begins: what an old one still had to remind of is pointless
-        ids = [one.id for one in changed]
+    ids = [after.id for before, after in pairs if after.epoch != before.epoch]
+    if ids:  # a new round begins: what an old one still had to remind of is pointless
         await deliveries.make_moot(
             conn, ids, finished_at=at.world, causes=[Cause.STEP], version_max=notice.version
         )

@@ -19,6 +19,7 @@ from noticebus.contracts.vocabulary import (
     Answer,
     Channel,
     ContentLevel,
+    MaterialReason,
     NoticeClass,
     NoticeKind,
     NoticeState,
@@ -80,13 +81,18 @@ class WarningView(Published):
 
 
 class NoticeAccepted(Published):
-    """The notice, its obligations and its deliveries are on disk (I1)."""
+    """The notice, its obligations and its deliveries are on disk (I1).
+
+    A material version asks everybody for a new answer; `material_reasons` say why an update does.
+    """
 
     id: NoticeIdText
     incident_id: IncidentIdText
     version: int
     state: NoticeState
     accepted_at: Instant
+    material: bool = True
+    material_reasons: tuple[MaterialReason, ...] = ()
     recipients: Recipients
     warnings: tuple[WarningView, ...]
     receipt: Receipt
@@ -129,7 +135,11 @@ class NoticeView(Published):
 
 
 class ObligationView(Published):
-    """One recipient's duty: its state, its times and what was tried. Facts, never merged."""
+    """One recipient's duty: its state, its times and what was tried. Facts, never merged.
+
+    `answered_version` is the version it answered last, 0 for none; `latest_version` is the
+    incident's newest.
+    """
 
     id: ObligationIdText
     incident_id: IncidentIdText
@@ -144,6 +154,7 @@ class ObligationView(Published):
     epoch: int
     round_version: int
     answered_version: int
+    latest_version: int
     closes_with: Answer | None
     due_at: Instant | None
     overdue_s: int | None

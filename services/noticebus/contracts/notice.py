@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from noticebus.contracts.acknowledgement import Person
 from noticebus.contracts.base import (
     Accepted,
     Headline,
@@ -42,7 +43,8 @@ from noticebus.contracts.parts import (
 from noticebus.contracts.vocabulary import ChangeReason, NoticeClass, NoticeKind, Status
 from noticebus.errors import Detail
 
-KINDS_ACCEPTED = (NoticeKind.ENFORCEMENT_ACTION, NoticeKind.ADVANCE, NoticeKind.ALL_CLEAR)
+KINDS_ACCEPTED = (NoticeKind.ENFORCEMENT_ACTION, NoticeKind.ADVANCE)
+STILL_OPEN_MAX = 20
 TOTALS = (
     "encountered",
     "detained_total",
@@ -56,6 +58,10 @@ TOTALS = (
 
 
 def _kind_built(kind: NoticeKind) -> NoticeKind:
+    if kind is NoticeKind.ALL_CLEAR:
+        raise PydanticCustomError(
+            "kind", "an all-clear ends an incident: post it at /v1/incidents/{id}/all-clear"
+        )
     if kind not in KINDS_ACCEPTED:
         raise PydanticCustomError(
             "kind",
@@ -137,10 +143,32 @@ class UpdatePost(NoticePost):
 
 
 class CancelPost(Accepted):
-    """The end of an incident that should not stand: open obligations are withdrawn, and kept."""
+    """Asks for the end of an incident that should not stand. A second person confirms it."""
 
     base_version: Version
     reason: Note
+    by: Person
+
+
+class CancelConfirmPost(Accepted):
+    """The second person: somebody else, with another key, who has looked at it as well."""
+
+    by: Person
+
+
+class AllClearPost(Accepted):
+    """The end of an incident that did stand: what was done, and what is still open.
+
+    `still_open` may be empty but must be said. `override_reason` is for an all-clear while matters
+    of class A are open.
+    """
+
+    base_version: Version
+    headline: Headline
+    still_open: Annotated[tuple[Note, ...], Field(max_length=STILL_OPEN_MAX)]
+    description: Prose | None = None
+    override_reason: Note | None = None
+    sender: Sender | None = None
 
 
 def _time_faults(notice: NoticePost) -> list[Detail]:

@@ -91,6 +91,17 @@ class ChangeReason(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
+class MaterialReason(StrEnum):
+    """Why a version asks for a new answer (research/domain.md section 4.4)."""
+
+    DECLARED = "declared"  # the poster said so
+    CLASS_RAISED = "class_raised"
+    CHILDREN_UP = "children_up"
+    NEW_PLACE = "new_place"
+    NEW_SITE = "new_site"
+    PHASE_CHANGED = "phase_changed"
+
+
 class Standing(StrEnum):
     """`mandatory` comes from a responsibility; a subscription alone makes `advisory`."""
 

@@ -1,9 +1,8 @@
 """When a new version of a notice asks for a new answer (research/domain.md section 4.4)."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from noticebus.contracts.vocabulary import NoticeClass
+from noticebus.contracts.vocabulary import MaterialReason, NoticeClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,33 +27,23 @@ class NoticeFacts:
     children: Children | None
 
 
-class MaterialReason(StrEnum):
-    """What makes a version material."""
+def material_reasons(
+    previous: NoticeFacts, following: NoticeFacts, *, declared: bool
+) -> tuple[MaterialReason, ...]:
+    """Say why a version asks for a new answer; empty where it asks for none.
 
-    CLASS_RAISED = "class_raised"
-    CHILDREN_UP = "children_up"
-    NEW_PLACE = "new_place"
-    NEW_SITE = "new_site"
-    PHASE_CHANGED = "phase_changed"
-
-
-def is_material(
-    previous: NoticeFacts, following: NoticeFacts
-) -> tuple[bool, tuple[MaterialReason, ...]]:
-    """Say whether a version asks for a new answer, and why (research/domain.md section 4.4).
-
-    Counts alone do not, unless the children rise by more than 20 %. A correction is judged by what
-    it changes.
+    `declared` is the poster's own word. Counts alone ask nothing, unless the children rise by more
+    than 20 %. A correction is judged by what it changes (research/domain.md section 4.4).
     """
     found = {
+        MaterialReason.DECLARED: declared,
         MaterialReason.CLASS_RAISED: following.notice_class < previous.notice_class,
         MaterialReason.CHILDREN_UP: _children_up(previous.children, following.children),
         MaterialReason.NEW_PLACE: not following.places <= previous.places,
         MaterialReason.NEW_SITE: not following.sites <= previous.sites,
         MaterialReason.PHASE_CHANGED: following.phase != previous.phase,
     }
-    reasons = tuple(reason for reason, holds in found.items() if holds)
-    return bool(reasons), reasons
+    return tuple(reason for reason, holds in found.items() if holds)
 
 
 def _children_up(previous: Children | None, following: Children | None) -> bool:

@@ -54,7 +54,27 @@ UPDATE_EXAMPLES = {
 }
 CANCEL_EXAMPLES = {
     "mistake": _example(
-        "Posted by mistake", {"base_version": 1, "reason": "Posted for the wrong county."}
+        "Posted by mistake",
+        {
+            "base_version": 1,
+            "reason": "Posted for the wrong county.",
+            "by": {"name": "R. Example", "role": "duty officer"},
+        },
+    ),
+}
+CONFIRM_EXAMPLES = {
+    "second": _example(
+        "The second person", {"by": {"name": "T. Second", "role": "supervisory officer"}}
+    ),
+}
+ALL_CLEAR_EXAMPLES = {
+    "over": _example(
+        "Over, with something still open",
+        {
+            "base_version": 1,
+            "headline": "Exercise: the action near Morton is over",
+            "still_open": ["2 children not located; Scott County CPS looks for them."],
+        },
     ),
 }
 ANSWER_EXAMPLES = {

@@ -189,6 +189,38 @@ _ALL = (
         "Post a new notice instead.",
     ),
     _page(
+        "cancel-pending",
+        409,
+        "A cancel waits already",
+        "Somebody has asked to cancel this incident, and the second person has not confirmed it.",
+        "Confirm that request at `/v1/incidents/{id}/cancel/confirm` as another person, or take it "
+        "back with `DELETE /v1/incidents/{id}/cancel` and ask again.",
+    ),
+    _page(
+        "no-cancel-requested",
+        409,
+        "Nothing to confirm",
+        "Nobody has asked to cancel this incident in the last 24 hours.",
+        "Ask for it at `/v1/incidents/{id}/cancel` with a reason; another person confirms it.",
+    ),
+    _page(
+        "second-person-needed",
+        403,
+        "A second person must confirm",
+        "A cancel takes two people. This key, or this name, is the one that asked for it.",
+        "Let somebody else confirm it, under another name and with another key of the agency, or "
+        "an operator of the bus.",
+    ),
+    _page(
+        "class-a-open",
+        409,
+        "Matters of class A are open",
+        "Somebody must still act for children who may be without a carer, so an all-clear would "
+        "say what is not so. `errors` names each matter.",
+        "See that each is answered. If the all-clear stands all the same, send it with "
+        "`override_reason`.",
+    ),
+    _page(
         "embargoed",
         409,
         "Still embargoed",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import AgencyKind, Channel, Outcome, Owed
+from noticebus.contracts.vocabulary import AgencyKind, Channel, IncidentState, Outcome, Owed
 from noticebus.ids import (
     AgencyId,
     IncidentId,
@@ -74,6 +74,18 @@ class Debt:
     incident_id: IncidentId
     notice_id: NoticeId
     due_at: dt.datetime
+
+
+async def latest_versions(
+    conn: AsyncConnection, incident_ids: Collection[IncidentId], *, at: dt.datetime
+) -> dict[IncidentId, int]:
+    """Read which version of each incident was the newest at `at`."""
+    statement = (
+        sa.select(notices.c.incident_id, sa.func.max(notices.c.version))
+        .where(notices.c.incident_id.in_(sorted(set(incident_ids))), notices.c.accepted_at <= at)
+        .group_by(notices.c.incident_id)
+    )
+    return {IncidentId(one): version for one, version in await conn.execute(statement)}
 
 
 async def tries_of(
@@ -243,7 +255,9 @@ def _notices_going_on(
     wanted = [
         notices.c.status == scope.status,
         notices.c.accepted_at <= at,
-        incidents.c.ended_at.is_(None) | (incidents.c.ended_at > at),
+        incidents.c.ended_at.is_(None)
+        | (incidents.c.ended_at > at)
+        | (incidents.c.state == IncidentState.CLEARED),  # what is owed then is owed still
     ]
     if scope.notice_class is not None:
         wanted.append(notices.c.notice_class == scope.notice_class)

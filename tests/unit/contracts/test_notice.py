@@ -180,7 +180,9 @@ def test_update_carries_base_version_and_reason_and_is_no_withdrawal(
 
 
 def test_cancel_needs_a_reason_in_words(said: Said) -> None:
-    assert set(said(CancelPost, {"base_version": 1, "reason": " "})) == {"/reason"}
+    by = {"name": "R. Example", "role": "duty officer"}
+
+    assert set(said(CancelPost, {"base_version": 1, "reason": " ", "by": by})) == {"/reason"}
 
 
 def _falls(example: Example, changes: Body, reason: str = "new_info") -> dict[str, str]:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from noticebus.contracts.vocabulary import NoticeClass
-from noticebus.domain.material import Children, MaterialReason, NoticeFacts, is_material
+from noticebus.contracts.vocabulary import MaterialReason, NoticeClass
+from noticebus.domain.material import Children, NoticeFacts, material_reasons
 
 
 def notice(**facts: Any) -> NoticeFacts:
@@ -33,7 +33,7 @@ def exactly(count: int) -> Children:
     ],
 )
 def test_what_changes_the_task_is_material(change: dict[str, Any], reason: MaterialReason) -> None:
-    assert is_material(notice(), notice(**change)) == (True, (reason,))
+    assert material_reasons(notice(), notice(**change), declared=False) == (reason,)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_changes_the_task_is_material(change: dict[str, Any], reason: Mater
     ],
 )
 def test_less_of_anything_is_not_material(change: dict[str, Any]) -> None:
-    assert is_material(notice(), notice(**change)) == (False, ())
+    assert material_reasons(notice(), notice(**change), declared=False) == ()
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,13 @@ def test_less_of_anything_is_not_material(change: dict[str, Any]) -> None:
 def test_children_count_when_they_rise_by_more_than_a_fifth(
     before: Children | None, now: Children | None, *, material: bool
 ) -> None:
-    found, reasons = is_material(notice(children=before), notice(children=now))
+    reasons = material_reasons(notice(children=before), notice(children=now), declared=False)
 
-    assert found is material
     assert reasons == ((MaterialReason.CHILDREN_UP,) if material else ())
 
 
 def test_all_reasons_are_named_in_a_stable_order() -> None:
-    found = is_material(
+    found = material_reasons(
         notice(),
         notice(
             notice_class=NoticeClass.A,
@@ -84,6 +83,11 @@ def test_all_reasons_are_named_in_a_stable_order() -> None:
             sites=frozenset({"s9"}),
             children=exactly(3),
         ),
+        declared=True,
     )
 
-    assert found == (True, tuple(MaterialReason))
+    assert found == tuple(MaterialReason)
+
+
+def test_the_posters_own_word_is_a_reason() -> None:
+    assert material_reasons(notice(), notice(), declared=True) == (MaterialReason.DECLARED,)

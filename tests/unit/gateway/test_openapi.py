@@ -6,7 +6,13 @@ import pytest
 from pydantic import BaseModel
 
 from noticebus.contracts.acknowledgement import AcknowledgementPost, OperatorAcknowledgementPost
-from noticebus.contracts.notice import CancelPost, NoticePost, UpdatePost
+from noticebus.contracts.notice import (
+    AllClearPost,
+    CancelConfirmPost,
+    CancelPost,
+    NoticePost,
+    UpdatePost,
+)
 from noticebus.contracts.question import AnswerPost, QuestionPost
 from noticebus.contracts.vocabulary import Cause
 from noticebus.contracts.webhook import event_type
@@ -16,6 +22,8 @@ GIVEN: list[tuple[type[BaseModel], Any]] = [
     (NoticePost, examples.NOTICE_EXAMPLES),
     (UpdatePost, examples.UPDATE_EXAMPLES),
     (CancelPost, examples.CANCEL_EXAMPLES),
+    (CancelConfirmPost, examples.CONFIRM_EXAMPLES),
+    (AllClearPost, examples.ALL_CLEAR_EXAMPLES),
     (AcknowledgementPost, examples.ANSWER_EXAMPLES),
     (OperatorAcknowledgementPost, examples.OPERATOR_ANSWER_EXAMPLES),
     (QuestionPost, examples.QUESTION_EXAMPLES),
