@@ -34,8 +34,9 @@ from noticebus.ledger.sequencer import Sequencer
 from noticebus.ledger.upkeep import Upkeep
 from noticebus.refdata import counties
 from noticebus.settings import Settings
-from noticebus.store import claims, migrate, obligations
+from noticebus.store import claims, migrate
 from noticebus.store.database import Database
+from noticebus.store.policies import seed_policies
 from noticebus.telemetry import Metrics
 
 KEY_FILE = "noticebus.key"
@@ -96,7 +97,7 @@ async def open_desk(
 async def seed(database: Database, *, now: dt.datetime) -> int:
     """Give the installation the default policies it does not have; say how many."""
     async with database.begin() as conn:
-        return await obligations.seed_policies(conn, default_policies(), now=now)
+        return await seed_policies(conn, default_policies(), now=now)
 
 
 def load_keyring(settings: Settings) -> Keyring:

@@ -42,10 +42,10 @@ from noticebus.gateway import reports
 from noticebus.gateway.report_csv import harmless
 from noticebus.ids import new_api_key_id
 from noticebus.ledger.sequencer import Sequencer
-from noticebus.store import obligations
 from noticebus.store.agencies import Agency
 from noticebus.store.keys import ApiKey, insert_key, revoke_key
 from noticebus.store.notices import Notice
+from noticebus.store.policies import seed_policies
 from noticebus.store.tables import entries
 
 PATH = "/v1/reports/unacknowledged"
@@ -123,7 +123,7 @@ async def office(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             return
         async with tables.database(request.param, tmp_path) as database:
             async with database.begin() as conn:
-                await obligations.seed_policies(conn, default_policies(), now=MORNING)
+                await seed_policies(conn, default_policies(), now=MORNING)
             yield _office(replace(on_sqlite, machine=machine, database=database), machine)
 
 

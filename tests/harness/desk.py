@@ -27,6 +27,7 @@ from noticebus.store.agencies import Agency, Contact
 from noticebus.store.database import Database
 from noticebus.store.notices import Notice
 from noticebus.store.obligations import Obligation
+from noticebus.store.policies import seed_policies
 from noticebus.telemetry import Metrics
 
 MORNING = dt.datetime(2019, 8, 7, 13, 0, tzinfo=dt.UTC)  # 8 in the morning in Mississippi
@@ -52,7 +53,7 @@ async def open_desk(
     """
     database = Database(url or await tables.on_sqlite(folder))
     async with database.begin() as conn:
-        await obligations.seed_policies(conn, default_policies(), now=start)
+        await seed_policies(conn, default_policies(), now=start)
     bus = MemoryBus()
     try:
         yield Desk(

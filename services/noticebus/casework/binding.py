@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from noticebus.casework.in_force import in_force
 from noticebus.contracts.vocabulary import (
     Cause,
     Channel,
@@ -16,13 +17,7 @@ from noticebus.contracts.vocabulary import (
     Status,
 )
 from noticebus.domain.escalation import ContactPoint, Round, start_round
-from noticebus.domain.policies import (
-    Policy,
-    default_policy,
-    for_standing,
-    policy_from_record,
-    policy_to_record,
-)
+from noticebus.domain.policies import Policy, policy_from_record, policy_to_record
 from noticebus.domain.routing import Recipient, SubscriptionMatch
 from noticebus.ids import SubscriptionId, new_delivery_id, new_obligation_id
 from noticebus.store.deliveries import Delivery
@@ -41,11 +36,6 @@ class Moment:
     machine: dt.datetime
 
 
-def policy_id_for(recipient: Recipient, facts: AgencyFacts, notice: Notice, at: dt.datetime) -> str:
-    """Name the policy that is in force for a recipient at `at`."""
-    return _default_for(recipient, facts, notice, at).id
-
-
 def bind(
     recipient: Recipient,
     *,
@@ -58,8 +48,9 @@ def bind(
 
     Its first round runs unless the notice is still embargoed.
     """
-    default = _default_for(recipient, facts, notice, at)
-    policy = for_standing(policies.get(default.id, default), recipient.standing)
+    policy = in_force(
+        policies, facts, notice_class=notice.notice_class, standing=recipient.standing, at=at
+    )
     obligation = Obligation(
         id=new_obligation_id(),
         incident_id=notice.incident_id,
@@ -272,18 +263,6 @@ def _delivery(obligation: Obligation, *, notice: Notice, cause: Cause, at: Momen
         finished_at=None,
         detail=None,
         created_at=at.world,
-    )
-
-
-def _default_for(
-    recipient: Recipient, facts: AgencyFacts, notice: Notice, at: dt.datetime
-) -> Policy:
-    return default_policy(
-        kind=recipient.kind,
-        notice_class=notice.notice_class,
-        standing=recipient.standing,
-        hours=facts.hours,
-        at=at,
     )
 
 

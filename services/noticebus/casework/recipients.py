@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import accepted
-from noticebus.casework.binding import Moment, bind, notice_deliveries, policy_id_for
+from noticebus.casework.binding import Moment, bind, notice_deliveries
 from noticebus.casework.desk import Desk
+from noticebus.casework.in_force import policy_ids
 from noticebus.contracts.vocabulary import Channel, NoticeKind, NoticeState, Notify
 from noticebus.domain.escalation import ContactPoint, resolve
 from noticebus.domain.policies import Policy
@@ -24,11 +25,12 @@ from noticebus.domain.routing import (
     without_mail,
 )
 from noticebus.ids import AgencyId
-from noticebus.store import matching, obligations
+from noticebus.store import matching
 from noticebus.store.deliveries import Delivery
 from noticebus.store.matching import AgencyFacts, OrderMatch
 from noticebus.store.notices import Notice
 from noticebus.store.obligations import Obligation
+from noticebus.store.policies import latest_policies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +131,12 @@ async def bind_all(
 ) -> list[Bound]:
     """Bind every recipient of every routed notice under the policies in force."""
     wanted = {
-        policy_id_for(one, found.facts[one.agency_id], notice, at.world)
+        policy_id
         for notice, routing in routed
         for one in routing.recipients
+        for policy_id in policy_ids(found.facts[one.agency_id], notice.notice_class, at=at.world)
     }
-    policies = await obligations.latest_policies(conn, wanted) if wanted else {}
+    policies = await latest_policies(conn, wanted) if wanted else {}
     return [
         _bind(notice, routing, found=found, policies=policies, at=at) for notice, routing in routed
     ]

@@ -7,13 +7,14 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework.binding import run
+from noticebus.casework.in_force import in_force, policy_ids
 from noticebus.contracts.vocabulary import NoticeClass
-from noticebus.domain.policies import Policy, default_policy, for_standing, policy_to_record
+from noticebus.domain.policies import Policy, policy_to_record
 from noticebus.domain.routing import Recipient
 from noticebus.ids import AgencyId
-from noticebus.store import obligations
 from noticebus.store.matching import AgencyFacts
 from noticebus.store.obligations import Obligation
+from noticebus.store.policies import latest_policies
 
 
 async def policies_in_force(
@@ -26,11 +27,12 @@ async def policies_in_force(
 ) -> dict[str, Policy]:
     """Read the policies that rounds of `known` may run under: one statement."""
     wanted = {
-        _default(one, facts[one.agency_id], notice_class, at=at).id
+        policy_id
         for one in known
         for notice_class in classes
+        for policy_id in policy_ids(facts[one.agency_id], notice_class, at=at)
     }
-    return await obligations.latest_policies(conn, wanted) if wanted else {}
+    return await latest_policies(conn, wanted) if wanted else {}
 
 
 def begin(
@@ -45,8 +47,9 @@ def begin(
 
     `recipient` is what routing finds now; one that it no longer finds keeps the reach it had (I6).
     """
-    default = _default(owed, facts, owed.notice_class, at=at)
-    policy = for_standing(policies.get(default.id, default), owed.standing)
+    policy = in_force(
+        policies, facts, notice_class=owed.notice_class, standing=owed.standing, at=at
+    )
     ready = replace(owed, policy=policy_to_record(policy))
     if recipient is not None:
         ready = replace(
@@ -55,15 +58,3 @@ def begin(
             unreachable_reason=recipient.unreachable_reason,
         )
     return run(ready, facts, at)
-
-
-def _default(
-    owed: Obligation, facts: AgencyFacts, notice_class: NoticeClass, *, at: dt.datetime
-) -> Policy:
-    return default_policy(
-        kind=facts.kind,
-        notice_class=notice_class,
-        standing=owed.standing,
-        hours=facts.hours,
-        at=at,
-    )

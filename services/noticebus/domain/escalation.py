@@ -1,12 +1,12 @@
 """One round of an obligation's clock: when its steps fall, which applies now, whom it reaches."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from noticebus.contracts.vocabulary import Channel, Notify, Position
-from noticebus.domain.policies import Hold, HoldRule, Policy
+from noticebus.domain.policies import DESKS, ENDPOINTS, Hold, HoldRule, Policy, Step
 from noticebus.domain.working_time import Hours, next_business_day_at, next_open
 from noticebus.ids import ContactId
 
@@ -86,7 +86,7 @@ def start_round(*, policy: Policy, hours: Hours, started_at: dt.datetime) -> Rou
 
     `policy` is the frozen one, fitted to the recipient's standing; instants are UTC.
     """
-    base = _base(policy.hold, hours, started_at=started_at)
+    base = base_of(policy.hold, hours, started_at=started_at)
     held = policy.hold.hold is Hold.WINDOW and bool(policy.steps) and base > started_at
     return Round(
         started_at=started_at,
@@ -143,24 +143,49 @@ def next_firing(*, current: Round, step_index: int, now: dt.datetime) -> Fire | 
 
 
 def resolve(
-    notify: Notify, contacts: Iterable[ContactPoint], *, operators: Iterable[ContactPoint] = ()
+    notify: Notify,
+    contacts: Iterable[ContactPoint],
+    *,
+    operators: Iterable[ContactPoint] = (),
+    delegates: Iterable[ContactPoint] = (),
 ) -> Resolved:
     """Find whom a step reaches.
 
-    An empty level passes at once to the next with someone in it, last the operators.
+    An empty level passes at once to the next with someone in it, last the operators. `delegates`
+    are the contacts of the agency that stands in for this one now.
     """
     reachable = sorted((contact for contact in contacts if contact.channels), key=_by_id)
     for level in _levels_from(notify):
-        found = tuple(contact for contact in reachable if _is_at(contact, level))
+        found = _at(level, reachable, delegates=delegates)
         if found:
             return Resolved(contacts=found, fell_through=None if level is notify else level)
     return Resolved(
-        contacts=tuple(sorted((one for one in operators if one.channels), key=_by_id)),
+        contacts=_once(sorted((one for one in operators if one.channels), key=_by_id)),
         fell_through=None if notify is Notify.OPERATORS else Notify.OPERATORS,
     )
 
 
-def _base(rule: HoldRule, hours: Hours, *, started_at: dt.datetime) -> dt.datetime:
+def calls_of(step: Step, reached: Resolved) -> tuple[tuple[ContactPoint, Channel], ...]:
+    """Pair each person a step reaches with each channel that both the step and the person have."""
+    return tuple(
+        (contact, channel)
+        for contact in reached.contacts
+        for channel in contact.channels
+        if channel in step.channels
+    )
+
+
+def endpoint_channels(step: Step) -> tuple[Channel, ...]:
+    """List the channels of a step that reach an agency's own endpoints.
+
+    Only where its desk is meant: whoever stands elsewhere in the line has none.
+    """
+    meant = step.notify in DESKS
+    return tuple(one for one in step.channels if meant and one in ENDPOINTS)
+
+
+def base_of(rule: HoldRule, hours: Hours, *, started_at: dt.datetime) -> dt.datetime:
+    """Give the instant from which the delays of a round count, UTC."""
     match rule.hold:
         case Hold.NEVER:
             return started_at
@@ -173,12 +198,14 @@ def _base(rule: HoldRule, hours: Hours, *, started_at: dt.datetime) -> dt.dateti
             assert_never(rule.hold)
 
 
+TOGETHER = 2  # how many people `first_two` calls at once
 _UP = (Notify.ON_DUTY, Notify.SECOND, Notify.HEAD)
 _POSITIONS = {
     Notify.ON_DUTY: Position.ON_DUTY,
     Notify.SECOND: Position.SECOND,
     Notify.HEAD: Position.HEAD,
 }
+_LINE = tuple(Position)  # on duty, second, head, and whoever has no place in it
 
 
 def _levels_from(notify: Notify) -> tuple[Notify, ...]:
@@ -188,8 +215,31 @@ def _levels_from(notify: Notify) -> tuple[Notify, ...]:
     return _UP[_UP.index(notify) :] if notify in _UP else (notify,)
 
 
-def _is_at(contact: ContactPoint, level: Notify) -> bool:
-    return level is Notify.ALL_CONTACTS or contact.position is _POSITIONS[level]
+def _at(
+    level: Notify, reachable: Sequence[ContactPoint], *, delegates: Iterable[ContactPoint]
+) -> tuple[ContactPoint, ...]:
+    """Give those of the agency (`reachable`, in id order), or of its delegate, at a level."""
+    match level:
+        case Notify.ALL_CONTACTS:
+            return _once(reachable)
+        case Notify.FIRST_TWO:
+            return _once(sorted(reachable, key=_by_place))[:TOGETHER]
+        case Notify.DELEGATE:
+            return _once(sorted((one for one in delegates if one.channels), key=_by_id))
+        case _:
+            return tuple(one for one in reachable if one.position is _POSITIONS[level])
+
+
+def _once(contacts: Iterable[ContactPoint]) -> tuple[ContactPoint, ...]:
+    """Take each person once, in the first of the positions that a roster gives them."""
+    found: dict[ContactId, ContactPoint] = {}
+    for one in contacts:
+        found.setdefault(one.id, one)
+    return tuple(found.values())
+
+
+def _by_place(contact: ContactPoint) -> tuple[int, str]:
+    return _LINE.index(contact.position), contact.id
 
 
 def _by_id(contact: ContactPoint) -> str:

@@ -8,13 +8,17 @@ first step's delay wherever there are steps, and an answer after it is late.
 import datetime as dt
 import functools
 import itertools
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NotRequired, TypedDict
 
 from noticebus.contracts.vocabulary import AgencyKind, Channel, NoticeClass, Notify, Standing
-from noticebus.domain.working_time import Hours, Window, is_open
-from noticebus.ids import PolicyId
+from noticebus.domain.calendars import Calendar, is_school_time
+from noticebus.domain.working_time import Window, is_open, local_date
+from noticebus.ids import AgencyId, PolicyId
+
+OWN_ID = re.compile(r"(agy_[0-9a-z]{26})\.([ABCD])", re.ASCII)
 
 
 class Hold(StrEnum):
@@ -62,7 +66,8 @@ class Step:
 class Policy:
     """Ordered steps that run until the obligation is closed.
 
-    `due_after` is None where nothing falls due; `quorum` different contacts must accept.
+    `due_after` is None where nothing falls due. `quorum` different contacts must accept. `note`
+    says why the policy was fitted to this round, and is empty where it was not.
     """
 
     id: PolicyId
@@ -73,6 +78,7 @@ class Policy:
     hold: HoldRule
     steps: tuple[Step, ...]
     quorum: int = 1
+    note: str = ""
 
     def __post_init__(self) -> None:
         delays = [step.after for step in self.steps]
@@ -96,6 +102,7 @@ class PolicyRecord(TypedDict):
     """A policy as plain JSON: what is frozen on the obligation and printed on the receipt."""
 
     quorum: NotRequired[int]  # absent from records of before there were quorums
+    note: NotRequired[str]  # absent from records of before policies were fitted to a dismissal
     id: str
     version: int
     recipient_kind: str
@@ -112,6 +119,7 @@ def policy_to_record(policy: Policy) -> PolicyRecord:
     due_after = policy.due_after
     return {
         "quorum": policy.quorum,
+        "note": policy.note,
         "id": policy.id,
         "version": policy.version,
         "recipient_kind": policy.recipient_kind.value,
@@ -136,6 +144,7 @@ def policy_from_record(record: PolicyRecord) -> Policy:
     due_after_s = record["due_after_s"]
     return Policy(
         quorum=record.get("quorum", 1),
+        note=record.get("note", ""),
         id=PolicyId(record["id"]),
         version=record["version"],
         recipient_kind=AgencyKind(record["recipient_kind"]),
@@ -160,13 +169,24 @@ def default_policy(
     kind: AgencyKind,
     notice_class: NoticeClass,
     standing: Standing,
-    hours: Hours,
+    calendar: Calendar,
     at: dt.datetime,
 ) -> Policy:
     """Choose the default in force at `at` for a recipient, fitted to its standing."""
     return for_standing(
-        _default(kind, notice_class, profile=_profile(kind, hours, at=at)), standing
+        _default(kind, notice_class, profile=_profile(kind, calendar, at=at)), standing
     )
+
+
+def own_policy_id(agency_id: AgencyId, notice_class: NoticeClass) -> PolicyId:
+    """Name the policy that an agency may have of its own for a class."""
+    return PolicyId(f"{agency_id}.{notice_class.value}")
+
+
+def owner_of(policy_id: str) -> AgencyId | None:
+    """Give the agency whose own policy an id names; None for a default's."""
+    found = OWN_ID.fullmatch(policy_id)
+    return None if found is None else AgencyId(found[1])
 
 
 def default_policies() -> tuple[Policy, ...]:
@@ -208,15 +228,26 @@ class _Profile(StrEnum):
     SCHOOL_NIGHT = "school_night"
     COMMUNITY = "community"
     POSTER = "poster"
+    OPERATOR = "operator"
 
 
-def _profile(kind: AgencyKind, hours: Hours, *, at: dt.datetime) -> _Profile:
+def _profile(kind: AgencyKind, calendar: Calendar, *, at: dt.datetime) -> _Profile:
     profiles = _PROFILES_OF_KIND[kind]
-    if kind is AgencyKind.SCHOOL_DISTRICT and not is_open(hours, at):
+    hours = calendar.hours
+    if kind is AgencyKind.SCHOOL_DISTRICT and not _is_staffed(calendar, at):
         return _Profile.SCHOOL_NIGHT
     if _Profile.COUNTY_OFFICE in profiles and hours.opens != hours.closes:
         return _Profile.COUNTY_OFFICE
     return profiles[0]
+
+
+def _is_staffed(calendar: Calendar, at: dt.datetime) -> bool:
+    """Say whether a district is at school; one without a bell schedule has its hours and terms."""
+    if calendar.bell is not None:
+        return is_school_time(calendar, at)
+    today = local_date(calendar.hours, at)
+    in_term = any(first <= today <= last for first, last in calendar.terms)
+    return (in_term or not calendar.terms) and is_open(calendar.hours, at)
 
 
 @functools.cache
@@ -237,24 +268,21 @@ def _seconds(duration: dt.timedelta) -> int:
     return duration // dt.timedelta(seconds=1)
 
 
-def _chain(*minutes_and_notify: tuple[int, Notify]) -> tuple[Step, ...]:
-    """Build steps from (minutes, whom).
-
-    Only the desk on duty has an endpoint to be reminded through.
-    """
+def _chain(
+    *minutes_and_notify: tuple[int, Notify], by: tuple[Channel, ...] = (Channel.EMAIL,)
+) -> tuple[Step, ...]:
+    """Build steps from (minutes, whom); whoever lacks a channel is reached over the others."""
     return tuple(
         Step(
             after=dt.timedelta(minutes=minutes),
             notify=notify,
-            channels=(Channel.WEBHOOK, Channel.EMAIL)
-            if notify in {Notify.ON_DUTY, Notify.ALL_CONTACTS}
-            else (Channel.EMAIL,),
+            channels=(ENDPOINTS + by) if notify in DESKS else by,
         )
         for minutes, notify in minutes_and_notify
     )
 
 
-def _up_the_line(*minutes: int) -> tuple[Step, ...]:
+def _up_the_line(*minutes: int, by: tuple[Channel, ...]) -> tuple[Step, ...]:
     """Build the usual order for as many delays as the table gives.
 
     Every chain ends with the operators.
@@ -264,19 +292,31 @@ def _up_the_line(*minutes: int) -> tuple[Step, ...]:
         3: (Notify.ON_DUTY, Notify.SECOND, Notify.OPERATORS),
         2: (Notify.ON_DUTY, Notify.OPERATORS),
     }
-    return _chain(*zip(minutes, chains[len(minutes)], strict=True))
+    return _chain(*zip(minutes, chains[len(minutes)], strict=True), by=by)
 
 
 def _remind_then_list(*, remind_after: int) -> tuple[Step, ...]:
     """Build class C's chain: a reminder at the deadline, a day later the operators' list."""
-    remind, operators = _up_the_line(remind_after, remind_after + 24 * 60)
+    remind, operators = _up_the_line(remind_after, remind_after + 24 * 60, by=(Channel.EMAIL,))
     return (remind, replace(operators, channels=()))
+
+
+def _own_line(*minutes: int, by: tuple[Channel, ...]) -> tuple[Step, ...]:
+    """Build the operators' own chain: nobody stands behind them, so that all of them come last."""
+    chain = (Notify.ON_DUTY, Notify.SECOND, Notify.ALL_CONTACTS)
+    return _chain(*zip(minutes, chain, strict=True), by=by)
 
 
 def _business_day(hour: int) -> HoldRule:
     return HoldRule(hold=Hold.BUSINESS_DAY, at=dt.time(hour, 0))
 
 
+ENDPOINTS = (Channel.WEBHOOK, Channel.KAFKA)
+"""What only an agency's desk has: nobody else is reached over them."""
+DESKS = frozenset({Notify.ON_DUTY, Notify.FIRST_TWO, Notify.ALL_CONTACTS})
+"""The levels that stand for the agency's desk, and so for its endpoints too."""
+CALLS = (Channel.EMAIL, Channel.SMS, Channel.VOICE)
+_TEXTS = (Channel.EMAIL, Channel.SMS)
 _RUNS = HoldRule(hold=Hold.NEVER)
 _HELD = HoldRule(hold=Hold.WINDOW)
 _NOTHING_DUE: tuple[HoldRule, tuple[Step, ...]] = (_RUNS, ())
@@ -284,37 +324,42 @@ _NOTHING_DUE: tuple[HoldRule, tuple[Step, ...]] = (_RUNS, ())
 # Class D has no line anywhere: delivery closes it. Community bodies owe nothing on C.
 _DEFAULTS: dict[_Profile, dict[NoticeClass, tuple[HoldRule, tuple[Step, ...]]]] = {
     _Profile.STATE_DESK: {
-        NoticeClass.A: (_RUNS, _up_the_line(10, 20, 40, 60)),
-        NoticeClass.B: (_HELD, _up_the_line(60, 90, 120, 180)),
+        NoticeClass.A: (_RUNS, _up_the_line(10, 20, 40, 60, by=CALLS)),
+        NoticeClass.B: (_HELD, _up_the_line(60, 90, 120, 180, by=_TEXTS)),
         NoticeClass.C: (_business_day(12), _remind_then_list(remind_after=0)),
     },
     _Profile.COUNTY_OFFICE: {
-        NoticeClass.A: (_RUNS, _up_the_line(15, 30, 45, 60)),
-        NoticeClass.B: (_HELD, _up_the_line(60, 120, 240)),
+        NoticeClass.A: (_RUNS, _up_the_line(15, 30, 45, 60, by=CALLS)),
+        NoticeClass.B: (_HELD, _up_the_line(60, 120, 240, by=_TEXTS)),
         NoticeClass.C: (_business_day(12), _remind_then_list(remind_after=0)),
     },
     _Profile.SCHOOL_DAY: {
-        NoticeClass.A: (_RUNS, _up_the_line(15, 30, 45, 60)),
-        NoticeClass.B: (_HELD, _up_the_line(30, 60, 90, 120)),
+        NoticeClass.A: (_RUNS, _up_the_line(15, 30, 45, 60, by=CALLS)),
+        NoticeClass.B: (_HELD, _up_the_line(30, 60, 90, 120, by=_TEXTS)),
         NoticeClass.C: (_business_day(7), _remind_then_list(remind_after=0)),
     },
     _Profile.SCHOOL_NIGHT: {
         # Nobody is at a desk: the superintendent first, then everyone the district has named.
         NoticeClass.A: (
             _RUNS,
-            _chain((20, Notify.HEAD), (40, Notify.ALL_CONTACTS), (60, Notify.OPERATORS)),
+            _chain((20, Notify.HEAD), (40, Notify.ALL_CONTACTS), (60, Notify.OPERATORS), by=CALLS),
         ),
-        NoticeClass.B: (_HELD, _up_the_line(30, 60, 90, 120)),
+        NoticeClass.B: (_HELD, _up_the_line(30, 60, 90, 120, by=_TEXTS)),
         NoticeClass.C: (_business_day(7), _remind_then_list(remind_after=0)),
     },
     _Profile.COMMUNITY: {
-        NoticeClass.A: (_RUNS, _up_the_line(60, 120, 180)),
-        NoticeClass.B: (_HELD, _up_the_line(120, 240, 360)),
+        NoticeClass.A: (_RUNS, _up_the_line(60, 120, 180, by=CALLS)),
+        NoticeClass.B: (_HELD, _up_the_line(120, 240, 360, by=_TEXTS)),
     },
     _Profile.POSTER: {
-        NoticeClass.A: (_RUNS, _up_the_line(60, 120, 180, 240)),
-        NoticeClass.B: (_HELD, _up_the_line(240, 480)),
+        NoticeClass.A: (_RUNS, _up_the_line(60, 120, 180, 240, by=CALLS)),
+        NoticeClass.B: (_HELD, _up_the_line(240, 480, by=_TEXTS)),
         NoticeClass.C: (_HELD, _remind_then_list(remind_after=24 * 60)),
+    },
+    _Profile.OPERATOR: {
+        NoticeClass.A: (_RUNS, _own_line(10, 20, 30, by=CALLS)),
+        NoticeClass.B: (_HELD, _own_line(30, 60, 120, by=_TEXTS)),
+        NoticeClass.C: (_HELD, _chain((24 * 60, Notify.ON_DUTY))),
     },
 }
 
@@ -327,7 +372,7 @@ _PROFILES_OF_KIND: dict[AgencyKind, tuple[_Profile, ...]] = {
     AgencyKind.SCHOOL_DISTRICT: (_Profile.SCHOOL_DAY, _Profile.SCHOOL_NIGHT),
     AgencyKind.FAITH: (_Profile.COMMUNITY,),
     AgencyKind.COMMUNITY: (_Profile.COMMUNITY,),
-    AgencyKind.OPERATOR: (_Profile.POSTER,),
+    AgencyKind.OPERATOR: (_Profile.OPERATOR,),
 }
 
 _WINDOWS = {

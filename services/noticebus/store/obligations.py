@@ -1,4 +1,4 @@
-"""Obligations, their fired steps and the policies they freeze."""
+"""Obligations and their fired steps."""
 
 import datetime as dt
 from collections.abc import Collection, Sequence
@@ -18,10 +18,10 @@ from noticebus.contracts.vocabulary import (
     Status,
     UnreachableReason,
 )
-from noticebus.domain.policies import Policy, PolicyRecord, policy_from_record, policy_to_record
+from noticebus.domain.policies import PolicyRecord
 from noticebus.ids import AgencyId, DeliveryId, IncidentId, NoticeId, ObligationId
 from noticebus.store.rows import values_of
-from noticebus.store.tables import deliveries, obligations, policies, steps
+from noticebus.store.tables import deliveries, obligations, steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +110,23 @@ async def lock_obligations(
     if incident_id is not None:
         statement = statement.where(obligations.c.incident_id == incident_id)
     return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def lock_coverage(
+    conn: AsyncConnection, incident_ids: Collection[IncidentId]
+) -> dict[IncidentId, Obligation]:
+    """Lock what the operators owe incidents for places that nobody answers for."""
+    statement = (
+        sa.select(obligations)
+        .where(
+            obligations.c.incident_id.in_(sorted(incident_ids)),
+            obligations.c.owed == Owed.COVERAGE,
+        )
+        .order_by(obligations.c.id)
+        .with_for_update(key_share=True)  # SQLite: the single writer
+    )
+    found = [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    return {one.incident_id: one for one in found}
 
 
 async def lock_due(
@@ -281,42 +298,3 @@ async def counts_by_state(
         .group_by(obligations.c.state)
     )
     return {row[0]: row[1] for row in await conn.execute(statement)}
-
-
-async def latest_policies(conn: AsyncConnection, policy_ids: Collection[str]) -> dict[str, Policy]:
-    """Read the version in force of each policy."""
-    newest = (
-        sa.select(policies.c.id, sa.func.max(policies.c.version).label("version"))
-        .where(policies.c.id.in_(sorted(policy_ids)))
-        .group_by(policies.c.id)
-        .subquery()
-    )
-    statement = sa.select(policies.c.body).join(
-        newest, (policies.c.id == newest.c.id) & (policies.c.version == newest.c.version)
-    )
-    found = [policy_from_record(body) for body in (await conn.execute(statement)).scalars()]
-    return {one.id: one for one in found}
-
-
-async def seed_policies(
-    conn: AsyncConnection, defaults: Sequence[Policy], *, now: dt.datetime
-) -> int:
-    """Insert those defaults the installation does not have yet; say how many."""
-    known = set((await conn.execute(sa.select(policies.c.id).distinct())).scalars())
-    missing = [one for one in defaults if one.id not in known]
-    if missing:
-        await conn.execute(
-            policies.insert(),
-            [
-                {
-                    "id": one.id,
-                    "version": one.version,
-                    "recipient_kind": one.recipient_kind,
-                    "notice_class": one.notice_class,
-                    "body": policy_to_record(one),
-                    "created_at": now,
-                }
-                for one in missing
-            ],
-        )
-    return len(missing)

@@ -14,6 +14,7 @@ from noticebus.contracts.vocabulary import (
     Position,
     Standing,
 )
+from noticebus.domain.calendars import Calendar
 from noticebus.domain.escalation import (
     ContactPoint,
     Finished,
@@ -21,12 +22,14 @@ from noticebus.domain.escalation import (
     Resolved,
     Round,
     Wait,
+    calls_of,
+    endpoint_channels,
     extended,
     next_firing,
     resolve,
     start_round,
 )
-from noticebus.domain.policies import default_policy, default_window
+from noticebus.domain.policies import Step, default_policy, default_window
 from noticebus.domain.working_time import hours_for
 from noticebus.ids import ContactId
 
@@ -44,7 +47,7 @@ def round_of(kind: AgencyKind, notice_class: NoticeClass, started_at: dt.datetim
         kind=kind,
         notice_class=notice_class,
         standing=Standing.MANDATORY,
-        hours=hours,
+        calendar=Calendar(hours=hours),
         at=started_at,
     )
     return start_round(policy=policy, hours=hours, started_at=started_at)
@@ -211,6 +214,11 @@ OPERATOR = contact("operator", Position.ON_DUTY)
         (Notify.ALL_CONTACTS, [OTHER, DUTY], (DUTY, OTHER), None),
         (Notify.ALL_CONTACTS, [], (OPERATOR,), Notify.OPERATORS),
         (Notify.OPERATORS, [DUTY], (OPERATOR,), None),
+        (Notify.FIRST_TWO, [OTHER, HEAD, SECOND, DUTY], (DUTY, SECOND), None),
+        (Notify.FIRST_TWO, [OTHER, HEAD], (HEAD, OTHER), None),  # whoever has no place comes last
+        (Notify.FIRST_TWO, [HEAD], (HEAD,), None),
+        (Notify.FIRST_TWO, [], (OPERATOR,), Notify.OPERATORS),
+        (Notify.DELEGATE, [DUTY], (OPERATOR,), Notify.OPERATORS),
     ],
 )
 def test_empty_level_passes_to_the_next_with_somebody_in_it(
@@ -222,6 +230,50 @@ def test_empty_level_passes_to_the_next_with_somebody_in_it(
     found = resolve(notify, contacts, operators=[OPERATOR])
 
     assert found == Resolved(contacts=reached, fell_through=fell_through)
+
+
+def test_a_delegate_is_reached_through_its_own_contacts() -> None:
+    mute = contact("mute", Position.ON_DUTY, email=False)
+
+    found = resolve(Notify.DELEGATE, [DUTY], operators=[OPERATOR], delegates=[SECOND, mute, HEAD])
+
+    assert found == Resolved(contacts=(HEAD, SECOND), fell_through=None)
+
+
+def test_a_person_is_called_over_what_the_step_and_the_person_both_have() -> None:
+    rings = ContactPoint(
+        id=ContactId("a"), position=Position.ON_DUTY, email="a@example.gov", phone="+16015550100"
+    )
+    step = Step(
+        after=dt.timedelta(0),
+        notify=Notify.ON_DUTY,
+        channels=(Channel.WEBHOOK, Channel.EMAIL, Channel.VOICE),
+    )
+    reached = Resolved(contacts=(rings, SECOND), fell_through=None)
+
+    assert calls_of(step, reached) == (
+        (rings, Channel.EMAIL),
+        (rings, Channel.VOICE),
+        (SECOND, Channel.EMAIL),
+    )
+
+
+@pytest.mark.parametrize(
+    ("notify", "reached"),
+    [
+        (Notify.ON_DUTY, (Channel.WEBHOOK, Channel.KAFKA)),
+        (Notify.FIRST_TWO, (Channel.WEBHOOK, Channel.KAFKA)),
+        (Notify.ALL_CONTACTS, (Channel.WEBHOOK, Channel.KAFKA)),
+        (Notify.SECOND, ()),
+        (Notify.OPERATORS, ()),
+    ],
+)
+def test_only_an_agencys_desk_has_endpoints(notify: Notify, reached: tuple[Channel, ...]) -> None:
+    channels = (Channel.WEBHOOK, Channel.KAFKA, Channel.EMAIL)
+
+    assert (
+        endpoint_channels(Step(after=dt.timedelta(0), notify=notify, channels=channels)) == reached
+    )
 
 
 def test_contact_without_a_channel_is_nobody() -> None:

@@ -2,11 +2,14 @@
 
 import datetime as dt
 import json
+import zoneinfo
 
 import pytest
 
 from noticebus.contracts.vocabulary import AgencyKind, Channel, NoticeClass, Notify, Standing
+from noticebus.domain.calendars import BellSchedule, Calendar
 from noticebus.domain.policies import (
+    DESKS,
     Hold,
     HoldRule,
     Policy,
@@ -16,11 +19,13 @@ from noticebus.domain.policies import (
     default_policy,
     default_window,
     for_standing,
+    own_policy_id,
+    owner_of,
     policy_from_record,
     policy_to_record,
 )
 from noticebus.domain.working_time import Window, hours_for, is_open
-from noticebus.ids import PolicyId
+from noticebus.ids import PolicyId, new_agency_id
 
 ZONE = "America/Chicago"
 NOON = dt.datetime(2019, 8, 7, 17, tzinfo=dt.UTC)  # a Wednesday, 12:00 in Chicago
@@ -39,9 +44,9 @@ def policy_of(
     standing: Standing = Standing.MANDATORY,
     window: Window | None = None,
 ) -> Policy:
-    hours = hours_for(window or default_window(kind), zone=ZONE)
+    calendar = Calendar(hours=hours_for(window or default_window(kind), zone=ZONE))
     return default_policy(
-        kind=kind, notice_class=notice_class, standing=standing, hours=hours, at=at
+        kind=kind, notice_class=notice_class, standing=standing, calendar=calendar, at=at
     )
 
 
@@ -74,7 +79,9 @@ def step(after_minutes: int) -> Step:
         (AgencyKind.SCHOOL_DISTRICT, NoticeClass.A, (15, 30, 45, 60)),
         (AgencyKind.SCHOOL_DISTRICT, NoticeClass.B, (30, 60, 90, 120)),
         (AgencyKind.FEDERAL, NoticeClass.A, (60, 120, 180, 240)),
-        (AgencyKind.OPERATOR, NoticeClass.B, (240, 480)),
+        (AgencyKind.OPERATOR, NoticeClass.A, (10, 20, 30)),
+        (AgencyKind.OPERATOR, NoticeClass.B, (30, 60, 120)),
+        (AgencyKind.OPERATOR, NoticeClass.C, (1440,)),
         (AgencyKind.LAW_ENFORCEMENT, NoticeClass.C, (1440, 2880)),
         (AgencyKind.FAITH, NoticeClass.A, (60, 120, 180)),
         (AgencyKind.COMMUNITY, NoticeClass.B, (120, 240, 360)),
@@ -126,8 +133,23 @@ def test_every_mandatory_chain_ends_with_the_operators_written_to_for_class_a_an
 
     assert urgent
     for one in urgent:
-        assert one.steps[-1].notify is Notify.OPERATORS
+        own = one.recipient_kind is AgencyKind.OPERATOR  # the operators' own chain ends with all
+        assert one.steps[-1].notify is (Notify.ALL_CONTACTS if own else Notify.OPERATORS)
         assert not one.steps[-1].lists_only
+
+
+@pytest.mark.parametrize("one", default_policies(), ids=lambda one: one.id)
+def test_urgent_steps_ring_and_only_a_desk_has_endpoints(one: Policy) -> None:
+    called = {
+        NoticeClass.A: {Channel.EMAIL, Channel.SMS, Channel.VOICE},
+        NoticeClass.B: {Channel.EMAIL, Channel.SMS},
+        NoticeClass.C: {Channel.EMAIL},
+    }
+
+    for step in one.steps:
+        if not step.lists_only:
+            of_desk = {Channel.WEBHOOK, Channel.KAFKA} if step.notify in DESKS else set()
+            assert set(step.channels) == called[one.notice_class] | of_desk
 
 
 def test_county_office_has_more_time_than_a_desk_that_never_closes() -> None:
@@ -183,6 +205,7 @@ def test_stored_form_is_plain_and_exact() -> None:
 
     assert record == {
         "quorum": 1,
+        "note": "",
         "id": "default.school_district.school_day.C",
         "version": 1,
         "recipient_kind": "school_district",
@@ -191,7 +214,7 @@ def test_stored_form_is_plain_and_exact() -> None:
         "hold": "business_day",
         "hold_at": "07:00:00",
         "steps": [
-            {"after_s": 0, "notify": "on_duty", "channels": ["webhook", "email"]},
+            {"after_s": 0, "notify": "on_duty", "channels": ["webhook", "kafka", "email"]},
             {"after_s": 86400, "notify": "operators", "channels": []},
         ],
     }
@@ -239,3 +262,56 @@ def test_each_kind_has_assumed_hours(kind: AgencyKind, *, awake: bool) -> None:
 
     assert is_open(hours, NOON)
     assert is_open(hours, NIGHT) is awake
+
+
+BELL = BellSchedule(
+    starts=dt.time(8),
+    dismissal=dt.time(15, 10),
+    early_release=((dt.date(2019, 8, 16), dt.time(12)),),
+)
+TERM = ((dt.date(2019, 8, 5), dt.date(2019, 12, 20)),)
+
+
+@pytest.mark.parametrize(
+    ("bell", "terms", "local", "profile"),
+    [
+        (BELL, (), "2019-08-09T15:09", "school_day"),
+        (BELL, (), "2019-08-09T15:10", "school_night"),
+        (BELL, (), "2019-08-16T12:00", "school_night"),  # an early release
+        (BELL, (), "2019-08-10T10:00", "school_night"),  # a Saturday
+        (BELL, TERM, "2019-07-31T10:00", "school_night"),  # summer
+        (None, (), "2019-08-09T16:00", "school_day"),  # its hours alone
+        (None, TERM, "2019-08-09T16:00", "school_day"),
+        (None, TERM, "2019-07-31T10:00", "school_night"),
+    ],
+)
+def test_a_district_out_of_school_has_its_profile_for_the_night(
+    bell: BellSchedule | None, terms: tuple[tuple[dt.date, dt.date], ...], local: str, profile: str
+) -> None:
+    hours = hours_for(Window.SCHOOL_DAY, zone=ZONE)
+    at = dt.datetime.fromisoformat(local).replace(tzinfo=zoneinfo.ZoneInfo(ZONE))
+
+    found = default_policy(
+        kind=AgencyKind.SCHOOL_DISTRICT,
+        notice_class=NoticeClass.A,
+        standing=Standing.MANDATORY,
+        calendar=Calendar(hours=hours, terms=terms, bell=bell),
+        at=at.astimezone(dt.UTC),
+    )
+
+    assert found.id == f"default.school_district.{profile}.A"
+
+
+def test_an_agencys_own_policy_names_its_owner() -> None:
+    agency_id = new_agency_id()
+
+    assert owner_of(own_policy_id(agency_id, NoticeClass.B)) == agency_id
+    assert owner_of("default.cps.state_desk.A") is None
+
+
+def test_a_record_of_before_quorums_and_notes_is_still_read() -> None:
+    record = policy_to_record(policy_of(AgencyKind.CPS, NoticeClass.A))
+    del record["quorum"]
+    del record["note"]
+
+    assert policy_from_record(record) == policy_of(AgencyKind.CPS, NoticeClass.A)

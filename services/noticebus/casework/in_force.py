@@ -1,0 +1,57 @@
+"""Which policy a round runs under: the agency's own before the default, fitted to its day."""
+
+import datetime as dt
+from collections.abc import Mapping
+
+from noticebus.contracts.vocabulary import NoticeClass, Standing
+from noticebus.domain.dismissal import fit
+from noticebus.domain.policies import Policy, default_policy, for_standing, own_policy_id
+from noticebus.store.matching import AgencyFacts
+
+
+def policy_ids(facts: AgencyFacts, notice_class: NoticeClass, *, at: dt.datetime) -> frozenset[str]:
+    """Name the policies of which one is in force for an agency and a class at `at`."""
+    default = _default(facts, notice_class, at=at)
+    return frozenset({own_policy_id(facts.id, notice_class), default.id})
+
+
+def chosen(
+    policies: Mapping[str, Policy],
+    facts: AgencyFacts,
+    *,
+    notice_class: NoticeClass,
+    at: dt.datetime,
+) -> Policy:
+    """Choose among the living `policies`; an installation without a default has the built-in."""
+    own = policies.get(own_policy_id(facts.id, notice_class))
+    if own is not None:
+        return own
+    default = _default(facts, notice_class, at=at)
+    return policies.get(default.id, default)
+
+
+def in_force(
+    policies: Mapping[str, Policy],
+    facts: AgencyFacts,
+    *,
+    notice_class: NoticeClass,
+    standing: Standing,
+    at: dt.datetime,
+) -> Policy:
+    """Give what a round that starts at `at` freezes.
+
+    It is fitted to the school's dismissal, and to the standing last: what an advisory recipient
+    does not owe, no haste makes it owe.
+    """
+    policy = chosen(policies, facts, notice_class=notice_class, at=at)
+    return for_standing(fit(policy, calendar=facts.calendar, started_at=at), standing)
+
+
+def _default(facts: AgencyFacts, notice_class: NoticeClass, *, at: dt.datetime) -> Policy:
+    return default_policy(
+        kind=facts.kind,
+        notice_class=notice_class,
+        standing=Standing.MANDATORY,
+        calendar=facts.calendar,
+        at=at,
+    )
