@@ -9,12 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import AgencyKind, NoticeKind, SubscriptionState
+from noticebus.contracts.vocabulary import AgencyKind, NoticeKind, Position, SubscriptionState
 from noticebus.domain.calendars import Calendar
 from noticebus.domain.escalation import ContactPoint
+from noticebus.domain.rosters import seated
 from noticebus.domain.routing import ResponsibilityMatch, SubscriptionMatch
 from noticebus.domain.working_time import Hours
-from noticebus.ids import AgencyId, SubscriptionId
+from noticebus.ids import AgencyId, ContactId, SubscriptionId
 from noticebus.store.calendars import calendar_from
 from noticebus.store.tables import (
     agencies,
@@ -22,6 +23,7 @@ from noticebus.store.tables import (
     contacts,
     responsibilities,
     responsibility_areas,
+    shifts,
     subscription_areas,
     subscription_counters,
     subscriptions,
@@ -170,9 +172,19 @@ async def contact_points(
     """Read the contacts of agencies that are valid at `at`, each with what reaches it.
 
     Only verified addresses count, and telephones only where the bus has a provider (`telephone`).
+    Positions are those of the roster; a contact on two positions comes twice.
     """
     of = contacts.c.agency_id.in_(sorted(agency_ids))
     return await _contact_points(conn, of, at=at, telephone=telephone)
+
+
+async def points_of_contacts(
+    conn: AsyncConnection, contact_ids: Collection[ContactId], *, at: dt.datetime, telephone: bool
+) -> dict[ContactId, ContactPoint]:
+    """Read contacts by their ids, as `contact_points` does."""
+    of = contacts.c.id.in_(sorted(contact_ids))
+    found = await _contact_points(conn, of, at=at, telephone=telephone)
+    return {point.id: point for points in found.values() for point in points}
 
 
 async def operator_points(
@@ -189,8 +201,15 @@ async def operator_points(
 async def _contact_points(
     conn: AsyncConnection, of: sa.ColumnElement[bool], *, at: dt.datetime, telephone: bool
 ) -> dict[AgencyId, list[ContactPoint]]:
+    running = sa.and_(
+        shifts.c.agency_id == contacts.c.agency_id,
+        shifts.c.contact_id == contacts.c.id,
+        shifts.c.starts_at <= at,
+        shifts.c.ends_at > at,
+    )
     statement = (
-        sa.select(contacts)
+        sa.select(contacts, shifts.c.position.label("on_shift"))
+        .outerjoin(shifts, running)
         .where(
             of,
             contacts.c.ended_at.is_(None),
@@ -199,17 +218,22 @@ async def _contact_points(
         )
         .order_by(contacts.c.id)
     )
-    found: dict[AgencyId, list[ContactPoint]] = {}
+    points: dict[AgencyId, dict[ContactId, ContactPoint]] = {}
+    on_shift: dict[AgencyId, dict[Position, ContactId]] = {}
     for row in await conn.execute(statement):
-        point = ContactPoint(
+        points.setdefault(row.agency_id, {})[row.id] = ContactPoint(
             id=row.id,
             position=row.position,
             email=row.email if row.email_verified_at else None,
             phone=row.phone if telephone and row.phone_verified_at else None,
             texts=row.texts,
         )
-        found.setdefault(row.agency_id, []).append(point)
-    return found
+        if row.on_shift is not None:
+            on_shift.setdefault(row.agency_id, {})[row.on_shift] = row.id
+    return {
+        id_: seated(list(standing.values()), on_shift.get(id_, {}))
+        for id_, standing in points.items()
+    }
 
 
 async def agencies_by_id(
@@ -247,9 +271,7 @@ def _calendar_of(facts: AgencyFacts) -> Calendar:
 
 async def first_operators(conn: AsyncConnection) -> AgencyFacts | None:
     """Find the bus's own operators: of several such agencies the one registered first."""
-    statement = sa.select(sa.func.min(agencies.c.id)).where(
-        agencies.c.kind == AgencyKind.OPERATOR
-    )
+    statement = sa.select(sa.func.min(agencies.c.id)).where(agencies.c.kind == AgencyKind.OPERATOR)
     found = (await conn.execute(statement)).scalar_one_or_none()
     if found is None:
         return None
