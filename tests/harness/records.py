@@ -12,6 +12,7 @@ from noticebus.store import acknowledgements, deliveries
 from noticebus.store.deliveries import Attempt, Delivery
 from noticebus.store.tables import agencies as agency_rows
 from noticebus.store.tables import entries, obligation_history
+from noticebus.store.tables import notices as notice_rows
 from noticebus.store.tables import obligations as obligation_rows
 
 
@@ -31,6 +32,18 @@ class Records:
         )
         async with self.desk.database.read() as conn:
             return [(row[0], row[1]) for row in await conn.execute(statement)]
+
+    async def uncovered(self, notice: Posted) -> list[dict[str, str]]:
+        """List the places that nobody answers for, by the incident's latest version."""
+        statement = (
+            sa.select(notice_rows.c.uncovered)
+            .where(notice_rows.c.incident_id == notice.incident_id)
+            .order_by(notice_rows.c.version.desc())
+            .limit(1)
+        )
+        async with self.desk.database.read() as conn:
+            found: list[dict[str, str]] = (await conn.execute(statement)).scalar_one()
+            return found
 
     async def deliveries_of(self, notice: Posted) -> list[Delivery]:
         """Read every delivery of an incident, oldest first."""

@@ -37,7 +37,7 @@ from noticebus.store.obligations import Obligation
 
 log = structlog.get_logger(__name__)
 
-MOOT_CAUSES = (Cause.NOTICE, Cause.STEP, Cause.CORRECTION)
+MOOT_CAUSES = (Cause.NOTICE, Cause.STEP, Cause.CORRECTION, Cause.COVERAGE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ HOTLINE = (
     "If a child is in danger now, call 911 or your state's child abuse hotline first."
     " An answer here is no report of abuse or neglect."
 )
+_OWED_FOR = {Cause.QUESTION: Owed.QUESTION, Cause.COVERAGE: Owed.COVERAGE}
 MEETS_CHILDREN = frozenset(AgencyKind) - {
     AgencyKind.FEDERAL,
     AgencyKind.LAW_ENFORCEMENT,
@@ -96,9 +97,9 @@ def mail_text(
             version=notice.version,
             reminder=delivery.step + 1 if reminds and notify is Notify.ON_DUTY else 0,
             escalation=reminds and notify is not Notify.ON_DUTY,
-            owed=Owed.QUESTION if delivery.cause is Cause.QUESTION else Owed.NOTICE,
+            owed=_OWED_FOR.get(delivery.cause, Owed.NOTICE),
             agency=destination.agency_name,
-            place=place_line(notice.area_keys, desk.places),
+            place=place_line(_uncovered_keys(delivery) or notice.area_keys, desk.places),
             due_at=delivery.answer_due_at,
             zone=destination.zone,
             link=link_address(desk, claims),
@@ -128,6 +129,15 @@ def _obligation(delivery: Delivery, *, base_url: str) -> ObligationPart | None:
         step=None if notify is None else delivery.step,
         notify=notify,
     )
+
+
+def _uncovered_keys(delivery: Delivery) -> list[str]:
+    """Give the places that a delivery to the operators is about, if it is one."""
+    gaps = (delivery.detail or {}).get("uncovered", ())
+    return [
+        f"county:{one['county_fips']}" if "county_fips" in one else f"lea:{one['lea_id']}"
+        for one in gaps
+    ]
 
 
 def _notify(delivery: Delivery) -> Notify | None:

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.casework import accepted, shards
+from noticebus.casework import accepted, coverage, shards
 from noticebus.casework.binding import Moment, counts_of, number
+from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
 from noticebus.casework.drafts import Draft
 from noticebus.casework.recipients import Bound, bind_all, find, route_notice, uncovered_of
@@ -191,9 +192,12 @@ async def take_in(desk: Desk, drafts: Sequence[Draft]) -> list[Answer]:
             conn, desk, [one for one in drafts if one.idempotency not in records], at=at
         )
         responses = await _store(conn, desk, taken, bound, at=at) if bound else []
+        holdings = [Holding(notice=one.notice) for one in bound]
+        held = await coverage.hold(conn, desk, holdings, at=at)
+    about = {one.notice.id: one.notice for one in bound}
     desk.committed_many(
-        [shard for one in bound for shard in shards.of(one.notice, one.deliveries)],
-        steps_by=_first_due(bound),
+        shards.of_many(about, [*(each for one in bound for each in one.deliveries), *held]),
+        steps_by=at.world if held else _first_due(bound),
         deliveries_by=None,
     )
     for one in bound:

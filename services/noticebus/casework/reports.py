@@ -18,7 +18,13 @@ from noticebus.casework.desk import Desk
 from noticebus.casework.report_basis import Basis, Wanted, live, past
 from noticebus.casework.report_cursor import read_cursor, write_cursor
 from noticebus.casework.report_views import Page, data_quality, debt_view, item_view, summary
-from noticebus.contracts.report import OwedItem, ReportFilter, UnacknowledgedReport, UncoveredItem
+from noticebus.contracts.report import (
+    HeldView,
+    OwedItem,
+    ReportFilter,
+    UnacknowledgedReport,
+    UncoveredItem,
+)
 from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Scope, Status
 from noticebus.domain.places import NATION_KEY, county_key
 from noticebus.errors import Detail, InvalidError
@@ -148,7 +154,9 @@ async def _read(
     warned = (
         []
         if wanted.is_past
-        else await report_quality.warnings(conn, agency_id=wanted.selection.agency_id)
+        else await report_quality.warnings(
+            conn, agency_id=wanted.selection.agency_id, now=wanted.at
+        )
     )
     report = UnacknowledgedReport(
         as_of=wanted.at,
@@ -156,7 +164,7 @@ async def _read(
         filter=_filter(wanted),
         summary=summary(basis.figures, now=wanted.at),
         items=tuple(item_view(line, page) for line in basis.lines),
-        uncovered=tuple(_uncovered(desk, gaps)),
+        uncovered=tuple(_uncovered(desk, gaps, is_past=wanted.is_past)),
         owed_by_posters=_owed(owed, debtors, at=wanted.at),
         data_quality=data_quality(warned, mail_missing=not desk.sends_mail and not wanted.is_past),
         next=_next(wanted, basis),
@@ -186,6 +194,9 @@ async def _page(
         answering=await report_facts.areas_answered_for(conn, agency_ids, at=wanted.at),
         contacts=await report_facts.living_contacts(conn, callable_),
         steps=await obligations.steps_of(conn, ids) if callable_ else [],
+        latest=await report_facts.latest_versions(
+            conn, {line.incident_id for line in lines}, at=wanted.at
+        ),
     )
 
 
@@ -213,7 +224,7 @@ def _filter(wanted: Wanted) -> ReportFilter:
     )
 
 
-def _uncovered(desk: Desk, gaps: list[report_facts.Gaps]) -> list[UncoveredItem]:
+def _uncovered(desk: Desk, gaps: list[report_facts.Gaps], *, is_past: bool) -> list[UncoveredItem]:
     return [
         UncoveredItem(
             incident_id=one.incident_id,
@@ -222,10 +233,17 @@ def _uncovered(desk: Desk, gaps: list[report_facts.Gaps]) -> list[UncoveredItem]
             lea_id=place.get("lea_id"),
             name=report_places.county_name(desk.places, place.get("county_fips")),
             missing=place["missing"],
+            held=None if is_past else _held(one),
         )
         for one in gaps
         for place in one.uncovered
     ]
+
+
+def _held(gaps: report_facts.Gaps) -> HeldView | None:
+    if gaps.held_id is None or gaps.held_state is None:
+        return None
+    return HeldView(obligation_id=gaps.held_id, state=gaps.held_state, due_at=gaps.held_due_at)
 
 
 def _owed(

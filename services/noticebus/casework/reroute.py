@@ -4,12 +4,14 @@ Look again for who is responsible, and say so where nobody is left.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.bus.port import Shard
-from noticebus.casework import shards
+from noticebus.casework import coverage, shards
 from noticebus.casework.binding import Moment, counts_of, number
+from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
 from noticebus.casework.recipients import bind_all, find_for, route_notice, uncovered_of, without
 from noticebus.casework.tracing import routing_entries
@@ -56,4 +58,6 @@ async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation)
     )
     await ledger.append(conn, [*(trace.entries[1:] if bound.obligations else ()), entry])
     await ledger.append_history(conn, trace.history)
-    return shards.of(notice, numbered)
+    holding = Holding(notice=replace(notice, uncovered=uncovered), before=notice.uncovered)
+    held = await coverage.hold(conn, desk, [holding], at=at)
+    return shards.of(notice, [*numbered, *held])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.casework import shards
+from noticebus.casework import coverage, shards
 from noticebus.casework.binding import (
     Moment,
     counts_of,
@@ -20,6 +20,7 @@ from noticebus.casework.binding import (
     to_contact,
     to_subscription,
 )
+from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
 from noticebus.casework.recipients import Found, find_for, route_notice, tell
 from noticebus.casework.rounds import begin, policies_in_force
@@ -250,7 +251,9 @@ async def release_due_notices(desk: Desk) -> int:
         await insert_deliveries(conn, numbered)
         await ledger.append(conn, [one.entry for one in started])
         await ledger.append_history(conn, [line for one in started for line in one.history])
-    desk.committed(shards.of_many(released, numbered))
+        holdings = [Holding(notice=one) for one in released.values()]
+        held = await coverage.hold(conn, desk, holdings, at=at)
+    desk.committed(shards.of_many(released, [*numbered, *held]))
     return len(due)
 
 

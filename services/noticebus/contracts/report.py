@@ -93,7 +93,7 @@ class PlaceView(Published):
 
 
 class ReportItem(Published):
-    """One open obligation."""
+    """One open obligation. `answered_version` is the version it answered last, 0 for none."""
 
     obligation_id: ObligationIdText
     agency: AgencyRef
@@ -102,6 +102,8 @@ class ReportItem(Published):
     notice_class: Annotated[NoticeClass, Field(alias="class")]
     state: ObligationState
     standing: Standing
+    answered_version: int
+    latest_version: int
     due_at: Instant | None
     overdue_s: int | None
     step: int
@@ -110,6 +112,17 @@ class ReportItem(Published):
     next_action: NextAction | None
     contact: CallNow | None
     places: tuple[PlaceView, ...]
+
+
+class HeldView(Published):
+    """What the operators owe an incident for its uncovered places; null in a past report.
+
+    `closed`: an operator has said that somebody is on it.
+    """
+
+    obligation_id: ObligationIdText
+    state: ObligationState
+    due_at: Instant | None
 
 
 class UncoveredItem(Published):
@@ -121,6 +134,7 @@ class UncoveredItem(Published):
     lea_id: str | None = None
     name: str | None = None
     missing: str
+    held: HeldView | None = None
 
 
 class OwedItem(Published):
@@ -143,6 +157,7 @@ class DataQualityItem(Published):
     message: str
     agency: AgencyRef | None = None
     subscription_id: SubscriptionIdText | None = None
+    incident_id: IncidentIdText | None = None
 
 
 class UnacknowledgedReport(Published):

@@ -34,6 +34,10 @@ _QUESTION = (
     "A recipient has asked you something about a notice. Answer through the bus, or ring its"
     " operators. On this page you can say that you have the question:"
 )
+_UNCOVERED = (
+    "Nobody answers for the places named above. Ring somebody who can take them on, then choose"
+    ' "We accept: we will act" on this page:'
+)
 _ASKED = {
     NoticeClass.A: _ACCEPT,
     NoticeClass.B: _ACCEPT,
@@ -127,6 +131,8 @@ def _request(mail: NoticeMail) -> list[str]:
     if mail.msg is Msg.CANCEL:
         return ["The notice was cancelled. Nothing more is asked of you."]
     wanted = _QUESTION if _is_question(mail) else _ASKED[mail.notice_class]
+    if mail.owed is Owed.COVERAGE:
+        wanted = _UNCOVERED
     asked = [f"{wanted}\n\n{mail.link}"]
     if mail.notice_class is not NoticeClass.D:
         asked.append(
@@ -200,6 +206,8 @@ def _standing(mail: NoticeMail) -> str:
 def _first_words(mail: NoticeMail) -> str:
     if _is_question(mail):
         return "Question to you"
+    if mail.owed is Owed.COVERAGE:
+        return "Nobody answers for a place"
     if mail.cause is Cause.CORRECTION:
         return "Correction"
     return "First notice" if mail.version == 1 else f"Update {mail.version - 1}"

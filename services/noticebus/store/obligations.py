@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import (
+    AgencyKind,
     NoticeClass,
     Notify,
     ObligationState,
@@ -21,7 +22,7 @@ from noticebus.contracts.vocabulary import (
 from noticebus.domain.policies import PolicyRecord
 from noticebus.ids import AgencyId, DeliveryId, IncidentId, NoticeId, ObligationId
 from noticebus.store.rows import values_of
-from noticebus.store.tables import deliveries, obligations, steps
+from noticebus.store.tables import agencies, deliveries, obligations, steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,21 @@ async def lock_coverage(
     )
     found = [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
     return {one.incident_id: one for one in found}
+
+
+async def lock_promised(conn: AsyncConnection, incident_id: IncidentId) -> list[Obligation]:
+    """Lock the updates of an incident that its poster promised and still owes."""
+    statement = (
+        sa.select(obligations)
+        .where(
+            obligations.c.incident_id == incident_id,
+            obligations.c.owed == Owed.UPDATE,
+            obligations.c.state == ObligationState.OPEN,
+        )
+        .order_by(obligations.c.id)
+        .with_for_update(key_share=True)  # SQLite: the single writer
+    )
+    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
 
 
 async def lock_due(
@@ -267,6 +283,31 @@ async def find_obligation(
     )
     row = (await conn.execute(statement)).mappings().one_or_none()
     return None if row is None else Obligation(**row)
+
+
+async def bound_among(
+    conn: AsyncConnection,
+    incident_id: IncidentId,
+    *,
+    agency_ids: Collection[AgencyId] | None = None,
+    kinds: Collection[AgencyKind] | None = None,
+) -> list[Obligation]:
+    """Read what recipients owe an incident's notices and have been told: those named or of kinds."""
+    statement = (
+        sa.select(obligations)
+        .where(
+            obligations.c.incident_id == incident_id,
+            obligations.c.owed == Owed.NOTICE,
+            obligations.c.round_started_at.is_not(None),
+        )
+        .order_by(obligations.c.id)
+    )
+    if agency_ids is not None:
+        statement = statement.where(obligations.c.agency_id.in_(sorted(agency_ids)))
+    if kinds is not None:
+        of_kinds = sa.select(agencies.c.id).where(agencies.c.kind.in_(sorted(kinds)))
+        statement = statement.where(obligations.c.agency_id.in_(of_kinds))
+    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
 
 
 async def obligations_of(

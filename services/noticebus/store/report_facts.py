@@ -8,7 +8,14 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import AgencyKind, Channel, IncidentState, Outcome, Owed
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Channel,
+    IncidentState,
+    ObligationState,
+    Outcome,
+    Owed,
+)
 from noticebus.ids import (
     AgencyId,
     IncidentId,
@@ -56,11 +63,14 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gaps:
-    """The places of one incident that nobody answers for."""
+    """The places of one incident that nobody answers for, and what the operators owe it now."""
 
     incident_id: IncidentId
     notice_id: NoticeId
     uncovered: list[dict[str, str]]
+    held_id: ObligationId | None
+    held_state: ObligationState | None
+    held_due_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,8 +193,20 @@ async def gaps(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[
         newer.c.released_at <= at,
     )
     statement = (
-        sa.select(notices.c.incident_id, notices.c.id.label("notice_id"), notices.c.uncovered)
+        sa.select(
+            notices.c.incident_id,
+            notices.c.id.label("notice_id"),
+            notices.c.uncovered,
+            obligations.c.id.label("held_id"),
+            obligations.c.state.label("held_state"),
+            obligations.c.due_at.label("held_due_at"),
+        )
         .join(incidents, incidents.c.id == notices.c.incident_id)
+        .outerjoin(
+            obligations,
+            (obligations.c.incident_id == notices.c.incident_id)
+            & (obligations.c.owed == Owed.COVERAGE),
+        )
         .where(*_notices_going_on(scope, at=at), notices.c.released_at <= at, ~overtaken)
         .where(sa.type_coerce(notices.c.uncovered, sa.Text) != "[]")
         .order_by(notices.c.occurred_at.desc(), notices.c.id)
