@@ -30,12 +30,15 @@ from noticebus.ids import (
     AgencyId,
     ApiKeyId,
     ContactId,
+    DelegationId,
     DeliveryId,
     IncidentId,
     NoticeId,
     ObligationId,
+    OfferId,
     QuestionId,
     ResponsibilityId,
+    ShiftId,
     SubscriptionId,
 )
 
@@ -287,24 +290,30 @@ def _typeid(prefix: str) -> tuple[AfterValidator, Any]:
 _ack, _ack_field = _typeid("ack")
 _agy, _agy_field = _typeid("agy")
 _cnt, _cnt_field = _typeid("cnt")
+_dlg, _dlg_field = _typeid("dlg")
 _dlv, _dlv_field = _typeid("dlv")
 _inc, _inc_field = _typeid("inc")
 _key, _key_field = _typeid("key")
 _ntc, _ntc_field = _typeid("ntc")
 _obl, _obl_field = _typeid("obl")
+_ofr, _ofr_field = _typeid("ofr")
 _qst, _qst_field = _typeid("qst")
 _rsp, _rsp_field = _typeid("rsp")
+_shf, _shf_field = _typeid("shf")
 _sub, _sub_field = _typeid("sub")
 AcknowledgementIdText = Annotated[AcknowledgementId, _ack, _ack_field]
 AgencyIdText = Annotated[AgencyId, _agy, _agy_field]
 ContactIdText = Annotated[ContactId, _cnt, _cnt_field]
+DelegationIdText = Annotated[DelegationId, _dlg, _dlg_field]
 DeliveryIdText = Annotated[DeliveryId, _dlv, _dlv_field]
 IncidentIdText = Annotated[IncidentId, _inc, _inc_field]
 ApiKeyIdText = Annotated[ApiKeyId, _key, _key_field]
 NoticeIdText = Annotated[NoticeId, _ntc, _ntc_field]
 ObligationIdText = Annotated[ObligationId, _obl, _obl_field]
+OfferIdText = Annotated[OfferId, _ofr, _ofr_field]
 QuestionIdText = Annotated[QuestionId, _qst, _qst_field]
 ResponsibilityIdText = Annotated[ResponsibilityId, _rsp, _rsp_field]
+ShiftIdText = Annotated[ShiftId, _shf, _shf_field]
 SubscriptionIdText = Annotated[SubscriptionId, _sub, _sub_field]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.calendar import BellPart, CalendarPut, HoursPart, Weekday
@@ -57,11 +58,12 @@ async def find_calendar(conn: AsyncConnection, *, agency_id: str) -> CalendarRow
 
 async def insert_calendar(conn: AsyncConnection, row: CalendarRow) -> bool:
     """Store an agency's first calendar; False where another came first."""
-    values = values_of(row)
-    names = sa.select(*(sa.literal(values[c.name], c.type) for c in calendars.c)).where(
-        ~sa.exists().where(calendars.c.agency_id == row.agency_id)
+    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    statement = (
+        insert(calendars)
+        .values(values_of(row))
+        .on_conflict_do_nothing(index_elements=["agency_id"])
     )
-    statement = calendars.insert().from_select([c.name for c in calendars.c], names)
     return (await conn.execute(statement)).rowcount == 1
 
 
