@@ -35,6 +35,7 @@ _NOT_OURS = (  # the test suite's own, and what the commands read to reach a bus
     "NOTICEBUS_URL",
     "NOTICEBUS_KEY",
 )
+_ACCOUNT = re.compile(r"[A-Za-z0-9]{2,64}")
 _PASSWORD = re.compile(r"(?<=://)([^/@]*):[^/@]*@")
 
 
@@ -89,6 +90,12 @@ class Settings(BaseSettings):
     )
     mail_from: str = "noticebus@localhost"
 
+    # Telephone
+    telephone_url: str = Field("https://api.twilio.com", pattern=r"^https?://[^\s?#@]*[^\s?#/@]$")
+    telephone_account: SecretStr | None = None
+    telephone_token: SecretStr | None = None
+    telephone_from: str | None = Field(None, pattern=r"^\+[1-9][0-9]{6,14}$")
+
     # Deliveries
     egress_allow: Networks = ()
     endpoint_concurrency: int = Field(16, ge=1, le=1000)
@@ -116,6 +123,15 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> "Settings":
+        account, token = self.telephone_account, self.telephone_token
+        if len({account is None, token is None, self.telephone_from is None}) > 1:
+            raise ValueError(
+                "telephone_account, telephone_token and telephone_from are set together, or none"
+            )
+        if account is not None and not _ACCOUNT.fullmatch(account.get_secret_value()):
+            raise ValueError(
+                "telephone_account is not an account id like AC0123…, letters and digits"
+            )
         if self.lease_s <= self.request_timeout_s:
             raise ValueError(
                 "lease_s must be longer than request_timeout_s, or a slow call is repeated"
@@ -125,6 +141,11 @@ class Settings(BaseSettings):
         ):
             raise ValueError(f"{self.kafka_security} needs kafka_username and kafka_password")
         return self
+
+    @property
+    def dials(self) -> bool:
+        """Say whether a telephone provider is configured."""
+        return self.telephone_account is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,12 @@ from noticebus.access import links
 from noticebus.access.links import LinkClaims
 from noticebus.casework.answer import About, Actor, Answered, GivenAnswer, answer
 from noticebus.casework.desk import Desk
+from noticebus.casework.speaking import on_behalf, speaks_for
 from noticebus.casework.tracing import obligation_entry
 from noticebus.casework.views import level_of, notice_content
 from noticebus.contracts.vocabulary import ContentLevel, NoticeState, VerifiedBy
 from noticebus.errors import ForbiddenError, NotFoundError, RefusedError
-from noticebus.ids import ContactId, ObligationId
+from noticebus.ids import AgencyId, ContactId, ObligationId
 from noticebus.store import acknowledgements, agencies, ledger, notices, obligations
 from noticebus.store.acknowledgements import Acknowledgement
 from noticebus.store.agencies import Agency, Contact
@@ -52,7 +53,11 @@ class WrongCodeError(ForbiddenError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFacts:
-    """What stands behind a link now. `may_answer` is false for contacts of another agency."""
+    """What stands behind a link now.
+
+    `may_answer` is false for contacts of an agency that does not stand in for the recipient;
+    `on_behalf_of` names the recipient where the contact is not its own.
+    """
 
     claims: LinkClaims
     obligation: Obligation
@@ -62,6 +67,8 @@ class LinkFacts:
     answers: tuple[Acknowledgement, ...]
     wrong_codes: int
     may_answer: bool
+    on_behalf_of: str | None
+    contact_agency_id: AgencyId
     now: dt.datetime
 
     @property
@@ -111,10 +118,13 @@ def link_address(desk: Desk, claims: LinkClaims) -> str:
 
 async def look(desk: Desk, token: str) -> LinkFacts:
     """Read what stands behind a link and note nothing, as for a HEAD or a prefetch."""
-    now = desk.world.now()
-    claims = links.read(desk.keyring, token, now=now)
+    return await facts_of(desk, links.read(desk.keyring, token, now=desk.world.now()))
+
+
+async def facts_of(desk: Desk, claims: LinkClaims) -> LinkFacts:
+    """Read what stands behind the claims of a message; raise where they lead nowhere any more."""
     async with desk.database.read() as conn:
-        return await _facts(conn, claims, now=now)
+        return await _facts(conn, claims, now=desk.world.now())
 
 
 async def open_link(desk: Desk, token: str) -> LinkFacts:
@@ -132,20 +142,33 @@ async def answer_by_link(
 
     Raises WrongCodeError, and ForbiddenError `link-locked` once too many codes were wrong.
     """
-    facts = await look(desk, token)
+    claims = links.read(desk.keyring, token, now=desk.world.now())
+    return await answer_by_code(desk, claims, code=code, given=given, by=VerifiedBy.LINK)
+
+
+async def answer_by_code(
+    desk: Desk, claims: LinkClaims, *, code: str, given: GivenAnswer, by: VerifiedBy
+) -> AnsweredByLink:
+    """Record the answer of whoever holds the code of a message, however the code came back."""
+    facts = await facts_of(desk, claims)
     if not facts.may_answer:
         raise ForbiddenError(
             "This link lets the bus's operators read along. Record what the recipient tells you"
             " as an operator's record, with how it reached you.",
             code="link-read-only",
         )
-    await _check_code(desk, facts.claims, code=code)
+    await check_code(desk, facts.claims, code=code)
     answered = await answer(
         desk,
         obligation_id=facts.claims.obligation_id,
         about=About(notice_id=facts.notice.id, version=facts.claims.version),
         given=given,
-        actor=Actor(verified_by=VerifiedBy.LINK, id=facts.claims.contact_id),
+        actor=Actor(
+            verified_by=by,
+            id=facts.claims.contact_id,
+            on_behalf_of=facts.on_behalf_of,
+            agency_id=facts.contact_agency_id,
+        ),
     )
     return AnsweredByLink(facts=replace(facts, obligation=answered.obligation), answered=answered)
 
@@ -176,7 +199,9 @@ async def _facts(conn: AsyncConnection, claims: LinkClaims, *, now: dt.datetime)
         latest_version=max(released),
         answers=tuple(given.get(owed.id, ())),
         wrong_codes=await acknowledgements.wrong_codes(conn, **_key(claims)),
-        may_answer=contact.agency_id == owed.agency_id,
+        may_answer=await speaks_for(conn, contact.agency_id, owed.agency_id),
+        on_behalf_of=await on_behalf(conn, contact.agency_id, owed.agency_id),
+        contact_agency_id=contact.agency_id,
         now=now,
     )
 
@@ -210,7 +235,7 @@ async def _note_opened(desk: Desk, facts: LinkFacts) -> LinkFacts:
     return replace(facts, obligation=opened)
 
 
-async def _check_code(desk: Desk, claims: LinkClaims, *, code: str) -> None:
+async def check_code(desk: Desk, claims: LinkClaims, *, code: str) -> None:
     """Raise unless `code` is right; a wrong one is counted, committed, and then refused."""
     left = 0
     async with desk.database.begin() as conn:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import consent, next_channel
 from noticebus.casework.desk import Desk
+from noticebus.casework.next_channel import Undelivered
 from noticebus.contracts.vocabulary import (
     Cause,
     DeliveryState,
@@ -23,12 +24,13 @@ from noticebus.domain.delivery import (
     AttemptResult,
     Delivered,
     GiveUp,
+    HandedOver,
     RetryAt,
     after_attempt,
     counts_against_recipient,
 )
 from noticebus.ids import DeliveryId, ObligationId
-from noticebus.store import deliveries, ledger, matching, obligations, subscriptions
+from noticebus.store import deliveries, ledger, obligations, subscriptions
 from noticebus.store.deliveries import Attempt, Delivery, Recording
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.obligations import facts_of
@@ -87,7 +89,7 @@ class Unsent:
         return (self.delivery.id, self.delivery.attempts)
 
 
-Verdict = Delivered | RetryAt | GiveUp
+Verdict = Delivered | HandedOver | RetryAt | GiveUp
 
 
 async def record(desk: Desk, tried: Sequence[Tried]) -> None:
@@ -99,11 +101,12 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     verdicts = {one.claim: _verdict(one) for one in tried}
     delivered = [one for one in tried if isinstance(verdicts[one.claim], Delivered)]
     async with desk.database.begin() as conn:
-        history = await _mark_obligations(conn, delivered, now=now)
+        history = await mark_obligations(conn, [one.delivery for one in delivered], now=now)
         await _lock_orders(conn, delivered)
         ours = await deliveries.held_deliveries(conn, [one.claim for one in tried])
         kept = [one for one in tried if one.claim in ours]
-        failed = [one for one in kept if not isinstance(verdicts[one.claim], Delivered)]
+        handed = [one for one in kept if isinstance(verdicts[one.claim], HandedOver)]
+        failed = [one for one in kept if isinstance(verdicts[one.claim], RetryAt | GiveUp)]
         await deliveries.insert_attempts(conn, [_attempt(one) for one in tried])
         done = [one.delivery.id for one in delivered if one.claim in ours]
         if done:
@@ -115,10 +118,14 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         ]
         if recovered:
             await deliveries.drop_next_channel(conn, next_channel.carried(recovered), now=now)
+        if handed:
+            ids = [one.delivery.id for one in handed]
+            await deliveries.hand_over(conn, ids, machine_now=machine_now)
         if failed:
             recordings = [_recording(one, verdicts[one.claim], now=now) for one in failed]
             await deliveries.record(conn, recordings, machine_now=machine_now)
-            await _start_next_channels(conn, failed, verdicts, now=now, machine_now=machine_now)
+        undelivered = [_undelivered(one, verdicts[one.claim], now=now) for one in handed + failed]
+        await next_channel.start(conn, desk, undelivered, now=now, machine_now=machine_now)
         entries = [entry for one in kept if (entry := _entry(one, verdicts, now=now)) is not None]
         await ledger.append(conn, [*entries, *(entry for entry, _ in history)])
         await ledger.append_history(conn, [line for _, line in history])
@@ -127,7 +134,8 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     for one in kept:
         desk.metrics.count_delivery(one.delivery.channel, one.result.outcome, one.result.duration)
         _log_attempt(one)
-    desk.committed_many(steps_by=None, deliveries_by=now if failed else None)
+    waits = bool(failed or handed)
+    desk.committed_many(steps_by=None, deliveries_by=now if waits else None)
 
 
 def _log_attempt(one: Tried) -> None:
@@ -217,11 +225,11 @@ def _verdict(one: Tried) -> Verdict:
     )
 
 
-async def _mark_obligations(
-    conn: AsyncConnection, delivered: Sequence[Tried], *, now: dt.datetime
+async def mark_obligations(
+    conn: AsyncConnection, delivered: Sequence[Delivery], *, now: dt.datetime
 ) -> list[tuple[Entry, History]]:
     """Note first deliveries on their obligations, locked before any delivery is (lock order)."""
-    reached = [one.delivery for one in delivered if _reaches_recipient(one.delivery)]
+    reached = [one for one in delivered if _reaches_recipient(one)]
     if not reached:
         return []
     told: dict[ObligationId | None, list[Delivery]] = {}
@@ -268,6 +276,7 @@ def _attempt(one: Tried) -> Attempt:
         response_excerpt=one.result.response_excerpt,
         error=one.result.error,
         duration_ms=round(one.result.duration.total_seconds() * 1000),
+        provider_id=one.result.provider_id,
     )
 
 
@@ -292,6 +301,8 @@ def _entry(one: Tried, verdicts: Mapping[Claim, Verdict], *, now: dt.datetime) -
     match verdicts[one.claim]:
         case Delivered():
             type_ = "delivery.delivered"
+        case HandedOver():
+            type_ = "delivery.handed_over"
         case GiveUp():
             type_ = "delivery.exhausted"
         case RetryAt() if one.delivery.first_failed_at is None and _refused(one):
@@ -311,6 +322,8 @@ def _entry(one: Tried, verdicts: Mapping[Claim, Verdict], *, now: dt.datetime) -
         "status_code": one.result.status,
         "body_sha256": one.result.body_digest,
     }
+    if one.result.provider_id is not None:
+        data["provider_id"] = one.result.provider_id
     return make_entry(type_, data, at=now, incident_id=one.delivery.incident_id)
 
 
@@ -318,43 +331,16 @@ def _refused(one: Tried) -> bool:
     return one.result.outcome in {Outcome.REFUSED, Outcome.BLOCKED}
 
 
-async def _start_next_channels(
-    conn: AsyncConnection,
-    failed: Sequence[Tried],
-    verdicts: Mapping[Claim, Verdict],
-    *,
-    now: dt.datetime,
-    machine_now: dt.datetime,
-) -> None:
-    """Queue mail to the desk on duty: at once where an endpoint refused or was given up.
+def _undelivered(one: Tried, verdict: Verdict, *, now: dt.datetime) -> Undelivered:
+    """Say when the next channel starts: at once where this one refused or was given up.
 
-    Else for two minutes after the first failure; a success before then makes it moot.
+    Else two minutes after the first failure, or after a provider took it and said no more; a
+    success before then makes it moot.
     """
-    started = [
-        (one.delivery, _next_channel_at(one, verdicts[one.claim], now=now))
-        for one in failed
-        if next_channel.has_next(one.delivery)
-    ]
-    if not started:
-        return
-    points = await matching.contact_points(
-        conn, {one.agency_id for one, _ in started}, at=now, telephone=False
-    )
-    made = [
-        replace(next_channel.by_mail(one, contact, now=now, machine_now=machine_now), due_at=at)
-        for one, at in started
-        for contact in next_channel.desk_on_duty(points, one.agency_id)
-    ]
-    await deliveries.insert_missing(conn, made)
-    at_once = [one for one, at in started if at == now]
-    if at_once:
-        await deliveries.hasten_next_channel(conn, next_channel.carried(at_once), now=now)
-
-
-def _next_channel_at(one: Tried, verdict: Verdict, *, now: dt.datetime) -> dt.datetime:
     if isinstance(verdict, GiveUp) or (isinstance(verdict, RetryAt) and verdict.next_channel_now):
-        return now
-    return (one.delivery.first_failed_at or one.finished_at) + NEXT_CHANNEL_AFTER
+        return Undelivered(delivery=one.delivery, next_at=now)
+    since = one.delivery.first_failed_at or one.finished_at
+    return Undelivered(delivery=one.delivery, next_at=since + NEXT_CHANNEL_AFTER)
 
 
 async def _after_handshake(

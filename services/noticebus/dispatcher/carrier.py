@@ -8,6 +8,7 @@ from noticebus.access.keyring import Keyring
 from noticebus.casework.bodies import mail_text, webhook_body
 from noticebus.casework.desk import Desk
 from noticebus.casework.outcomes import Dropped
+from noticebus.casework.spoken import call_document, text_message
 from noticebus.casework.views import Contents
 from noticebus.contracts.vocabulary import (
     Cause,
@@ -19,6 +20,13 @@ from noticebus.contracts.vocabulary import (
     SubscriptionState,
 )
 from noticebus.dispatcher.email import EmailSender, MailRequest
+from noticebus.dispatcher.telephone import (
+    NO_NUMBER,
+    NO_TELEPHONE,
+    CallRequest,
+    Telephone,
+    TextRequest,
+)
 from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, answers_challenge
 from noticebus.domain.delivery import AttemptResult
 from noticebus.domain.mail import compose_test_mail
@@ -39,13 +47,22 @@ class Load:
 class Carrier:
     """The channels of one dispatcher.
 
-    Without `email` a mail waits, as a fault of ours, until one is configured.
+    Without `email` a mail waits, as a fault of ours, until one is configured; without `telephone`
+    a text message and a call do.
     """
 
-    def __init__(self, desk: Desk, *, webhook: WebhookSender, email: EmailSender | None) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        webhook: WebhookSender,
+        email: EmailSender | None,
+        telephone: Telephone | None = None,
+    ) -> None:
         self._desk = desk
         self._webhook = webhook
         self._email = email
+        self._telephone = telephone
         self._contents = Contents()
 
     async def carry(self, load: Load) -> AttemptResult | Dropped:
@@ -61,6 +78,8 @@ class Carrier:
                 return await self._by_webhook(load)
             case Channel.EMAIL:
                 return await self._by_mail(load)
+            case Channel.SMS | Channel.VOICE:
+                return await self._by_telephone(load)
             case _:
                 return Dropped(state=DeliveryState.REVOKED, reason="a feed is fetched, not sent")
 
@@ -106,6 +125,24 @@ class Carrier:
                 text=mail.text,
                 written_at=load.delivery.created_at,
             )
+        )
+
+    async def _by_telephone(self, load: Load) -> AttemptResult | Dropped:
+        delivery, destination, notice = load.delivery, load.destination, load.notice
+        if self._telephone is None:
+            return NO_TELEPHONE
+        if notice is None:
+            return Dropped(state=DeliveryState.REVOKED, reason="it carries no notice")
+        if destination.phone is None:
+            return NO_NUMBER
+        if delivery.channel is Channel.SMS:
+            text = text_message(delivery, notice=notice, destination=destination, desk=self._desk)
+            return await self._telephone.text(
+                TextRequest(delivery_id=delivery.id, to=destination.phone, text=text)
+            )
+        document = call_document(delivery, notice=notice, destination=destination, desk=self._desk)
+        return await self._telephone.call(
+            CallRequest(delivery_id=delivery.id, to=destination.phone, document=document)
         )
 
 

@@ -4,9 +4,11 @@ A provider's yes means that it has the message or call, never that anybody was r
 it is told later, by a callback to the gateway.
 """
 
+import datetime as dt
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.domain.delivery import AttemptResult
 
 
@@ -29,6 +31,23 @@ class CallRequest:
     delivery_id: str
     to: str = field(repr=False)
     document: str = field(repr=False)
+
+
+NO_TELEPHONE = AttemptResult(
+    outcome=Outcome.UNSENDABLE,
+    fault=Fault.OURS,
+    error="No telephone provider is configured. Set NOTICEBUS_TELEPHONE_ACCOUNT and what goes with"
+    " it, then it is sent by itself.",
+    body_digest="",
+    duration=dt.timedelta(0),
+)
+NO_NUMBER = AttemptResult(
+    outcome=Outcome.REFUSED,
+    fault=Fault.RECIPIENT,
+    error="The contact has no verified telephone number any more. Record one in the contact.",
+    body_digest="",
+    duration=dt.timedelta(0),
+)
 
 
 class Telephone(Protocol):

@@ -81,6 +81,7 @@ _NUMBERS_FAULT = {
     21635: "The telephone is a landline and takes no text messages.",
 }
 _CORRECT = "Correct the contact."
+_REFUSED_AGAIN_AFTER = dt.timedelta(hours=1)  # a number that does not exist will not soon
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +247,7 @@ def _failed(
     code: int = 0,
 ) -> AttemptResult:
     """Give a failure. Of the answer only the code is kept: its message quotes the number."""
-    retry_after = None
+    retry_after = _REFUSED_AGAIN_AFTER if failure.outcome is Outcome.REFUSED else None
     if answer is not None and answer.retry_after is not None:
         text = answer.retry_after.strip()
         retry_after = read_retry_after(text, now=_EPOCH) if text.isdigit() else None

@@ -10,6 +10,7 @@ import unicodedata
 import zoneinfo
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from xml.sax.saxutils import escape, quoteattr
 
 from noticebus.contracts.vocabulary import Answer, Msg, NoticeClass, Status
@@ -21,6 +22,7 @@ REPLY_CHARACTERS_MAX = 160  # one segment
 SPOKEN_CHARACTERS_MAX = 120  # of one place or name
 CODE_DIGITS = 6
 WAIT_FOR_DIGITS_S = 15
+AGAIN_AFTER = dt.timedelta(minutes=2)  # no telephone is rung or written to sooner again
 STATUS_PATH = "/v1/telephone/twilio/status"
 GATHER_PATH = "/v1/telephone/twilio/gather"
 
@@ -68,6 +70,19 @@ _ANSWERS = {
 }
 _WORD = dict.fromkeys(NoticeClass, "ACCEPT") | {NoticeClass.C: "RECEIVED"}
 _WORD_ES = dict.fromkeys(NoticeClass, "ACEPTO") | {NoticeClass.C: "RECIBIDO"}
+# The words of a message and of a call, in the order in which they are said.
+_UNDER_WAY = {
+    "accepted": 0,
+    "scheduled": 0,
+    "queued": 0,
+    "initiated": 1,
+    "sending": 1,
+    "ringing": 2,
+    "sent": 2,
+    "in-progress": 3,
+}
+_REACHED = frozenset({"delivered", "read", "completed"})
+_NOT_REACHED = frozenset({"undelivered", "failed", "busy", "no-answer", "canceled"})
 _REPLY = re.compile(r"([A-Z]{1,8}) ([0-9]{6})|([0-9]{6}) ([A-Z]{1,8})")
 _CODE_IN_PARTS = re.compile(r"(?<=[0-9])[ -]+(?=[0-9])")
 _NOT_A_WORD = re.compile(r"[^A-Z0-9]+")
@@ -77,13 +92,14 @@ _NOT_A_WORD = re.compile(r"[^A-Z0-9]+")
 class Telling:
     """What a text message or a call tells. All of it is stored and does not change (I3).
 
-    `code` is empty where no answer is asked of this contact, and `reminder` says that it was told
-    before, or others were.
+    `duty`: it is about a duty to answer. `code` is empty where no answer is asked of this contact,
+    and `reminder` says that it was told before, or others were.
     """
 
     status: Status
     notice_class: NoticeClass
     msg: Msg
+    duty: bool
     reminder: bool
     agency: str
     place: str
@@ -91,6 +107,14 @@ class Telling:
     zone: str
     link: str
     code: str
+
+
+class Heard(StrEnum):
+    """What a provider's word on a message or call means."""
+
+    UNDER_WAY = "under_way"
+    REACHED = "reached"
+    NOT_REACHED = "not_reached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +200,8 @@ def spoken(told: Telling) -> str:
 
 def spoken_es(told: Telling) -> str:
     """Say the same, shorter, in Spanish."""
-    what = f"Aviso de clase {told.notice_class}: {_SPOKEN_CLASS_ES[told.notice_class]}."
+    kind = f"Aviso de clase {told.notice_class}: {_SPOKEN_CLASS_ES[told.notice_class]}"
+    what = f"{kind if told.duty else 'Hay un mensaje sobre un aviso'}."
     parts = [
         _SPOKEN_MARK_ES.get(told.status, ""),
         "El aviso fue cancelado." if told.msg is Msg.CANCEL else what,
@@ -203,6 +228,23 @@ def speaks_spanish(body: str) -> bool:
     return bool(re.search(r"\b(ACEPTO|SI|RECIBIDO)\b", plain(body[:REPLY_CHARACTERS_MAX]).upper()))
 
 
+def hear(status: str) -> Heard | None:
+    """Read a provider's word; None for one that is not known."""
+    if status in _REACHED:
+        return Heard.REACHED
+    if status in _NOT_REACHED:
+        return Heard.NOT_REACHED
+    return Heard.UNDER_WAY if status in _UNDER_WAY else None
+
+
+def goes_on(status: str, *, after: str | None) -> bool:
+    """Say whether a known word comes after the one already heard: they arrive out of order.
+
+    The first last word stands.
+    """
+    return after is None or _rank(status) > _rank(after)
+
+
 def septets(text: str) -> int:
     """Count the septets of a text in the default alphabet of text messages; others count two."""
     return sum(1 if character in _ONE_SEPTET else 2 for character in text)
@@ -218,6 +260,10 @@ def callback_address(base_url: str, path: str, delivery_id: str) -> str:
     return f"{base_url.rstrip('/')}{path}?delivery={delivery_id}"
 
 
+def _rank(status: str) -> int:
+    return _UNDER_WAY.get(status, max(_UNDER_WAY.values()) + 1)
+
+
 def _english(told: Telling, *, place: str, link: str) -> str:
     at = f", {place}" if place else ""
     by = "" if told.due_at is None else f" Answer by {_local(told.due_at, zone=told.zone)}."
@@ -225,7 +271,8 @@ def _english(told: Telling, *, place: str, link: str) -> str:
     if told.msg is Msg.CANCEL:
         return f"{mark}Notice bus: class {told.notice_class} notice cancelled{at}. Nothing to do."
     again = "STILL NO ANSWER: " if told.reminder else ""
-    what = f"{again}class {told.notice_class}, {CLASS_WORDS[told.notice_class]}{at}."
+    kind = f"class {told.notice_class}, {CLASS_WORDS[told.notice_class]}"
+    what = f"{again}{kind if told.duty else 'a message about a notice'}{at}."
     answer = f"reply {_WORD[told.notice_class]} {told.code}" if told.code else ""
     ways = " or ".join(one for one in (answer, f"open {link}" if link else "") if one)
     lead = "To answer," if told.code else "To read it,"
@@ -235,7 +282,8 @@ def _english(told: Telling, *, place: str, link: str) -> str:
 def _spanish(told: Telling) -> str:
     if told.msg is Msg.CANCEL:
         return f" ES: {_MARK_ES.get(told.status, '')}Aviso cancelado."
-    what = f"clase {told.notice_class}, {_CLASS_WORDS_ES[told.notice_class]}."
+    kind = f"clase {told.notice_class}, {_CLASS_WORDS_ES[told.notice_class]}"
+    what = f"{kind if told.duty else 'un mensaje sobre un aviso'}."
     return f" ES: {_MARK_ES.get(told.status, '')}{what}"
 
 
@@ -246,6 +294,8 @@ def _answer_es(told: Telling) -> str:
 
 
 def _spoken_kind(told: Telling) -> str:
+    if not told.duty:
+        return "There is a message about a notice"
     again = "There is still no answer. " if told.reminder else ""
     return f"{again}Class {told.notice_class}: {CLASS_WORDS[told.notice_class]}"
 

@@ -44,6 +44,7 @@ class Destination:
     subscription_state: SubscriptionState | None
     content_level: ContentLevel | None
     email: str | None
+    phone: str | None
     contact_ended_at: dt.datetime | None
     obligation_state: ObligationState | None
     obligation_closed_at: dt.datetime | None
@@ -126,6 +127,9 @@ async def destinations_of(
             subscriptions.c.state.label("subscription_state"),
             subscriptions.c.content_level,
             contacts.c.email,
+            sa.case(
+                (contacts.c.phone_verified_at.is_not(None), contacts.c.phone), else_=None
+            ).label("phone"),
             contacts.c.ended_at.label("contact_ended_at"),
             obligations.c.state.label("obligation_state"),
             obligations.c.closed_at.label("obligation_closed_at"),

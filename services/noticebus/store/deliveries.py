@@ -98,6 +98,15 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """A version of an obligation that was carried, to one contact or to the agency's own server."""
+
+    obligation_id: ObligationId
+    version: int
+    contact_id: ContactId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
     """What a delivery becomes after one attempt."""
 
@@ -126,9 +135,9 @@ async def insert_missing(conn: AsyncConnection, new: Sequence[Delivery]) -> None
 
 
 async def hasten_next_channel(
-    conn: AsyncConnection, carried: Collection[tuple[ObligationId, int]], *, now: dt.datetime
+    conn: AsyncConnection, carried: Collection[Carried], *, now: dt.datetime
 ) -> None:
-    """Let mail that waits as the next channel of (obligation, version) go now."""
+    """Let what waits as the next channel of what was carried go now."""
     waiting = _waiting_next_channel(carried, now=now)
     await conn.execute(
         sa.update(deliveries)
@@ -138,9 +147,9 @@ async def hasten_next_channel(
 
 
 async def drop_next_channel(
-    conn: AsyncConnection, carried: Collection[tuple[ObligationId, int]], *, now: dt.datetime
+    conn: AsyncConnection, carried: Collection[Carried], *, now: dt.datetime
 ) -> None:
-    """End mail that waits as the next channel of (obligation, version): the first got through."""
+    """End what waits as the next channel of what was carried: the first got through."""
     waiting = _waiting_next_channel(carried, now=now)
     await conn.execute(
         sa.update(deliveries)
@@ -150,14 +159,15 @@ async def drop_next_channel(
 
 
 def _waiting_next_channel(
-    carried: Collection[tuple[ObligationId, int]], *, now: dt.datetime
+    carried: Collection[Carried], *, now: dt.datetime
 ) -> sa.Select[tuple[str]]:
     """Select what is still to fall due and was never tried: nothing else of an obligation is."""
     return (
         sa.select(deliveries.c.id)
         .where(
-            sa.tuple_(deliveries.c.obligation_id, deliveries.c.version).in_(sorted(carried)),
-            deliveries.c.channel == Channel.EMAIL,
+            sa.or_(*(_follows(one) for one in carried)),
+            deliveries.c.contact_id.is_not(None),
+            deliveries.c.held_reason.is_(None),
             deliveries.c.state == DeliveryState.QUEUED,
             deliveries.c.attempts == 0,
             deliveries.c.due_at > now,
@@ -165,6 +175,12 @@ def _waiting_next_channel(
         .order_by(deliveries.c.id)
         .with_for_update(key_share=True)  # SQLite has no row locks: the single writer protects us
     )
+
+
+def _follows(one: Carried) -> sa.ColumnElement[bool]:
+    """Select what carries the same: to the same contact, or where it went to none, to any."""
+    same = (deliveries.c.obligation_id == one.obligation_id) & (deliveries.c.version == one.version)
+    return same if one.contact_id is None else same & (deliveries.c.contact_id == one.contact_id)
 
 
 async def insert_attempts(conn: AsyncConnection, new: Sequence[Attempt]) -> None:
@@ -198,6 +214,17 @@ async def finish_delivered(
         sa.update(deliveries)
         .where(deliveries.c.id.in_(sorted(delivery_ids)))
         .values(state=DeliveryState.DELIVERED, due_at=None, finished_at=finished_at)
+    )
+
+
+async def hand_over(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, machine_now: dt.datetime
+) -> None:
+    """Mark deliveries as with a telephone provider: nobody's, and not due, until it says more."""
+    await conn.execute(
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(sorted(delivery_ids)))
+        .values(state=DeliveryState.HANDED_OVER, due_at=None, lease_until=machine_now)
     )
 
 

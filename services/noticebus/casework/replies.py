@@ -1,0 +1,199 @@
+"""Answers that come back by telephone: replies to text messages, and codes typed on calls.
+
+A reply answers only from the verified telephone of a living contact, with the code of a message
+that went to it (I4).
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.access import links
+from noticebus.access.links import LinkClaims
+from noticebus.casework.answer import GivenAnswer
+from noticebus.casework.desk import Desk
+from noticebus.casework.links import (
+    AnsweredByLink,
+    WrongCodeError,
+    answer_by_code,
+    check_code,
+    claims_for,
+)
+from noticebus.casework.spoken import gather_address
+from noticebus.contracts.vocabulary import (
+    Answer,
+    Channel,
+    DeclineReason,
+    ObligationState,
+    Status,
+    VerifiedBy,
+)
+from noticebus.domain.telephone import (
+    Reply,
+    compose_again,
+    compose_last_words,
+    read_reply,
+)
+from noticebus.errors import ForbiddenError, RefusedError
+from noticebus.ids import DeliveryId
+from noticebus.store import agencies, notices, telephone
+from noticebus.store.agencies import Contact
+from noticebus.store.deliveries import Delivery
+
+log = structlog.get_logger(__name__)
+
+TEXTS_MAX = 20  # open messages to one telephone among which a code is looked for
+HELP = (
+    "Not recorded. Reply with one word and the code of the message: ACCEPT 123456, RECEIVED 123456"
+    " or DECLINE 123456. ES: ACEPTO 123456."
+)
+STRANGER = "Not recorded: this telephone is not known to the notice bus. Ring its operators."
+NOTHING_OPEN = (
+    "Not recorded: nothing that was sent to this telephone is open any more."
+    " Ring the bus's operators if there is something to say."
+)
+LOCKED = "Not recorded: too many wrong codes. Ring the bus's operators; they record your answer."
+CALL_OVER = "This call cannot be answered any more. Use a newer message, or ring the operators."
+_TAKEN = {
+    Answer.ACCEPTED: "Recorded: accepted. Thank you. ES: Registrado: aceptado.",
+    Answer.RECEIVED: "Recorded: received. ES: Registrado: recibido.",
+    Answer.DECLINED: "Recorded: declined. The operators see it. ES: Registrado: no acepta.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """An open obligation that a message to this telephone was about."""
+
+    contact: Contact
+    claims: LinkClaims
+
+
+async def take_text(desk: Desk, *, phone: str, body: str) -> str:
+    """Take a reply by text message and give the sentence that answers it."""
+    now = desk.world.now()
+    async with desk.database.read() as conn:
+        if not await telephone.knows_phone(conn, phone, at=now):
+            log.info("telephone.stranger_refused")
+            return STRANGER
+        found = await _open_matters(conn, phone, now=now)
+    reply = read_reply(body)
+    if reply is None:
+        return HELP
+    if not found:
+        return NOTHING_OPEN
+    fitting = [
+        one for one in found if links.code_matches(desk.keyring, one.claims, given=reply.code)
+    ]
+    if not fitting:
+        return await _count_wrong(desk, found, code=reply.code)
+    return await _answer(desk, fitting[0], reply)
+
+
+async def _open_matters(conn: AsyncConnection, phone: str, *, now: dt.datetime) -> list[_Open]:
+    """Find what a telephone's messages were about and is open, the newest first."""
+    sent = await telephone.texted(conn, phone, at=now, limit=TEXTS_MAX)
+    about = await notices.notices_by_id(
+        conn, {one.delivery.notice_id for one in sent if one.delivery.notice_id is not None}
+    )
+    matters: dict[LinkClaims, _Open] = {}
+    for one in sent:
+        assert one.delivery.notice_id is not None, "only what carries a notice is found"
+        claims = claims_for(one.delivery, about[one.delivery.notice_id])
+        matters.setdefault(claims, _Open(contact=one.contact, claims=claims))
+    return list(matters.values())
+
+
+async def _count_wrong(desk: Desk, found: list[_Open], *, code: str) -> str:
+    """Count a code that fits none of the messages against each: it was a guess at all of them."""
+    left = 0
+    for one in found:
+        try:
+            await check_code(desk, one.claims, code=code)
+        except WrongCodeError as error:
+            left = max(left, error.tries_left)
+        except ForbiddenError:
+            continue  # locked already
+    if not left:
+        return LOCKED
+    return f"Not recorded: wrong code. Copy it from the message you answer; {left} more tries."
+
+
+async def _answer(desk: Desk, matter: _Open, reply: Reply) -> str:
+    given = GivenAnswer(
+        answer=reply.answer,
+        by_name=matter.contact.name,
+        by_role=matter.contact.role,
+        reason=DeclineReason.OTHER if reply.answer is Answer.DECLINED else None,
+    )
+    try:
+        done = await answer_by_code(
+            desk, matter.claims, code=reply.code, given=given, by=VerifiedBy.TEXT
+        )
+    except RefusedError as error:
+        return LOCKED if error.code == "link-locked" else f"Not recorded. {error.message}"
+    return _taken(done, code=reply.code)
+
+
+def _taken(done: AnsweredByLink, *, code: str) -> str:
+    """Say what was recorded, and what is still asked where the matter stays open."""
+    mark = _mark(done)
+    owed = done.answered.obligation
+    said = _TAKEN[done.answered.acknowledgement.answer]
+    if owed.state is not ObligationState.OPEN:
+        return f"{mark}{said}"
+    return f"{mark}{said} Still open: reply ACCEPT {code} when somebody acts on it."
+
+
+def _mark(done: AnsweredByLink) -> str:
+    status = done.facts.notice.status
+    return "" if status is Status.ACTUAL else f"{status.upper()}. "
+
+
+async def take_digits(desk: Desk, *, delivery_id: DeliveryId, phone: str, digits: str) -> str:
+    """Take what was typed on a call, and give the document of what the call says next.
+
+    The spoken code accepts. A wrong one is counted, and the code is spoken again.
+    """
+    found = await _called(desk, delivery_id, phone=phone)
+    if found is None:
+        return compose_last_words(CALL_OVER)
+    contact, delivery, claims = found
+    given = GivenAnswer(answer=Answer.ACCEPTED, by_name=contact.name, by_role=contact.role)
+    try:
+        done = await answer_by_code(desk, claims, code=digits, given=given, by=VerifiedBy.CALL)
+    except WrongCodeError:
+        return compose_again(
+            code=links.code_for(desk.keyring, claims),
+            action=gather_address(desk, delivery),
+            sentence="This was not the code.",
+        )
+    except RefusedError as error:
+        return compose_last_words(LOCKED if error.code == "link-locked" else error.message)
+    return compose_last_words(f"{_mark(done)}Recorded: accepted. Thank you. Goodbye.")
+
+
+async def _called(
+    desk: Desk, delivery_id: DeliveryId, *, phone: str
+) -> tuple[Contact, Delivery, LinkClaims] | None:
+    """Find whom a call was for, if it went to this telephone and the contact still speaks."""
+    async with desk.database.read() as conn:
+        delivery = await telephone.delivery_by_id(conn, delivery_id)
+        if delivery is None or delivery.channel is not Channel.VOICE:
+            return None
+        if delivery.notice_id is None or delivery.obligation_id is None:
+            return None
+        contact = await agencies.find_contact(conn, contact_id=delivery.contact_id or "")
+        about = await notices.notices_by_id(conn, [delivery.notice_id])
+    if contact is None or not _speaks(contact, phone, now=desk.world.now()):
+        return None
+    return contact, delivery, claims_for(delivery, about[delivery.notice_id])
+
+
+def _speaks(contact: Contact, phone: str, *, now: dt.datetime) -> bool:
+    began = contact.valid_from is None or contact.valid_from <= now
+    lasts = contact.valid_until is None or contact.valid_until > now
+    verified = contact.phone == phone and contact.phone_verified_at is not None
+    return verified and contact.ended_at is None and began and lasts
