@@ -5,6 +5,7 @@ What it carries out is a last version that withdraws what is open and tells ever
 
 import datetime as dt
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,11 +35,11 @@ from noticebus.contracts.vocabulary import (
 from noticebus.domain.obligation import Withdraws, withdraw
 from noticebus.domain.routing import Routing
 from noticebus.errors import ConflictError, ForbiddenError, NotFoundError
-from noticebus.ids import EntryId, IncidentId, new_notice_id
+from noticebus.ids import IncidentId, new_notice_id
 from noticebus.store import cancel_requests, deliveries, ledger, matching, notices, obligations
 from noticebus.store.cancel_requests import CancelRequest
 from noticebus.store.deliveries import Delivery
-from noticebus.store.ledger import History, make_entry
+from noticebus.store.ledger import Entry, History, Recorded, make_entry
 from noticebus.store.notices import Incident, Notice
 from noticebus.store.obligations import Obligation, facts_of
 
@@ -119,19 +120,16 @@ async def confirm_cancel(
         latest = (await notices.notices_by_id(conn, [incident.latest_notice_id]))[
             incident.latest_notice_id
         ]
-        notice = _cancelling(latest, principal, asked=asked, second=post.by, now=at.world)
-        ended = await _end(conn, desk, notice, latest, at=at)
-        facts = await matching.agencies_by_id(conn, {one.agency_id for one in ended.bound})
-        entry = notice_entry(notice, at=at.world)
-        await _store(conn, ended, latest, entry_id=entry.id, at=at)
-        await cancel_requests.delete_cancel_request(conn, incident_id)
-        data = {
-            "notice_id": notice.id,
-            "requested_by": asked.requested_by,
-            "confirmed_by": principal.key_id,
+        said = {
+            "reason": asked.reason,
+            "cancel_requested_by": {"name": asked.by_name, "role": asked.by_role},
+            "cancel_confirmed_by": {"name": post.by.name, "role": post.by.role},
         }
-        confirmed = make_entry("cancel.confirmed", data, at=at.world, incident_id=incident_id)
-        recorded = (await ledger.append(conn, [entry, confirmed]))[0]
+        notice = cancelling(latest, posted_by=principal.key_id, said=said, now=at.world)
+        ended, recorded = await carry_out(conn, desk, notice, latest, at=at)
+        facts = await matching.agencies_by_id(conn, {one.agency_id for one in ended.bound})
+        await cancel_requests.delete_cancel_request(conn, incident_id)
+        await ledger.append(conn, [_confirmed(notice, asked, principal)])
     desk.committed(shards.of(notice, ended.told))
     response = accepted.response(
         notice,
@@ -214,26 +212,28 @@ def _pending_already(before: CancelRequest) -> ConflictError:
     )
 
 
-def _cancelling(
-    latest: Notice,
-    principal: Principal,
-    *,
-    asked: CancelRequest,
-    second: Person,
-    now: dt.datetime,
-) -> Notice:
-    """Make the version that cancels: the head of the one before it and the reason, no content.
+def _confirmed(notice: Notice, asked: CancelRequest, principal: Principal) -> Entry:
+    """Name both persons by their keys: the ledger keeps no names."""
+    data = {
+        "notice_id": notice.id,
+        "requested_by": asked.requested_by,
+        "confirmed_by": principal.key_id,
+    }
+    return make_entry(
+        "cancel.confirmed", data, at=notice.accepted_at, incident_id=notice.incident_id
+    )
 
-    Who asked and who confirmed stand in it too, on no content level but the poster's own.
+
+def cancelling(
+    latest: Notice, *, posted_by: str, said: Mapping[str, object], now: dt.datetime
+) -> Notice:
+    """Make the version that cancels: the head of the one before it and what is said, no content.
+
+    Of `said` the recipients read the reason; who asked and who confirmed only the poster does.
     """
     embargoed = latest.state is NoticeState.SCHEDULED
     content = accepted.body_of(latest)
-    kept = {name: content[name] for name in KEPT if name in content}
-    persons = {
-        "cancel_requested_by": {"name": asked.by_name, "role": asked.by_role},
-        "cancel_confirmed_by": {"name": second.name, "role": second.role},
-    }
-    body = canonical({**kept, **persons, "reason": asked.reason})
+    body = canonical({name: content[name] for name in KEPT if name in content} | dict(said))
     return replace(
         latest,
         id=new_notice_id(),
@@ -246,7 +246,7 @@ def _cancelling(
         release_at=None,
         released_at=None if embargoed else now,
         next_update_due=None,
-        posted_by=principal.key_id,
+        posted_by=posted_by,
         body=body,
         body_digest=hashlib.sha256(body).hexdigest(),
         uncovered=[],
@@ -274,6 +274,24 @@ def _withdrawn(owed: Obligation, *, now: dt.datetime) -> Obligation:
     return replace(owed, state=ObligationState.WITHDRAWN, next_step_at=None, closed_at=now)
 
 
+async def carry_out(
+    conn: AsyncConnection, desk: Desk, notice: Notice, latest: Notice, *, at: Moment
+) -> tuple[Ended, Recorded]:
+    """Store the cancelling version and what it does to everybody bound; the incident is locked."""
+    ended = await _end(conn, desk, notice, latest, at=at)
+    entry = notice_entry(notice, at=at.world)
+    await _store(conn, ended, latest, at=at)
+    (recorded,) = await ledger.append(conn, [entry])
+    await ledger.append_history(
+        conn,
+        [
+            History(obligation_id=one.id, entry_id=entry.id, facts=facts_of(one))
+            for one in ended.changed
+        ],
+    )
+    return ended, recorded
+
+
 async def _end(
     conn: AsyncConnection, desk: Desk, notice: Notice, latest: Notice, *, at: Moment
 ) -> Ended:
@@ -292,9 +310,7 @@ async def _end(
     )
 
 
-async def _store(
-    conn: AsyncConnection, ended: Ended, latest: Notice, *, entry_id: EntryId, at: Moment
-) -> None:
+async def _store(conn: AsyncConnection, ended: Ended, latest: Notice, *, at: Moment) -> None:
     await notices.insert_notices(conn, [ended.notice])
     await notices.advance_incident(
         conn, notice=ended.notice, state=IncidentState.CANCELLED, ended_at=at.world
@@ -306,10 +322,3 @@ async def _store(
     if ids:
         await deliveries.make_moot(conn, ids, finished_at=at.world, causes=MOOT_CAUSES)
     await deliveries.insert_deliveries(conn, ended.told)
-    await ledger.append_history(
-        conn,
-        [
-            History(obligation_id=one.id, entry_id=entry_id, facts=facts_of(one))
-            for one in ended.changed
-        ],
-    )

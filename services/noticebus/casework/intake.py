@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.casework import accepted, coverage, shards
+from noticebus.casework import accepted, coverage, debts, shards
 from noticebus.casework.binding import Moment, counts_of, number
 from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
@@ -219,11 +219,21 @@ async def take_in(desk: Desk, drafts: Sequence[Draft]) -> list[Answer]:
     return answers
 
 
+async def take_in_within(
+    conn: AsyncConnection, desk: Desk, draft: Draft, *, at: Moment
+) -> tuple[Bound, dict[str, Any]]:
+    """Store one draft in a transaction that stores more; who opened it hands the shards on."""
+    taken, bound = await _bind(conn, desk, [draft], at=at)
+    (response,) = await _store(conn, desk, taken, bound, at=at)
+    return bound[0], response
+
+
 def _first_due(bound: Sequence[Bound]) -> dt.datetime | None:
     """Tell when the first step or release of a batch falls due."""
     steps = [owed.next_step_at for one in bound for owed in one.obligations]
+    promised = [one.notice.next_update_due for one in bound]
     releases = [one.notice.release_at for one in bound]
-    return min((one for one in [*steps, *releases] if one is not None), default=None)
+    return min((one for one in [*steps, *promised, *releases] if one is not None), default=None)
 
 
 def _again(record: IdempotencyRecord, draft: Draft) -> Answer:
@@ -281,6 +291,7 @@ async def _store(
     ]
     recorded = await ledger.append(conn, [entry for one in traces for entry in one.entries])
     await ledger.append_history(conn, [line for one in traces for line in one.history])
+    await debts.promise(conn, [one.notice for one in bound], at=at)
     leaves = {one.id: one for one in recorded}
     responses = [
         accepted.response(

@@ -20,17 +20,20 @@ from noticebus.contracts.vocabulary import Notify, Position
 from noticebus.domain import figures
 from noticebus.domain.figures import Figures
 from noticebus.domain.gazetteer import Gazetteer
-from noticebus.ids import AgencyId, NoticeId, ObligationId
+from noticebus.ids import AgencyId, IncidentId, NoticeId, ObligationId
 from noticebus.store.agencies import Contact
 from noticebus.store.obligations import StepRow
 from noticebus.store.report_facts import Debt, Named, Tries
 from noticebus.store.report_quality import (
+    CANCEL_PENDING,
     DECLINED_AFTER_ACCEPTING,
     ENDPOINT_FAILING,
+    NEVER_EXERCISED,
     NEVER_VERIFIED,
     NO_CONTACT,
     NO_SECOND_CONTACT,
     NO_VERIFIED_CHANNEL,
+    PAST_RECIPIENT_UNREACHABLE,
     Warned,
 )
 from noticebus.store.reports import Line
@@ -43,6 +46,12 @@ _SENTENCES = {
     DECLINED_AFTER_ACCEPTING: "declined after it had accepted: ring it, nobody else was asked.",
     ENDPOINT_FAILING: "has an endpoint that failed at the last delivery: ask its contact.",
     NEVER_VERIFIED: "has a subscription that was never verified: nothing is sent to it.",
+    PAST_RECIPIENT_UNREACHABLE: "was told of an incident, and no channel carries its newest version"
+    " to it: ring it, and record what it says about that version.",
+    CANCEL_PENDING: "has asked to cancel an incident, and no second person has confirmed it:"
+    " confirm it or take it back.",
+    NEVER_EXERCISED: "must answer for places and has never completed an exercise: invite it to"
+    " one.",
     NO_SECOND_CONTACT: "has no second contact: if the first is silent, nobody else is told.",
 }
 
@@ -59,6 +68,7 @@ class Page:
     answering: Mapping[AgencyId, frozenset[str]]
     contacts: Mapping[AgencyId, Sequence[Contact]]
     steps: Sequence[StepRow]
+    latest: Mapping[IncidentId, int]
 
 
 def item_view(line: Line, page: Page) -> ReportItem:
@@ -72,6 +82,8 @@ def item_view(line: Line, page: Page) -> ReportItem:
         notice_class=line.notice_class,
         state=line.state,
         standing=line.standing,
+        answered_version=line.answered_version,
+        latest_version=page.latest[line.incident_id],
         due_at=line.due_at,
         overdue_s=_overdue_s(line.due_at, now=page.now),
         step=line.step,
@@ -165,6 +177,7 @@ def data_quality_view(warned: Warned) -> DataQualityItem:
         message=f"{warned.agency_name} {_SENTENCES[warned.code]}",
         agency=AgencyRef(id=warned.agency_id, name=warned.agency_name, kind=warned.agency_kind),
         subscription_id=warned.subscription_id,
+        incident_id=warned.incident_id,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, own_agency, require
-from noticebus.casework import accepted, coverage, shards
+from noticebus.casework import accepted, coverage, debts, shards
 from noticebus.casework.answer import rules_view
 from noticebus.casework.binding import Moment, counts_of, number
 from noticebus.casework.coverage import Holding
@@ -30,6 +30,7 @@ from noticebus.casework.tracing import routing_entries
 from noticebus.contracts.notice import NoticePost, UpdatePost, falling_totals
 from noticebus.contracts.vocabulary import (
     Cause,
+    ExerciseState,
     IncidentState,
     Msg,
     NoticeClass,
@@ -38,6 +39,7 @@ from noticebus.contracts.vocabulary import (
     ObligationState,
     Owed,
     Scope,
+    Status,
 )
 from noticebus.domain.material import Children, NoticeFacts, material_reasons
 from noticebus.domain.obligation import OpensRound, VersionFacts, after_version
@@ -45,7 +47,7 @@ from noticebus.domain.policies import Policy
 from noticebus.domain.routing import Recipient, Routing
 from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
 from noticebus.ids import AgencyId, IncidentId
-from noticebus.store import deliveries, ledger, matching, notices, obligations
+from noticebus.store import deliveries, exercises, ledger, matching, notices, obligations
 from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import History, Recorded
 from noticebus.store.matching import AgencyFacts
@@ -96,6 +98,7 @@ async def update(
         draft = _checked(draft, incident, latest, post=post)
         revision = await _revise(conn, desk, draft, latest, at=at)
         recorded = await _store(conn, revision, at=at)
+        await debts.follow(conn, revision.notice, at=at)
         holding = Holding(notice=revision.notice, before=latest.uncovered)
         held = await coverage.hold(conn, desk, [holding], at=at)
         response = _response(desk, draft, revision, recorded)
@@ -114,8 +117,19 @@ async def lock_latest(
     if incident is None or incident.agency_id != own_agency(principal):
         raise NotFoundError(f"Your agency has posted no incident {incident_id}. Check the id.")
     refuse_ended_or_stale(incident, base_version=base_version)
+    if incident.status is Status.EXERCISE:
+        await _refuse_ended_exercise(conn, incident_id)
     found = await notices.notices_by_id(conn, [incident.latest_notice_id])
     return incident, found[incident.latest_notice_id]
+
+
+async def _refuse_ended_exercise(conn: AsyncConnection, incident_id: IncidentId) -> None:
+    exercise = await exercises.exercise_of_incident(conn, incident_id)
+    if exercise is not None and exercise.state is ExerciseState.ENDED:
+        raise ConflictError(
+            "The exercise has ended and takes no further version. Read its report.",
+            code="exercise-ended",
+        )
 
 
 def refuse_ended_or_stale(incident: Incident, *, base_version: int) -> None:

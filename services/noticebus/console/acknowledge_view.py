@@ -96,7 +96,7 @@ class Writer:
             (self._say("answer"), self._say(f"answer_{made.answer}")),
             (self._say("by"), f"{made.by_name}, {made.by_role}"),
             (self._say("recorded"), self._recorded(made)),
-            (self._say("version"), str(made.version)),
+            (self._say("version"), self._version(made.version)),
             (self._say("reference"), made.id),
         ]
         if answered.receipt is not None:
@@ -152,7 +152,7 @@ class Writer:
         yield self._say("state"), self._state()
         if line := _line(summary.get("family_line") or {}, "phone", "hours"):
             yield self._say("family_line"), line
-        yield self._say("version"), str(facts.claims.version)
+        yield self._say("version"), self._version(facts.claims.version)
 
     def _say(self, key: str, **facts: object) -> str:
         return text(self._language, key, **facts)
@@ -206,6 +206,7 @@ class Writer:
             name=made.by_name,
             time=self._time(made.acted_at),
             version=made.version,
+            latest=self._facts.latest_version,
             eta="" if made.eta is None else self._time(made.eta),
             reason="" if made.reason is None else self._say(f"reason_{made.reason}"),
         )
@@ -213,6 +214,9 @@ class Writer:
     def _recorded(self, made: Acknowledgement) -> str:
         recorded = self._time(made.recorded_at)
         return f"{recorded} ({self._say('late')})" if made.late else recorded
+
+    def _version(self, version: int) -> str:
+        return self._say("version_of", version=version, latest=self._facts.latest_version)
 
     def _newer(self) -> str:
         latest, version = self._facts.latest_version, self._facts.claims.version

@@ -91,20 +91,20 @@ TEXTS: Mapping[str, tuple[str, str]] = {  # English, Spanish
     "state": ("So far", "Hasta ahora"),
     "state_none": ("Nobody at your agency has answered.", "Nadie de su agencia ha respondido."),
     "state_received": (
-        "Received: {name} confirmed at {time}, about version {version}.",
-        "Recibido: lo confirmó {name} a las {time}, sobre la versión {version}.",
+        "Received: {name} confirmed at {time}, about version {version} of {latest}.",
+        "Recibido: lo confirmó {name} a las {time}, sobre la versión {version} de {latest}.",
     ),
     "state_accepted": (
-        "Already accepted by {name} at {time}, about version {version}.",
-        "Ya lo aceptó {name} a las {time}, sobre la versión {version}.",
+        "Already accepted by {name} at {time}, about version {version} of {latest}.",
+        "Ya lo aceptó {name} a las {time}, sobre la versión {version} de {latest}.",
     ),
     "state_need_more_time": (
         "{name} asked for more time at {time}, until {eta}.",
         "{name} pidió más tiempo a las {time}, hasta {eta}.",
     ),
     "state_declined": (
-        "Declined by {name} at {time}: {reason}.",
-        "{name} lo rechazó a las {time}: {reason}.",
+        "Declined by {name} at {time}, about version {version} of {latest}: {reason}.",
+        "{name} lo rechazó a las {time}, sobre la versión {version} de {latest}: {reason}.",
     ),
     "state_withdrawn": (
         "The notice was cancelled. An answer is recorded and changes nothing.",
@@ -126,6 +126,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {  # English, Spanish
         ),
     ),
     "version": ("Version", "Versión"),
+    "version_of": ("{version} of {latest}", "{version} de {latest}"),
     "family_line": ("Line for families", "Línea para familias"),
     "form": ("Your answer", "Su respuesta"),
     "opening": (

@@ -32,6 +32,7 @@ from noticebus.ids import (
     ContactId,
     DelegationId,
     DeliveryId,
+    ExerciseId,
     IncidentId,
     NoticeId,
     ObligationId,
@@ -292,6 +293,7 @@ _agy, _agy_field = _typeid("agy")
 _cnt, _cnt_field = _typeid("cnt")
 _dlg, _dlg_field = _typeid("dlg")
 _dlv, _dlv_field = _typeid("dlv")
+_exr, _exr_field = _typeid("exr")
 _inc, _inc_field = _typeid("inc")
 _key, _key_field = _typeid("key")
 _ntc, _ntc_field = _typeid("ntc")
@@ -306,6 +308,7 @@ AgencyIdText = Annotated[AgencyId, _agy, _agy_field]
 ContactIdText = Annotated[ContactId, _cnt, _cnt_field]
 DelegationIdText = Annotated[DelegationId, _dlg, _dlg_field]
 DeliveryIdText = Annotated[DeliveryId, _dlv, _dlv_field]
+ExerciseIdText = Annotated[ExerciseId, _exr, _exr_field]
 IncidentIdText = Annotated[IncidentId, _inc, _inc_field]
 ApiKeyIdText = Annotated[ApiKeyId, _key, _key_field]
 NoticeIdText = Annotated[NoticeId, _ntc, _ntc_field]

@@ -77,6 +77,17 @@ ALL_CLEAR_EXAMPLES = {
         },
     ),
 }
+EXERCISE_EXAMPLES = {
+    "morning": _example(
+        "A morning's exercise",
+        {
+            "name": "Autumn exercise, Scott County",
+            "starts_at": "2099-10-01T14:00:00Z",
+            "ends_at": "2099-10-01T17:00:00Z",
+            "notice": _NOTICE,
+        },
+    ),
+}
 ANSWER_EXAMPLES = {
     "accepted": _example(
         "We have this",
@@ -185,5 +196,20 @@ KEY_EXAMPLES = {
 REPORT_LINK_EXAMPLES = {
     "overdue": _example(
         "What is overdue, for an hour", {"overdue": True, "status": "actual", "valid_minutes": 60}
+    ),
+}
+POLICY_EXAMPLES = {
+    "agreed": _example(
+        "As agreed with a district: the duty principal, then the superintendent",
+        {
+            "due_after_s": 600,
+            "hold": "never",
+            "quorum": 1,
+            "steps": [
+                {"after_s": 600, "notify": "on_duty", "channels": ["webhook", "sms", "voice"]},
+                {"after_s": 1200, "notify": "head", "channels": ["sms", "voice"]},
+                {"after_s": 1800, "notify": "operators", "channels": ["email"]},
+            ],
+        },
     ),
 }

@@ -55,6 +55,15 @@ _ALL = (
         "`Idempotency-Key`, and send the same key when you repeat the request.",
     ),
     _page(
+        "telephone-unsigned",
+        403,
+        "The callback is not signed by the telephone provider",
+        "Only the telephone provider calls this address, and signs each callback with the "
+        "account's token. This one has no signature, or another. Nothing was done.",
+        "Operators: check that `telephone_token` is the account's present token and that "
+        "`base_url` is exactly the address the provider calls.",
+    ),
+    _page(
         "unauthenticated",
         401,
         "No valid key",
@@ -221,6 +230,20 @@ _ALL = (
         "`override_reason`.",
     ),
     _page(
+        "exercise-started",
+        409,
+        "The exercise is not to come any more",
+        "Only an exercise that has not started can be called off: it has, or it is over.",
+        "Let it end at its time. To tell those who were told that it stops, cancel its incident.",
+    ),
+    _page(
+        "exercise-ended",
+        409,
+        "The exercise has ended",
+        "An exercise takes no further version after its end.",
+        "Read its report. Schedule another exercise if you want to go on.",
+    ),
+    _page(
         "embargoed",
         409,
         "Still embargoed",
@@ -298,6 +321,13 @@ _ALL = (
         "A decline needs a reason",
         "The answer `declined` came without `reason`.",
         "Send `reason`: no_jurisdiction, no_capacity, duplicate or other.",
+    ),
+    _page(
+        "several-obligations",
+        409,
+        "You stand in for several agencies",
+        "Your agency stands in for more than one that must answer this notice.",
+        "Answer each of them at `/v1/obligations/{id}/acknowledgements`; the problem names them.",
     ),
     _page(
         "more-time-used",

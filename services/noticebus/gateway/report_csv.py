@@ -40,6 +40,8 @@ COLUMNS = (
     "obligation_id",
     "incident_id",
     "notice_id",
+    "answered_version",
+    "latest_version",
     "status",
     "report_as_of_utc",
     "report_ledger_index",
@@ -107,6 +109,8 @@ def _cells(item: ReportItem, *, zone: str) -> tuple[str, ...]:
         item.obligation_id,
         item.incident_id,
         item.notice_id,
+        str(item.answered_version),
+        str(item.latest_version),
     )
 
 

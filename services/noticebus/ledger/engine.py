@@ -1,9 +1,11 @@
 """The escalation clock: wakes at the next step or release, fires what is due in batches."""
 
+import datetime as dt
+
 import sqlalchemy as sa
 import structlog
 
-from noticebus.casework import step
+from noticebus.casework import exercises, step
 from noticebus.casework.desk import Desk
 from noticebus.errors import UnavailableError
 
@@ -22,6 +24,9 @@ class Engine:
         Say how many obligations and notices there were.
         """
         done = 0
+        # First: after an outage what is over neither begins nor reminds.
+        while count := await exercises.end_due_exercises(self._desk):
+            done += count
         while count := await step.release_due_notices(self._desk):
             done += count
         while count := await self._fire():
@@ -41,12 +46,16 @@ class Engine:
             await step.park_first_due(self._desk)
             return 1
 
+    async def _next_due_at(self) -> dt.datetime | None:
+        due = [await step.next_due_at(self._desk), await exercises.next_end_at(self._desk)]
+        return min((at for at in due if at is not None), default=None)
+
     async def run(self) -> None:
         """Sweep, then sleep until the next due time or a wake-up, one second at most."""
         while True:
             try:
                 await self.sweep()
-                until = await step.next_due_at(self._desk)
+                until = await self._next_due_at()
             except UnavailableError:
                 log.warning("engine.paused", exc_info=True)
                 until = None

@@ -137,6 +137,16 @@ async def notices_by_id(
     return {one.id: one for one in found}
 
 
+async def first_ids_of(
+    conn: AsyncConnection, incident_ids: Collection[IncidentId]
+) -> dict[IncidentId, NoticeId]:
+    """Read the id of each incident's first version."""
+    statement = sa.select(notices.c.incident_id, notices.c.id).where(
+        notices.c.incident_id.in_(sorted(incident_ids)), notices.c.version == 1
+    )
+    return {IncidentId(one): NoticeId(id_) for one, id_ in await conn.execute(statement)}
+
+
 async def versions_of(conn: AsyncConnection, incident_id: IncidentId) -> list[Notice]:
     """Read every version of an incident, oldest first."""
     statement = (

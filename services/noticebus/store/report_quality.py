@@ -1,5 +1,6 @@
 """What in the records will keep a notice from somebody: the report's data-quality warnings."""
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,13 +13,18 @@ from noticebus.contracts.vocabulary import (
     IncidentState,
     ObligationState,
     Outcome,
+    Owed,
+    Status,
     SubscriptionState,
 )
-from noticebus.ids import AgencyId, SubscriptionId
+from noticebus.ids import AgencyId, IncidentId, SubscriptionId
+from noticebus.store.cancel_requests import LAPSES_AFTER
+from noticebus.store.columns import Instant
 from noticebus.store.tables import (
     acknowledgements,
     agencies,
     attempts,
+    cancel_requests,
     contacts,
     deliveries,
     incidents,
@@ -34,26 +40,34 @@ NO_VERIFIED_CHANNEL = "no_verified_channel"
 NEVER_VERIFIED = "subscription_never_verified"
 ENDPOINT_FAILING = "endpoint_failing"
 DECLINED_AFTER_ACCEPTING = "declined_after_accepting"
+PAST_RECIPIENT_UNREACHABLE = "past_recipient_unreachable"
+CANCEL_PENDING = "cancel_pending"
+NEVER_EXERCISED = "never_completed_exercise"
+SHOWN_AFTER_END = dt.timedelta(days=7)  # how long whom a last version did not reach is listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
-    """One warning: its code, whom it concerns, and the subscription if it is about one."""
+    """One warning: its code, whom it concerns, and the subscription or incident it is about."""
 
     code: str
     agency_id: AgencyId
     agency_name: str
     agency_kind: AgencyKind
     subscription_id: SubscriptionId | None = None
+    incident_id: IncidentId | None = None
 
 
-async def warnings(conn: AsyncConnection, *, agency_id: AgencyId | None) -> list[Warned]:
+async def warnings(
+    conn: AsyncConnection, *, agency_id: AgencyId | None, now: dt.datetime
+) -> list[Warned]:
     """Read at most `WARNINGS_MAX` warnings, the gravest kind first, of one agency or of all."""
     found: list[Warned] = []
+    times = {"asked_since": now - LAPSES_AFTER, "ended_since": now - SHOWN_AFTER_END}
     for code, statement in _CHECKS:
         if len(found) == WARNINGS_MAX:
             break
-        narrowed = statement.limit(WARNINGS_MAX - len(found))
+        narrowed = statement.limit(WARNINGS_MAX - len(found)).params(times)
         if agency_id is not None:
             narrowed = narrowed.where(agencies.c.id == agency_id)
         rows = (await conn.execute(narrowed)).mappings().all()
@@ -166,11 +180,63 @@ def _declined_after_accepting() -> sa.Select[tuple[object, ...]]:
     return sa.select(*_AGENCY).where(took_back).order_by(agencies.c.id)
 
 
+def _past_recipients_unreachable() -> sa.Select[tuple[object, ...]]:
+    """Select who was told of an incident, is not open on the report, and misses its last version.
+
+    An answer about that version, recorded for it by an operator who rang, ends this.
+    """
+    ended_since = sa.bindparam("ended_since", type_=Instant)
+    return (
+        sa.select(*_AGENCY, incidents.c.id.label("incident_id"))
+        .join(obligations, obligations.c.agency_id == agencies.c.id)
+        .join(incidents, incidents.c.id == obligations.c.incident_id)
+        .where(
+            obligations.c.owed == Owed.NOTICE,
+            obligations.c.status == Status.ACTUAL,
+            obligations.c.state != ObligationState.OPEN,
+            obligations.c.reachable.is_(False),
+            obligations.c.round_started_at.is_not(None),
+            obligations.c.answered_version < incidents.c.latest_version,
+            incidents.c.ended_at.is_(None) | (incidents.c.ended_at > ended_since),
+        )
+        .order_by(obligations.c.id)
+    )
+
+
+def _cancel_pending() -> sa.Select[tuple[object, ...]]:
+    asked_since = sa.bindparam("asked_since", type_=Instant)
+    return (
+        sa.select(*_AGENCY, incidents.c.id.label("incident_id"))
+        .join(incidents, incidents.c.agency_id == agencies.c.id)
+        .join(cancel_requests, cancel_requests.c.incident_id == incidents.c.id)
+        .where(
+            incidents.c.status == Status.ACTUAL,
+            cancel_requests.c.base_version == incidents.c.latest_version,
+            cancel_requests.c.requested_at > asked_since,
+        )
+        .order_by(cancel_requests.c.requested_at, incidents.c.id)
+    )
+
+
+def _never_exercised() -> sa.Select[tuple[object, ...]]:
+    """Select who must answer for places and has closed no obligation of any exercise."""
+    completed = sa.exists().where(
+        obligations.c.agency_id == agencies.c.id,
+        obligations.c.owed == Owed.NOTICE,
+        obligations.c.status == Status.EXERCISE,
+        obligations.c.state == ObligationState.CLOSED,
+    )
+    return sa.select(*_AGENCY).where(_answers(), ~completed).order_by(agencies.c.id)
+
+
 _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
+    (PAST_RECIPIENT_UNREACHABLE, _past_recipients_unreachable()),
+    (CANCEL_PENDING, _cancel_pending()),
     (DECLINED_AFTER_ACCEPTING, _declined_after_accepting()),
     (NO_CONTACT, _without_contact()),
     (NO_VERIFIED_CHANNEL, _without_verified_channel()),
     (ENDPOINT_FAILING, _failing()),
     (NEVER_VERIFIED, _never_verified()),
     (NO_SECOND_CONTACT, _without_second_contact()),
+    (NEVER_EXERCISED, _never_exercised()),
 )

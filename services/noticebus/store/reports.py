@@ -59,6 +59,7 @@ class Line:
     next_step_at: dt.datetime | None
     reachable: bool
     closed_at: dt.datetime | None
+    answered_version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)

@@ -1,0 +1,201 @@
+"""Exercises, and what happened in each: one statement per kind of fact, however many took part."""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from noticebus.contracts.vocabulary import Cause, Channel, DeliveryState, ExerciseState, Status
+from noticebus.ids import AgencyId, ApiKeyId, ExerciseId, IncidentId, ObligationId
+from noticebus.store.rows import values_of
+from noticebus.store.tables import (
+    acknowledgements,
+    contacts,
+    deliveries,
+    exercises,
+    incidents,
+    obligations,
+    steps,
+)
+
+CARRIES_DUTY = (Cause.NOTICE, Cause.STEP, Cause.CORRECTION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exercise:
+    """A drill, as stored. Whether it runs is told by the clock; `ended` is what the engine did."""
+
+    id: ExerciseId
+    agency_id: AgencyId
+    name: str
+    incident_id: IncidentId
+    state: ExerciseState
+    starts_at: dt.datetime
+    ends_at: dt.datetime
+    created_by: ApiKeyId
+    created_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """The first delivery that reached a recipient, and over which channel."""
+
+    channel: Channel
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """When a recipient answered first, and when it gave its closing answer."""
+
+    first_at: dt.datetime
+    closing_at: dt.datetime | None
+
+
+async def insert_exercise(conn: AsyncConnection, new: Exercise) -> None:
+    """Insert an exercise; its incident is there."""
+    await conn.execute(exercises.insert().values(values_of(new)))
+
+
+async def find_exercise(
+    conn: AsyncConnection, exercise_id: ExerciseId, *, lock: bool = False
+) -> Exercise | None:
+    """Read one exercise; with `lock` after its incident, the first lock of the transaction."""
+    statement = sa.select(exercises).where(exercises.c.id == exercise_id)
+    if lock:
+        statement = statement.with_for_update(key_share=True)  # SQLite: the single writer
+    row = (await conn.execute(statement)).mappings().one_or_none()
+    return None if row is None else Exercise(**row)
+
+
+async def exercise_of_incident(conn: AsyncConnection, incident_id: IncidentId) -> Exercise | None:
+    """Read the exercise that an incident belongs to; a drill posted as a notice has none."""
+    statement = sa.select(exercises).where(exercises.c.incident_id == incident_id)
+    row = (await conn.execute(statement)).mappings().one_or_none()
+    return None if row is None else Exercise(**row)
+
+
+async def exercise_page(
+    conn: AsyncConnection, *, agency_id: AgencyId | None, before: ExerciseId | None, limit: int
+) -> list[Exercise]:
+    """Read at most `limit` exercises, newest first, of one agency or of all."""
+    statement = sa.select(exercises).order_by(exercises.c.id.desc()).limit(limit)
+    if agency_id is not None:
+        statement = statement.where(exercises.c.agency_id == agency_id)
+    if before is not None:
+        statement = statement.where(exercises.c.id < before)
+    return [Exercise(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def find_due_ends(
+    conn: AsyncConnection, *, now: dt.datetime, batch_size_max: int
+) -> list[Exercise]:
+    """Read at most `batch_size_max` exercises whose end has come and is not carried out yet."""
+    statement = (
+        sa.select(exercises)
+        .where(exercises.c.state == ExerciseState.SCHEDULED, exercises.c.ends_at <= now)
+        .order_by(exercises.c.ends_at, exercises.c.id)
+        .limit(batch_size_max)
+    )
+    return [Exercise(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def next_end_at(conn: AsyncConnection) -> dt.datetime | None:
+    """Tell when the next exercise ends."""
+    statement = sa.select(sa.func.min(exercises.c.ends_at)).where(
+        exercises.c.state == ExerciseState.SCHEDULED
+    )
+    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+    return found
+
+
+async def mark_exercise(
+    conn: AsyncConnection, exercise_id: ExerciseId, *, state: ExerciseState
+) -> bool:
+    """End or cancel an exercise that is still scheduled; false where another was first."""
+    statement = (
+        sa.update(exercises)
+        .where(exercises.c.id == exercise_id, exercises.c.state == ExerciseState.SCHEDULED)
+        .values(state=state)
+    )
+    return bool((await conn.execute(statement)).rowcount)
+
+
+async def first_arrivals(
+    conn: AsyncConnection, incident_id: IncidentId
+) -> dict[ObligationId, Arrival]:
+    """Read what reached each recipient of an incident first; what the operators get is not it."""
+    to_recipient = sa.or_(
+        deliveries.c.contact_id.is_(None), contacts.c.agency_id == deliveries.c.agency_id
+    )
+    numbered = (
+        sa.select(
+            deliveries.c.obligation_id,
+            deliveries.c.channel,
+            deliveries.c.finished_at.label("at"),
+            sa.func.row_number()
+            .over(
+                partition_by=deliveries.c.obligation_id,
+                order_by=(deliveries.c.finished_at, deliveries.c.id),
+            )
+            .label("place"),
+        )
+        .outerjoin(contacts, contacts.c.id == deliveries.c.contact_id)
+        .where(
+            deliveries.c.incident_id == incident_id,
+            deliveries.c.obligation_id.is_not(None),
+            deliveries.c.state == DeliveryState.DELIVERED,
+            deliveries.c.cause.in_(CARRIES_DUTY),
+            to_recipient,
+        )
+        .subquery()
+    )
+    rows = await conn.execute(sa.select(numbered).where(numbered.c.place == 1))
+    return {
+        row["obligation_id"]: Arrival(channel=row["channel"], at=row["at"])
+        for row in rows.mappings()
+    }
+
+
+async def answer_times(
+    conn: AsyncConnection, incident_id: IncidentId
+) -> dict[ObligationId, Answers]:
+    """Read when each recipient of an incident answered first, and closed the matter last."""
+    closing = sa.func.max(acknowledgements.c.recorded_at).filter(acknowledgements.c.closed)
+    statement = (
+        sa.select(
+            acknowledgements.c.obligation_id,
+            sa.func.min(acknowledgements.c.recorded_at).label("first_at"),
+            closing.label("closing_at"),
+        )
+        .join(obligations, obligations.c.id == acknowledgements.c.obligation_id)
+        .where(obligations.c.incident_id == incident_id)
+        .group_by(acknowledgements.c.obligation_id)
+    )
+    return {
+        row["obligation_id"]: Answers(first_at=row["first_at"], closing_at=row["closing_at"])
+        for row in (await conn.execute(statement)).mappings()
+    }
+
+
+async def steps_fired(conn: AsyncConnection, incident_id: IncidentId) -> dict[ObligationId, int]:
+    """Count the steps that fired for each recipient of an incident, skipped ones aside."""
+    statement = (
+        sa.select(steps.c.obligation_id, sa.func.count())
+        .join(obligations, obligations.c.id == steps.c.obligation_id)
+        .where(obligations.c.incident_id == incident_id, steps.c.skipped.is_(False))
+        .group_by(steps.c.obligation_id)
+    )
+    return {ObligationId(one): count for one, count in await conn.execute(statement)}
+
+
+async def drills_among(
+    conn: AsyncConnection, incident_ids: Collection[IncidentId]
+) -> frozenset[IncidentId]:
+    """Tell which incidents are not the actual: nothing of theirs is in any figure (I9)."""
+    statement = sa.select(incidents.c.id).where(
+        incidents.c.id.in_(sorted(incident_ids)), incidents.c.status != Status.ACTUAL
+    )
+    return frozenset(IncidentId(one) for one in (await conn.execute(statement)).scalars())
