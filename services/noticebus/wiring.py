@@ -24,10 +24,12 @@ from noticebus.dispatcher.carrier import Carrier
 from noticebus.dispatcher.egress import EgressGuard
 from noticebus.dispatcher.email import EmailSender
 from noticebus.dispatcher.slots import SendLimits
+from noticebus.dispatcher.twilio import TwilioTelephone
 from noticebus.dispatcher.webhook import WebhookSender
 from noticebus.dispatcher.worker import Dispatcher
 from noticebus.domain.policies import default_policies
 from noticebus.domain.working_time import Window, hours_for
+from noticebus.gateway import telephone as callbacks
 from noticebus.gateway.app import create_app, create_health_app
 from noticebus.ledger.engine import Engine
 from noticebus.ledger.sequencer import Sequencer
@@ -91,6 +93,7 @@ async def open_desk(
         metrics=Metrics.create(),
         base_url=settings.base_url,
         sends_mail=settings.smtp_url is not None,
+        dials=settings.dials,
     )
 
 
@@ -130,6 +133,21 @@ def kafka_options(settings: Settings) -> KafkaOptions:
         replication=settings.kafka_replication,
         min_insync=min(2, settings.kafka_replication),
         events_retention=dt.timedelta(hours=settings.kafka_retention_hours),
+    )
+
+
+def telephone_of(settings: Settings) -> TwilioTelephone | None:
+    """Give the telephone provider, where one is configured."""
+    account, token = settings.telephone_account, settings.telephone_token
+    if account is None or token is None or settings.telephone_from is None:
+        return None
+    return TwilioTelephone(
+        url=settings.telephone_url,
+        account=account.get_secret_value(),
+        token=token.get_secret_value(),
+        number=settings.telephone_from,
+        base_url=settings.base_url,
+        limits=SendLimits(request=dt.timedelta(seconds=settings.request_timeout_s)),
     )
 
 
@@ -173,17 +191,22 @@ async def _services(
         if settings.smtp_url is not None:
             sender = EmailSender(smtp_url=settings.smtp_url, mail_from=settings.mail_from)
             email = await stack.enter_async_context(sender)
+        provider = telephone_of(settings)
+        telephone = None if provider is None else await stack.enter_async_context(provider)
         intake = Intake(desk)
+        app = _application(desk, intake, guard, roles)
+        if settings.telephone_token is not None:
+            callbacks.install(app, token=settings.telephone_token.get_secret_value())
         yield System(
             desk=desk,
             intake=intake,
-            app=_application(desk, intake, guard, roles),
+            app=app,
             engine=Engine(desk),
             sequencer=Sequencer(desk),
             upkeep=Upkeep(desk, keep_idempotency=dt.timedelta(days=settings.idempotency_days)),
             dispatcher=Dispatcher(
                 desk,
-                Carrier(desk, webhook=webhook, email=email),
+                Carrier(desk, webhook=webhook, email=email, telephone=telephone),
                 lease=dt.timedelta(seconds=settings.lease_s),
             ),
         )
