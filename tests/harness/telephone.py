@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from fastapi import FastAPI
 
 from harness.receivers import ADDRESS, Arrivals
@@ -160,7 +160,7 @@ class Provider:
 
     def _unknown(self, request: web.Request) -> web.Response | None:
         given = request.headers.get("Authorization", "")
-        if given == BasicAuth(ACCOUNT, TOKEN).encode():
+        if given == "Basic " + base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode():
             return None
         return _problem(401, 20003, "Authenticate")
 

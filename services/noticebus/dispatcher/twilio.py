@@ -5,6 +5,7 @@ the provider cannot be used that is our fault, not the recipient's.
 """
 
 import asyncio
+import base64
 import contextlib
 import datetime as dt
 import hashlib
@@ -108,7 +109,7 @@ class TwilioTelephone:
         limits: SendLimits = LIMITS,
     ) -> None:
         self._account = f"{url.rstrip('/')}/{API}/Accounts/{account}"
-        self._auth = aiohttp.BasicAuth(account, token)
+        self._auth = base64.b64encode(f"{account}:{token}".encode()).decode("ascii")
         self._number = number
         self._base_url = base_url
         self._limits = limits
@@ -118,8 +119,11 @@ class TwilioTelephone:
     async def __aenter__(self) -> Self:
         self._session = await self._closing.enter_async_context(
             aiohttp.ClientSession(
-                auth=self._auth,
-                headers={"Accept": "application/json", "User-Agent": "noticebus"},
+                headers={
+                    "Authorization": f"Basic {self._auth}",
+                    "Accept": "application/json",
+                    "User-Agent": "noticebus",
+                },
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX),

@@ -135,19 +135,12 @@ def compose_text(told: Telling) -> str:
     whole = _english(told, place=place, link=told.link)
     briefer = _english(told, place=_cut(place, PLACE_SEPTETS_MIN), link=told.link)
     short = _answer_es(told)
-    for text in (whole + _spanish(told) + short, whole + short, briefer + short, whole):
+    brief = f" ES:{short}" if short else ""
+    for text in (whole + _spanish(told) + short, whole + brief, briefer + brief, whole):
         if septets(text) <= TEXT_SEPTETS_MAX:
             return text
-    for link in (told.link, ""):
-        room = TEXT_SEPTETS_MAX - septets(_english(told, place="", link=link)) - len(", ")
-        if room > 0:
-            return _english(told, place=_cut(place, room), link=link)
-    raise AssertionError("without place and link it is short")
-
-
-def compose_test_text() -> str:
-    """Write the text message that only tests that text messages arrive."""
-    return "TEST. Text messages of the notice bus reach this telephone. Nothing needs to be done."
+    link = told.link if _room(told, link=told.link) > 0 else ""
+    return _english(told, place=_cut(place, _room(told, link=link)), link=link)
 
 
 def compose_call(told: Telling, *, action: str) -> str:
@@ -223,11 +216,6 @@ def read_reply(body: str) -> Reply | None:
     return None if answer is None else Reply(answer=answer, code=found[2] or found[3])
 
 
-def speaks_spanish(body: str) -> bool:
-    """Say whether a reply used one of the Spanish words."""
-    return bool(re.search(r"\b(ACEPTO|SI|RECIBIDO)\b", plain(body[:REPLY_CHARACTERS_MAX]).upper()))
-
-
 def hear(status: str) -> Heard | None:
     """Read a provider's word; None for one that is not known."""
     if status in _REACHED:
@@ -273,10 +261,15 @@ def _english(told: Telling, *, place: str, link: str) -> str:
     again = "STILL NO ANSWER: " if told.reminder else ""
     kind = f"class {told.notice_class}, {CLASS_WORDS[told.notice_class]}"
     what = f"{again}{kind if told.duty else 'a message about a notice'}{at}."
-    answer = f"reply {_WORD[told.notice_class]} {told.code}" if told.code else ""
+    answer = f"Reply {_WORD[told.notice_class]} {told.code}" if told.code else ""
     ways = " or ".join(one for one in (answer, f"open {link}" if link else "") if one)
-    lead = "To answer," if told.code else "To read it,"
-    return f"{mark}Notice bus: {what}{by}" + (f" {lead} {ways}" if ways else "")
+    lead = "" if told.code else " To read it,"
+    return f"{mark}Notice bus: {what}{by}" + (f"{lead} {ways}" if ways else "")
+
+
+def _room(told: Telling, *, link: str) -> int:
+    """Count the septets that are left for the place."""
+    return TEXT_SEPTETS_MAX - septets(_english(told, place="", link=link)) - len(", ")
 
 
 def _spanish(told: Telling) -> str:
