@@ -40,7 +40,6 @@ from noticebus.ids import (
     new_subscription_id,
 )
 from noticebus.store import report_facts, report_quality, reports
-from noticebus.store.acknowledgements import Question
 from noticebus.store.agencies import (
     Agency,
     Contact,
@@ -54,6 +53,7 @@ from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import History, append, append_history, make_entry
 from noticebus.store.notices import Incident, Notice, insert_incidents, insert_notices
 from noticebus.store.obligations import Obligation, facts_of, insert_obligations
+from noticebus.store.questions import Question
 from noticebus.store.reports import Line, Scope, place_of
 from noticebus.store.rows import values_of
 from noticebus.store.tables import attempts, entries, obligation_history, questions, subscriptions

@@ -130,23 +130,36 @@ def notice_deliveries(
     at: Moment,
 ) -> list[Delivery]:
     """Make the deliveries of `notice` to one recipient over `channels`, none numbered yet."""
-    wanted = set(channels)
+    subscribed, called = first_calls(orders=orders, desk=desk, channels=channels)
     made = [
         to_subscription(obligation, notice=notice, order=order, cause=Cause.NOTICE, at=at)
-        for order in orders
-        if order.channel in wanted
+        for order in subscribed
     ]
-    if any(order.channel is Channel.EMAIL for order in orders):
-        wanted.discard(Channel.EMAIL)
     made += [
         to_contact(
             obligation, notice=notice, contact=one, channel=channel, cause=Cause.NOTICE, at=at
         )
-        for one in desk
-        for channel in one.channels
-        if channel in wanted
+        for one, channel in called
     ]
     return made
+
+
+def first_calls(
+    *,
+    orders: Sequence[SubscriptionMatch],
+    desk: Iterable[ContactPoint],
+    channels: Iterable[Channel],
+) -> tuple[list[SubscriptionMatch], list[tuple[ContactPoint, Channel]]]:
+    """Choose what carries a notice over `channels`: subscriptions, and people by channel.
+
+    Where mail is subscribed to, the desk gets no second one.
+    """
+    wanted = set(channels)
+    subscribed = [order for order in orders if order.channel in wanted]
+    if any(order.channel is Channel.EMAIL for order in orders):
+        wanted.discard(Channel.EMAIL)
+    called = [(one, channel) for one in desk for channel in one.channels if channel in wanted]
+    return subscribed, called
 
 
 def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
@@ -173,7 +186,7 @@ def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
         channel=order.channel,
         content_level=order.content_level,
         step=step,
-        detail=None if notify is None else {"notify": notify.value},
+        detail=None if notify is None else _step_detail(obligation, notify),
         due_at=None if fetched else at.world,
         lease_until=at.machine + BUS_HOLD,
     )
@@ -198,7 +211,7 @@ def to_contact(  # noqa: PLR0913  (what is carried, to whom, and why)
         destination=f"{contact.id}:{channel}",
         channel=channel,
         step=step,
-        detail=None if notify is None else {"notify": notify.value},
+        detail=None if notify is None else _step_detail(obligation, notify),
         due_at=at.world,
         lease_until=at.machine + BUS_HOLD,
     )
@@ -217,6 +230,12 @@ def number(deliveries: Sequence[Delivery], first: dict[SubscriptionId, int]) -> 
         else:
             numbered.append(one)
     return numbered
+
+
+def _step_detail(obligation: Obligation, notify: Notify) -> dict[str, str]:
+    """Give what a step's message needs to know: whom it reaches, and what is owed if no answer."""
+    told = {"notify": notify.value}
+    return told if obligation.owed is Owed.NOTICE else told | {"owed": obligation.owed.value}
 
 
 def consumes_number(delivery: Delivery) -> bool:

@@ -9,24 +9,27 @@ from noticebus.access import links
 from noticebus.casework.desk import Desk
 from noticebus.casework.links import claims_for, link_address
 from noticebus.casework.views import Contents, place_line
+from noticebus.contracts.event_parts import OfferPart, QuestionPart
+from noticebus.contracts.rendering import reads_at
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Cause,
     ChangeReason,
     ContentLevel,
     Notify,
+    OfferState,
+    OfferType,
     Owed,
     QuestionTopic,
 )
 from noticebus.contracts.webhook import (
     Envelope,
     ObligationPart,
-    QuestionPart,
     SubscriptionPart,
     render,
 )
 from noticebus.domain.mail import ComposedMail, NoticeMail, compose_notice_mail
-from noticebus.domain.obligation import closes_with
+from noticebus.domain.obligation import OWED_BY_POSTERS, closes_with
 from noticebus.store.claims import Destination
 from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
@@ -37,6 +40,8 @@ HOTLINE = (
     " An answer here is no report of abuse or neglect."
 )
 _OWED_FOR = {Cause.QUESTION: Owed.QUESTION, Cause.COVERAGE: Owed.COVERAGE}
+ASKS_NOTHING = frozenset({Cause.ANSWER, Cause.OFFER})
+"""What is told of a question or an offer: its own id is the subject, and nothing is owed for it."""
 MEETS_CHILDREN = frozenset(AgencyKind) - {
     AgencyKind.FEDERAL,
     AgencyKind.LAW_ENFORCEMENT,
@@ -57,21 +62,23 @@ def webhook_body(
     Need to know is decided here (I8).
     """
     level = destination.content_level or NEVER_MORE
+    told = delivery.cause in ASKS_NOTHING
     return render(
         Envelope(
             delivery_id=delivery.id,
             source=base_url,
             cause=delivery.cause,
-            subject=delivery.notice_id or delivery.subject,
+            subject=delivery.subject if told else delivery.notice_id or delivery.subject,
             time=delivery.created_at,
-            notice=None if notice is None else contents.of(notice, level),
-            obligation=_obligation(delivery, base_url=base_url),
+            notice=None if notice is None or told else contents.of(notice, level),
+            obligation=None if told else _obligation(delivery, base_url=base_url),
             subscription=None
             if delivery.subscription_id is None
             else SubscriptionPart(
                 id=delivery.subscription_id, sequence=delivery.sequence, content_level=level
             ),
-            question=_question(delivery),
+            question=_question(delivery, level),
+            offer=_offer(delivery),
             challenge=destination.challenge if delivery.cause is Cause.HANDSHAKE else None,
         )
     )
@@ -97,7 +104,7 @@ def mail_text(
             version=notice.version,
             reminder=delivery.step + 1 if reminds and notify is Notify.ON_DUTY else 0,
             escalation=reminds and notify is not Notify.ON_DUTY,
-            owed=_OWED_FOR.get(delivery.cause, Owed.NOTICE),
+            owed=_owed(delivery),
             agency=destination.agency_name,
             place=place_line(_uncovered_keys(delivery) or notice.area_keys, desk.places),
             due_at=delivery.answer_due_at,
@@ -118,17 +125,24 @@ def _said_cause(delivery: Delivery, notice: Notice) -> Cause:
 def _obligation(delivery: Delivery, *, base_url: str) -> ObligationPart | None:
     if delivery.obligation_id is None or delivery.notice_id is None:
         return None
-    notify = _notify(delivery)
+    notify, owed = _notify(delivery), _owed(delivery)
     return ObligationPart(
         id=delivery.obligation_id,
         notice_class=delivery.notice_class,
-        closes_with=closes_with(delivery.notice_class),
+        closes_with=None if owed in OWED_BY_POSTERS else closes_with(delivery.notice_class),
         due_at=delivery.answer_due_at,
         acknowledge_url=f"{base_url}/v1/notices/{delivery.notice_id}/acknowledgements",
         acknowledge_page=f"{base_url}/obligations/{delivery.obligation_id}",
         step=None if notify is None else delivery.step,
         notify=notify,
+        owed=None if owed is Owed.NOTICE else owed,
     )
+
+
+def _owed(delivery: Delivery) -> Owed:
+    """Tell what its obligation owes: a step says it, of the rest the cause does."""
+    told = (delivery.detail or {}).get("owed")
+    return _OWED_FOR.get(delivery.cause, Owed.NOTICE) if told is None else Owed(told)
 
 
 def _uncovered_keys(delivery: Delivery) -> list[str]:
@@ -145,17 +159,37 @@ def _notify(delivery: Delivery) -> Notify | None:
     return None if named is None else Notify(named)
 
 
-def _question(delivery: Delivery) -> QuestionPart | None:
+def _question(delivery: Delivery, level: ContentLevel) -> QuestionPart | None:
+    """Give the question an event is about; its answer only to who reads at its tier (I8)."""
     asked = (delivery.detail or {}).get("question")
-    return (
-        None
-        if asked is None
-        else QuestionPart(
-            id=asked["id"],
-            incident_id=asked["incident_id"],
-            notice_id=asked["notice_id"],
-            topic=QuestionTopic(asked["topic"]),
-            text=asked["text"],
-            due_at=dt.datetime.fromisoformat(asked["due_at"]),
-        )
+    if asked is None:
+        return None
+    answered_at = asked.get("answered_at")
+    shown = answered_at is None or reads_at(level, ContentLevel(asked["tier"]))
+    return QuestionPart(
+        id=asked["id"],
+        incident_id=asked["incident_id"],
+        notice_id=asked["notice_id"],
+        topic=QuestionTopic(asked["topic"]),
+        text=asked["text"] if shown else None,
+        due_at=dt.datetime.fromisoformat(asked["due_at"]),
+        answer=asked.get("answer") if shown else None,
+        answered_at=None if answered_at is None else dt.datetime.fromisoformat(answered_at),
+    )
+
+
+def _offer(delivery: Delivery) -> OfferPart | None:
+    told = (delivery.detail or {}).get("offer")
+    if told is None:
+        return None
+    return OfferPart(
+        id=told["id"],
+        incident_id=told["incident_id"],
+        notice_id=told["notice_id"],
+        offer_type=OfferType(told["offer_type"]),
+        quantity=told["quantity"],
+        unit=told["unit"],
+        state=OfferState(told["state"]),
+        accepted_quantity=told["accepted_quantity"],
+        lapses_at=dt.datetime.fromisoformat(told["lapses_at"]),
     )

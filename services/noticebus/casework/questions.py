@@ -1,183 +1,315 @@
 """Questions to the poster.
 
-A recipient asks, the poster owes an answer by a time, everybody bound may read it.
+A recipient asks, the poster owes an answer by a time, everybody who reads at the asker's level or a
+higher one may read it. Those who ask the same join the question that is there.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, own_agency, require, sees_every_agency
-from noticebus.casework import accepted, shards
-from noticebus.casework.answer import rules_view
-from noticebus.casework.binding import Moment, to_contact, to_subscription
+from noticebus.casework import accepted, debts, shards
+from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
+from noticebus.casework.informing import Message, inform
 from noticebus.casework.tracing import obligation_entry
-from noticebus.contracts.question import AnswerPost, QuestionPost
+from noticebus.casework.views import level_of
+from noticebus.contracts.question import AnswerPost, QuestionPost, same_words
+from noticebus.contracts.rendering import reads_at
 from noticebus.contracts.vocabulary import (
     Cause,
-    Channel,
+    ContentLevel,
     IncidentState,
-    NoticeClass,
-    Notify,
-    ObligationState,
-    Owed,
     QuestionState,
+    QuestionTopic,
     Scope,
-    Standing,
+    UnreachableReason,
 )
-from noticebus.domain.escalation import resolve, start_round
-from noticebus.domain.obligation import Closes, on_question_answered
-from noticebus.domain.policies import default_policy, policy_to_record
 from noticebus.errors import ConflictError, NotFoundError
-from noticebus.ids import AgencyId, IncidentId, QuestionId, new_obligation_id, new_question_id
-from noticebus.store import acknowledgements, ledger, matching, notices, obligations
-from noticebus.store.acknowledgements import Question
+from noticebus.ids import AgencyId, IncidentId, NoticeId, QuestionId, new_question_id
+from noticebus.store import deliveries, ledger, matching, notices, obligations, questions
 from noticebus.store.deliveries import Delivery, insert_deliveries
+from noticebus.store.ledger import make_entry
 from noticebus.store.matching import AgencyFacts
 from noticebus.store.notices import Incident, Notice
 from noticebus.store.obligations import Obligation
+from noticebus.store.questions import Question
 
 QUESTIONS_PER_INCIDENT_MAX = 200
-ANSWER_WITHIN = {  # research/domain.md, section 4.5
-    NoticeClass.A: dt.timedelta(hours=2),
-    NoticeClass.B: dt.timedelta(hours=8),
-}
-ANSWER_WITHIN_OTHERWISE = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A question with the receipt of its entry, None where it is only read."""
+class Seen:
+    """A question as one reader may see it, with the receipt of the entry just made, if any.
+
+    `asks` counts the agencies that ask it; `askers` names them to the poster and the operators, and
+    is None for everybody else. `fresh` is false where it was there before.
+    """
 
     question: Question
-    receipt: dict[str, str] | None
+    asks: int
+    askers: tuple[AgencyId, ...] | None
+    receipt: dict[str, str] | None = None
+    fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """Who asks what, about which notice, at which level."""
+
+    agency_id: AgencyId
+    tier: ContentLevel
+    notice: Notice
+    post: QuestionPost
 
 
 async def ask(
     desk: Desk, principal: Principal, *, incident_id: IncidentId, post: QuestionPost
-) -> Asked:
-    """Put a question to an incident's poster.
+) -> Seen:
+    """Put a question to an incident's poster: an obligation whose debtor is the poster.
 
-    An obligation of its own, whose debtor is the poster.
+    The same question of the same tier is joined while it is open, and given back with its answer
+    unless the incident has a newer version than the answer.
     """
     require(principal, Scope.ANSWER)
-    at = Moment(world=desk.world.now(), machine=desk.machine.now())
     agency_id = own_agency(principal)
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
         incident = await _lock_open(conn, incident_id)
-        bound = await obligations.find_obligation(
-            conn, incident_id=incident.id, agency_id=agency_id
+        if not await obligations.bound_among(conn, incident.id, agency_ids=[agency_id]):
+            raise _unknown_incident(incident_id)  # an embargo hides the incident (I8)
+        asked = await questions.questions_of(conn, incident.id, limit=QUESTIONS_PER_INCIDENT_MAX)
+        notice = await _latest(conn, incident)
+        facts = await matching.agencies_by_id(conn, [notice.agency_id, agency_id])
+        asking = _Asking(
+            agency_id=agency_id, tier=level_of(facts[agency_id].kind), notice=notice, post=post
         )
-        if bound is None or bound.round_started_at is None:  # an embargo hides the incident (I8)
-            raise _unknown_incident(incident_id)
-        asked = await acknowledgements.questions_of(
-            conn, incident.id, limit=QUESTIONS_PER_INCIDENT_MAX
-        )
-        if len(asked) == QUESTIONS_PER_INCIDENT_MAX:
-            raise ConflictError(
-                "This incident can take no more questions. Ring the poster: see `sender`.",
-                code="too-many-questions",
-            )
-        notice = (await notices.notices_by_id(conn, [incident.latest_notice_id]))[
-            incident.latest_notice_id
-        ]
-        poster = (await matching.agencies_by_id(conn, [notice.agency_id]))[notice.agency_id]
-        question_id = new_question_id()
-        owed = _owed(notice, poster, question_id=question_id, now=at.world)
-        question = _question(owed, notice, post=post, asked_by=agency_id, now=at.world)
-        sent = await _tell_poster(conn, owed, notice, question, at=at)
-        entry, line = obligation_entry(
-            "question.asked",
-            owed,
-            {"question_id": question.id, "asked_by": agency_id, "topic": question.topic},
-            at=at.world,
-        )
-        await obligations.insert_obligations(conn, [owed])
-        await acknowledgements.insert_question(conn, question)
-        await insert_deliveries(conn, sent)
-        (recorded,) = await ledger.append(conn, [entry])
-        await ledger.append_history(conn, [line])
+        same = _same(asked, asking)
+        if same is not None:
+            seen, sent = await _join(conn, desk, same, asking, at=at), list[Delivery]()
+        else:
+            _refuse_too_many(asked)
+            seen, sent = await _put(conn, desk, asking, facts[notice.agency_id], at=at)
     desk.committed(shards.of(notice, sent))
-    return Asked(question=question, receipt=accepted.receipt(desk.keyring, recorded))
+    return seen
 
 
 async def answer_question(
     desk: Desk, principal: Principal, *, question_id: QuestionId, post: AnswerPost
-) -> Asked:
-    """Answer a question of one's own incident.
+) -> Seen:
+    """Answer a question of one's own incident, and tell everybody who asked it.
 
-    A promise to report later is kept, and closes nothing.
+    A promise to report later moves the poster's own steps, once, and closes nothing.
     """
     require(principal, Scope.POST)
-    now = desk.world.now()
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        question = await acknowledgements.question_by_id(conn, question_id, lock=True)
-        owed = (
-            None
-            if question is None
-            else (await obligations.lock_obligations(conn, ids=[question.obligation_id]))[0]
-        )
-        if question is None or owed is None or owed.agency_id != own_agency(principal):
-            raise NotFoundError(f"No question {question_id} was put to your agency. Check the id.")
-        if question.state is QuestionState.ANSWERED:
-            raise ConflictError(
-                "The question is answered already. Post an update if the answer has changed.",
-                code="question-answered",
-            )
+        question, owed = await _lock_owed(conn, principal, question_id)
         promised = post.unknown_will_report_at
-        after = _answered(owed, promised=promised, now=now)
-        given = post.model_dump(mode="json", exclude_none=True)
         if promised is None:
-            await acknowledgements.close_question(conn, question.id, answer=given, at=now)
+            after = debts.answered(owed, now=at.world)
         else:
-            await acknowledgements.keep_promise(conn, question.id, answer=given)
+            after = debts.postponed(owed, promised, now=at.world)
+        given = post.model_dump(mode="json", exclude_none=True)
         await obligations.save(conn, before=owed, after=after)
         entry, line = obligation_entry(
             "question.answered" if promised is None else "question.promised",
             after,
             {"question_id": question.id, "promised_until": accepted.wire_instant(promised)},
-            at=now,
+            at=at.world,
         )
         (recorded,) = await ledger.append(conn, [entry])
         await ledger.append_history(conn, [line])
-    desk.committed()
-    answered = (
-        replace(question, state=QuestionState.ANSWERED, answer=given, answered_at=now)
-        if promised is None
-        else replace(question, answer=given)
+        asking = _everybody(question, await questions.askers_of(conn, [question.id]))
+        notice = (await notices.notices_by_id(conn, [question.notice_id]))[question.notice_id]
+        sent: list[Delivery] = []
+        if promised is None:
+            await questions.close_question(conn, question.id, answer=given, at=at.world)
+            sent = await _tell_askers(conn, desk, notice, question, asking, given=given, at=at)
+        else:
+            await questions.keep_promise(conn, question.id, answer=given)
+    desk.committed(shards.of(notice, sent))
+    return Seen(
+        question=_with_answer(question, given, None if promised else at.world),
+        asks=len(asking),
+        askers=asking,
+        receipt=accepted.receipt(desk.keyring, recorded),
     )
-    return Asked(question=answered, receipt=accepted.receipt(desk.keyring, recorded))
 
 
 async def list_questions(
     desk: Desk, principal: Principal, *, incident_id: IncidentId
-) -> Sequence[Question]:
-    """Read the questions about an incident.
+) -> Sequence[Seen]:
+    """Read the questions about an incident that the caller may see.
 
-    For its poster, those bound by it, and the operators.
+    The poster and the operators see all; those bound see what was asked at their level or below.
     """
     async with desk.database.read() as conn:
         incident = await notices.incident_by_id(conn, incident_id)
-        if incident is None or not await _may_read(conn, principal, incident):
+        if incident is None:
             raise _unknown_incident(incident_id)
-        return await acknowledgements.questions_of(
-            conn, incident_id, limit=QUESTIONS_PER_INCIDENT_MAX
-        )
+        everything = sees_every_agency(principal) or principal.agency_id == incident.agency_id
+        level = ContentLevel.CPS if everything else await _level(conn, principal, incident)
+        asked = [
+            one
+            for one in await questions.questions_of(
+                conn, incident_id, limit=QUESTIONS_PER_INCIDENT_MAX
+            )
+            if reads_at(level, one.tier)
+        ]
+        askers = await questions.askers_of(conn, [one.id for one in asked])
+    return [_seen(one, _everybody(one, askers), names=everything) for one in asked]
+
+
+async def _put(
+    conn: AsyncConnection, desk: Desk, asking: _Asking, poster: AgencyFacts, *, at: Moment
+) -> tuple[Seen, list[Delivery]]:
+    """Store a new question with what the poster owes for it, and tell the poster."""
+    notice = asking.notice
+    question_id = new_question_id()
+    owed = await debts.owe_answer(conn, notice, poster, question_id=question_id, at=at)
+    question = _question(owed, asking, question_id=question_id, now=at.world)
+    asked = Message(cause=Cause.QUESTION, subject=owed.id, detail={"question": _asked(question)})
+    sent = await inform(conn, desk, notice, [owed], asked, at=at)
+    if not sent:  # its steps fall through to the operators; the report says why (I6)
+        reason = UnreachableReason.NO_VERIFIED_CHANNEL
+        owed = replace(owed, reachable=False, unreachable_reason=reason)
+    entry, line = obligation_entry(
+        "question.asked",
+        owed,
+        {
+            "question_id": question.id,
+            "asked_by": question.asked_by,
+            "topic": question.topic,
+            "tier": question.tier,
+        },
+        at=at.world,
+    )
+    await obligations.insert_obligations(conn, [owed])
+    await questions.insert_question(conn, question)
+    await insert_deliveries(conn, sent)
+    (recorded,) = await ledger.append(conn, [entry])
+    await ledger.append_history(conn, [line])
+    receipt = accepted.receipt(desk.keyring, recorded)
+    return Seen(question=question, asks=1, askers=None, receipt=receipt), sent
+
+
+async def _join(
+    conn: AsyncConnection, desk: Desk, question: Question, asking: _Asking, *, at: Moment
+) -> Seen:
+    """Enter one more asker of a question that is there; asking again changes nothing.
+
+    An answered question is given back as it is: there is nothing to wait for.
+    """
+    everybody = _everybody(question, await questions.askers_of(conn, [question.id]))
+    seen = Seen(question=question, asks=len(everybody), askers=None, fresh=False)
+    if question.state is QuestionState.ANSWERED or asking.agency_id in everybody:
+        return seen
+    await questions.add_asker(conn, question.id, agency_id=asking.agency_id, at=at.world)
+    data = {"question_id": question.id, "asked_by": asking.agency_id}
+    entry = make_entry("question.joined", data, at=at.world, incident_id=question.incident_id)
+    (recorded,) = await ledger.append(conn, [entry])
+    receipt = accepted.receipt(desk.keyring, recorded)
+    return replace(seen, asks=seen.asks + 1, receipt=receipt)
+
+
+def _same(asked: Sequence[Question], asking: _Asking) -> Question | None:
+    """Find the same question of the same tier: open, or answered since the latest version."""
+    for one in reversed(asked):
+        alike = one.topic is asking.post.topic and one.tier is asking.tier
+        if one.topic is QuestionTopic.OTHER:
+            alike = alike and same_words(one.text) == same_words(asking.post.text or "")
+        stands = one.answered_at is None or one.answered_at >= asking.notice.accepted_at
+        if alike and stands:
+            return one
+    return None
+
+
+async def _tell_askers(  # noqa: PLR0913  (whom, of which answer to which question)
+    conn: AsyncConnection,
+    desk: Desk,
+    notice: Notice,
+    question: Question,
+    asking: Sequence[AgencyId],
+    *,
+    given: Mapping[str, Any],
+    at: Moment,
+) -> list[Delivery]:
+    """Tell everybody who asked, and end what still reminds the poster."""
+    await deliveries.make_moot(
+        conn, [question.obligation_id], finished_at=at.world, causes=debts.DONE_WITH
+    )
+    bound = await obligations.bound_among(conn, question.incident_id, agency_ids=asking)
+    shared = {name: value for name, value in given.items() if name != "by"}
+    detail = _asked(question) | {
+        "tier": question.tier.value,
+        "answer": shared,
+        "answered_at": at.world.isoformat(),
+    }
+    told = Message(cause=Cause.ANSWER, subject=question.id, detail={"question": detail})
+    sent = await inform(conn, desk, notice, bound, told, at=at)
+    await insert_deliveries(conn, sent)
+    return sent
 
 
 async def _lock_open(conn: AsyncConnection, incident_id: IncidentId) -> Incident:
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
     if incident is None:
         raise _unknown_incident(incident_id)
-    if incident.state is IncidentState.CANCELLED:  # a cleared one may still have children to find
+    if incident.state is IncidentState.CANCELLED:
         raise ConflictError(
             "The incident was cancelled and takes no question. Ring the poster: see `sender`.",
             code="incident-cancelled",
         )
     return incident
+
+
+def _refuse_too_many(asked: Sequence[Question]) -> None:
+    if len(asked) == QUESTIONS_PER_INCIDENT_MAX:
+        raise ConflictError(
+            "This incident can take no more questions. Ring the poster: see `sender`.",
+            code="too-many-questions",
+        )
+
+
+async def _latest(conn: AsyncConnection, incident: Incident) -> Notice:
+    found = await notices.notices_by_id(conn, [incident.latest_notice_id])
+    return found[incident.latest_notice_id]
+
+
+async def _lock_owed(
+    conn: AsyncConnection, principal: Principal, question_id: QuestionId
+) -> tuple[Question, Obligation]:
+    """Lock the incident, so that nobody joins meanwhile, and what is owed for the question."""
+    unknown = NotFoundError(f"No question {question_id} was put to your agency. Check the id.")
+    found = await questions.question_by_id(conn, question_id)
+    if found is None:
+        raise unknown
+    incidents = await notices.lock_incidents(conn, [found.incident_id])
+    if incidents[found.incident_id].agency_id != own_agency(principal):
+        raise unknown
+    (owed,) = await obligations.lock_obligations(conn, ids=[found.obligation_id])
+    question = await questions.question_by_id(conn, question_id, lock=True)
+    assert question is not None, "questions are never deleted"
+    if question.state is QuestionState.ANSWERED:
+        raise ConflictError(
+            "The question is answered already. Post an update if the answer has changed.",
+            code="question-answered",
+        )
+    return question, owed
+
+
+async def _level(conn: AsyncConnection, principal: Principal, incident: Incident) -> ContentLevel:
+    """Tell at which level a recipient reads an incident's questions; nobody else reads any."""
+    if principal.agency_id is None or principal.agency_kind is None:
+        raise _unknown_incident(incident.id)
+    if not await obligations.bound_among(conn, incident.id, agency_ids=[principal.agency_id]):
+        raise _unknown_incident(incident.id)
+    return level_of(principal.agency_kind)
 
 
 def _unknown_incident(incident_id: IncidentId) -> NotFoundError:
@@ -186,115 +318,29 @@ def _unknown_incident(incident_id: IncidentId) -> NotFoundError:
     )
 
 
-async def _may_read(conn: AsyncConnection, principal: Principal, incident: Incident) -> bool:
-    if sees_every_agency(principal) or principal.agency_id == incident.agency_id:
-        return True
-    if principal.agency_id is None:
-        return False
-    owed = await obligations.find_obligation(
-        conn, incident_id=incident.id, agency_id=principal.agency_id
-    )
-    latest = await notices.notices_by_id(conn, [incident.latest_notice_id])
-    told = latest[incident.latest_notice_id].released_at is not None
-    return owed is not None and told
-
-
-def _owed(
-    notice: Notice, poster: AgencyFacts, *, question_id: QuestionId, now: dt.datetime
-) -> Obligation:
-    """Make what the poster owes. Its own steps come with the escalation of questions.
-
-    The due time is kept now.
-    """
-    policy = default_policy(
-        kind=poster.kind,
-        notice_class=notice.notice_class,
-        standing=Standing.MANDATORY,
-        calendar=poster.calendar,
-        at=now,
-    )
-    silent = replace(policy, steps=())
-    within = ANSWER_WITHIN.get(notice.notice_class, ANSWER_WITHIN_OTHERWISE)
-    current = start_round(policy=silent, hours=poster.hours, started_at=now)
-    return Obligation(
-        id=new_obligation_id(),
-        incident_id=notice.incident_id,
-        agency_id=poster.id,
-        owed=Owed.QUESTION,
-        owed_for=question_id,
-        standing=Standing.MANDATORY,
-        role=None,
-        status=notice.status,
-        state=ObligationState.OPEN,
-        epoch=1,
-        notice_class=notice.notice_class,
-        round_notice_id=notice.id,
-        round_version=notice.version,
-        round_started_at=current.started_at,
-        held_until=None,
-        due_at=now + within,
-        policy=policy_to_record(silent),
-        steps_at=[],
-        step=0,
-        next_step_at=None,
-        delivered_at=None,
-        opened_at=None,
-        received_at=None,
-        promised_until=None,
-        more_time_used=False,
-        reachable=True,
-        unreachable_reason=None,
-        closed_at=None,
-        answered_version=0,
-        created_at=now,
-    )
-
-
 def _question(
-    owed: Obligation, notice: Notice, *, post: QuestionPost, asked_by: str, now: dt.datetime
+    owed: Obligation, asking: _Asking, *, question_id: QuestionId, now: dt.datetime
 ) -> Question:
     assert owed.due_at is not None, "an answer is always due"
     return Question(
-        id=QuestionId(owed.owed_for),
-        incident_id=notice.incident_id,
-        notice_id=notice.id,
-        asked_by=AgencyId(asked_by),
+        id=question_id,
+        incident_id=asking.notice.incident_id,
+        notice_id=NoticeId(asking.notice.id),
+        asked_by=asking.agency_id,
         obligation_id=owed.id,
-        topic=post.topic,
-        text=post.text or "",
+        topic=asking.post.topic,
+        text=asking.post.text or "",
         due_at=owed.due_at,
         state=QuestionState.OPEN,
         answer=None,
         answered_at=None,
         created_at=now,
+        tier=asking.tier,
     )
 
 
-async def _tell_poster(
-    conn: AsyncConnection, owed: Obligation, notice: Notice, question: Question, *, at: Moment
-) -> list[Delivery]:
-    """Tell the poster over its own subscriptions' endpoints and by mail to its desk on duty."""
-    orders = (await matching.orders_of_agencies(conn, [owed.agency_id])).get(owed.agency_id, [])
-    contacts = (
-        await matching.contact_points(conn, [owed.agency_id], at=at.world, telephone=False)
-    ).get(owed.agency_id, [])
-    sent = [
-        to_subscription(owed, notice=notice, order=order, cause=Cause.QUESTION, at=at)
-        for order in orders
-        if order.channel is Channel.WEBHOOK
-    ]
-    sent += [
-        to_contact(
-            owed,
-            notice=notice,
-            contact=contact,
-            channel=Channel.EMAIL,
-            cause=Cause.QUESTION,
-            at=at,
-        )
-        for contact in resolve(Notify.ON_DUTY, contacts).contacts
-    ]
-    asked = {
+def _asked(question: Question) -> dict[str, Any]:
+    return {
         "id": question.id,
         "incident_id": question.incident_id,
         "notice_id": question.notice_id,
@@ -302,12 +348,21 @@ async def _tell_poster(
         "text": question.text,
         "due_at": question.due_at.isoformat(),
     }
-    return [replace(one, detail={"question": asked}) for one in sent]
 
 
-def _answered(owed: Obligation, *, promised: dt.datetime | None, now: dt.datetime) -> Obligation:
-    if promised is not None:
-        return replace(owed, promised_until=promised, received_at=owed.received_at or now)
-    if not isinstance(on_question_answered(obligation=rules_view(owed), now=now), Closes):
-        return owed
-    return replace(owed, state=ObligationState.CLOSED, closed_at=now, next_step_at=None)
+def _everybody(
+    question: Question, askers: Mapping[QuestionId, Sequence[AgencyId]]
+) -> tuple[AgencyId, ...]:
+    """List who asks, the first first; a question of before they were noted has its one asker."""
+    return tuple(dict.fromkeys([question.asked_by, *askers.get(question.id, ())]))
+
+
+def _seen(question: Question, everybody: tuple[AgencyId, ...], *, names: bool) -> Seen:
+    return Seen(question=question, asks=len(everybody), askers=everybody if names else None)
+
+
+def _with_answer(
+    question: Question, given: dict[str, Any], answered_at: dt.datetime | None
+) -> Question:
+    state = question.state if answered_at is None else QuestionState.ANSWERED
+    return replace(question, state=state, answer=given, answered_at=answered_at)

@@ -21,7 +21,12 @@ from noticebus.contracts.base import (
     refuse,
 )
 from noticebus.contracts.receipt import Receipt
-from noticebus.contracts.vocabulary import QuestionState, QuestionTopic
+from noticebus.contracts.vocabulary import ContentLevel, QuestionState, QuestionTopic
+
+
+def same_words(text: str) -> str:
+    """Give a text for comparing: without case, and with single spaces."""
+    return " ".join(text.casefold().split())
 
 
 class QuestionPost(Accepted):
@@ -40,8 +45,8 @@ class QuestionPost(Accepted):
 class AnswerPost(Accepted):
     """The poster's answer, in one of three ways.
 
-    A value (`text`, `number` or both), a promise (`unknown_will_report_at`), or the legal ground on
-    which it may not be shared (`cannot_share`).
+    A value (`text`, `number` or both), a promise (`unknown_will_report_at`: once, and bounded by
+    the class), or the legal ground on which it may not be shared (`cannot_share`).
     """
 
     text: Note | None = None
@@ -70,14 +75,26 @@ class AnswerView(Published):
     by: PersonView | None = None
 
 
+class AskersView(Published):
+    """How many agencies ask a question; which ones, for the poster and the operators."""
+
+    count: int
+    agencies: tuple[AgencyRef, ...] | None
+
+
 class QuestionView(Published):
-    """A question, when its answer is due, and the answer once there is one."""
+    """A question, when its answer is due, and the answer once there is one.
+
+    `asked_by` asked first. `tier` is the least content level at which the question is read.
+    """
 
     id: QuestionIdText
     incident_id: IncidentIdText
     notice_id: NoticeIdText
     obligation_id: ObligationIdText
     asked_by: AgencyRef
+    askers: AskersView
+    tier: ContentLevel
     topic: QuestionTopic
     text: str
     state: QuestionState

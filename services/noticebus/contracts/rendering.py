@@ -185,6 +185,15 @@ def redact(
     return seen
 
 
+def reads_at(level: ContentLevel, tier: ContentLevel) -> bool:
+    """Say whether who reads at `level` may read what belongs to `tier`: that level and those above.
+
+    The levels are listed from the least to the most.
+    """
+    levels = list(ContentLevel)
+    return levels.index(level) >= levels.index(tier)
+
+
 def _allowed(value: Mapping[str, Any], rules: Mapping[str, Rule]) -> dict[str, Any]:
     return {key: _apply(value[key], rule) for key, rule in rules.items() if key in value}
 

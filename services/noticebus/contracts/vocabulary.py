@@ -296,6 +296,12 @@ class OfferType(StrEnum):
     GOODS = "goods"
 
 
+class OfferAnswer(StrEnum):
+    ACCEPT = "accept"
+    DECLINE = "decline"
+    HOLD = "hold"
+
+
 class OfferState(StrEnum):
     OPEN = "open"
     HELD = "held"

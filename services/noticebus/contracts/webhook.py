@@ -14,23 +14,29 @@ from pydantic import Field
 from noticebus.contracts.answers import NoticeView
 from noticebus.contracts.base import (
     DeliveryIdText,
-    IncidentIdText,
     Instant,
-    NoticeIdText,
     ObligationIdText,
     Published,
-    QuestionIdText,
     SubscriptionIdText,
     write_instant,
 )
 from noticebus.contracts.canonical import canonical
+from noticebus.contracts.event_parts import (
+    AnsweredQuestionData,
+    OfferData,
+    OfferPart,
+    QuestionData,
+    QuestionPart,
+    offer_body,
+    question_body,
+)
 from noticebus.contracts.vocabulary import (
     Answer,
     Cause,
     ContentLevel,
     NoticeClass,
     Notify,
-    QuestionTopic,
+    Owed,
 )
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -72,6 +78,7 @@ class ObligationPart:
     acknowledge_page: str
     step: int | None = None
     notify: Notify | None = None
+    owed: Owed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,18 +88,6 @@ class SubscriptionPart:
     id: str
     sequence: int | None
     content_level: ContentLevel
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuestionPart:
-    """What a recipient asks the poster, and until when."""
-
-    id: str
-    incident_id: str
-    notice_id: str
-    topic: QuestionTopic
-    text: str
-    due_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +107,7 @@ class Envelope:
     obligation: ObligationPart | None = None
     subscription: SubscriptionPart | None = None
     question: QuestionPart | None = None
+    offer: OfferPart | None = None
     challenge: str | None = None
 
 
@@ -148,7 +144,9 @@ def _data(envelope: Envelope) -> dict[str, Any]:
     if envelope.obligation is not None:
         data["obligation"] = _obligation(envelope.obligation)
     if envelope.question is not None:
-        data["question"] = _question(envelope.question)
+        data["question"] = question_body(envelope.question)
+    if envelope.offer is not None:
+        data["offer"] = offer_body(envelope.offer)
     if envelope.subscription is not None:
         data["subscription"] = _subscription(envelope.subscription)
     return data
@@ -167,18 +165,9 @@ def _obligation(part: ObligationPart) -> dict[str, Any]:
         body["step"] = part.step  # type: ignore[assignment]
     if part.notify is not None:
         body["notify"] = str(part.notify)
+    if part.owed is not None:
+        body["owed"] = str(part.owed)
     return body
-
-
-def _question(part: QuestionPart) -> dict[str, Any]:
-    return {
-        "id": part.id,
-        "incident_id": part.incident_id,
-        "notice_id": part.notice_id,
-        "topic": str(part.topic),
-        "text": part.text,
-        "due_at": write_instant(part.due_at),
-    }
 
 
 def _subscription(part: SubscriptionPart) -> dict[str, Any]:
@@ -203,6 +192,7 @@ class ObligationData(Published):
     acknowledge_page: str
     step: int | None = None
     notify: Notify | None = None
+    owed: Owed | None = None
 
 
 class SubscriptionData(Published):
@@ -211,17 +201,6 @@ class SubscriptionData(Published):
     id: SubscriptionIdText
     sequence: int | None
     content_level: ContentLevel
-
-
-class QuestionData(Published):
-    """`QuestionPart` on the wire."""
-
-    id: QuestionIdText
-    incident_id: IncidentIdText
-    notice_id: NoticeIdText
-    topic: QuestionTopic
-    text: str
-    due_at: Instant
 
 
 class NoticeEventData(Published):
@@ -249,15 +228,17 @@ class QuestionEventData(Published):
     subscription: SubscriptionData | None = None
 
 
-class AnswerEventData(QuestionEventData):
+class AnswerEventData(Published):
     """`data` of `org.noticebus.answer.v1`: the poster has answered what the recipient asked."""
+
+    question: AnsweredQuestionData
+    subscription: SubscriptionData | None = None
 
 
 class OfferEventData(Published):
-    """`data` of `org.noticebus.offer.v1`: somebody offers help; read it by its id."""
+    """`data` of `org.noticebus.offer.v1`: somebody offers help, or your offer was answered."""
 
-    notice: NoticeView | None = None
-    obligation: ObligationData | None = None
+    offer: OfferData
     subscription: SubscriptionData | None = None
 
 

@@ -34,6 +34,33 @@ _QUESTION = (
     "A recipient has asked you something about a notice. Answer through the bus, or ring its"
     " operators. On this page you can say that you have the question:"
 )
+_UPDATE = (
+    "You promised an update of a notice by the time named above. Post it through the bus, or ring"
+    " its operators. On this page you can say that you have read this:"
+)
+_TOLD = {  # nothing is asked of the reader
+    Cause.ANSWER: (
+        "Answer to a question",
+        (
+            "The poster has answered a question about this notice. Your system reads the answer on"
+            " the bus; its operators can read it to you. The notice is on this page:"
+        ),
+        "Quien publicó el aviso respondió a una pregunta. Los operadores pueden leérsela.",
+    ),
+    Cause.OFFER: (
+        "Offer of help",
+        (
+            "There is news of an offer of help for this notice. Your system reads it on the bus;"
+            " its operators can read it to you. The notice is on this page:"
+        ),
+        "Hay noticias de una oferta de ayuda. Los operadores pueden leérselas.",
+    ),
+}
+_STILL_OWED = {  # by a poster
+    Owed.QUESTION: "Question to you, still unanswered",
+    Owed.UPDATE: "Update you promised, not posted yet",
+}
+_NO_DETAILS = "This mail holds no details on purpose. Do not forward it: it is meant for you."
 _UNCOVERED = (
     "Nobody answers for the places named above. Ring somebody who can take them on, then choose"
     ' "We accept: we will act" on this page:'
@@ -130,17 +157,23 @@ def _request(mail: NoticeMail) -> list[str]:
         return ["This message only tests that mail reaches you. Nothing is asked of you."]
     if mail.msg is Msg.CANCEL:
         return ["The notice was cancelled. Nothing more is asked of you."]
-    wanted = _QUESTION if _is_question(mail) else _ASKED[mail.notice_class]
-    if mail.owed is Owed.COVERAGE:
-        wanted = _UNCOVERED
-    asked = [f"{wanted}\n\n{mail.link}"]
+    if mail.cause in _TOLD:
+        return [f"{_TOLD[mail.cause][1]}\n\n{mail.link}", _NO_DETAILS]
+    asked = [f"{_wanted(mail)}\n\n{mail.link}"]
     if mail.notice_class is not NoticeClass.D:
         asked.append(
             "Opening the page answers nothing. To answer, type your name and this code there:"
             f"\n\n    {mail.code}"
         )
-    asked.append("This mail holds no details on purpose. Do not forward it: it is meant for you.")
+    asked.append(_NO_DETAILS)
     return asked
+
+
+def _wanted(mail: NoticeMail) -> str:
+    if _is_question(mail):
+        return _QUESTION
+    of_others = {Owed.UPDATE: _UPDATE, Owed.COVERAGE: _UNCOVERED}
+    return of_others.get(mail.owed, _ASKED[mail.notice_class])
 
 
 def _in_spanish(mail: NoticeMail, *, place: str) -> str:
@@ -159,6 +192,8 @@ def _in_spanish(mail: NoticeMail, *, place: str) -> str:
 
 def _request_in_spanish(mail: NoticeMail) -> list[str]:
     page = f"Página en español: {mail.link}?lang=es"
+    if mail.cause in _TOLD:
+        return [_TOLD[mail.cause][2], page]
     if mail.notice_class is NoticeClass.D:
         return ["No se pide respuesta.", page]
     due = mail.due_at and f"Responda antes de: {_local_time_es(mail.due_at, zone=mail.zone)}"
@@ -198,12 +233,17 @@ def _standing(mail: NoticeMail) -> str:
         return "Test message"
     if mail.msg is Msg.CANCEL:
         return "Cancelled"
+    if mail.owed in _STILL_OWED and (mail.escalation or mail.reminder):
+        which = "Escalation" if mail.escalation else f"Reminder {mail.reminder}"
+        return f"{which}: {_STILL_OWED[mail.owed]}"
     if mail.escalation:
         return f"Escalation: still no answer{_after_reminders(mail.reminder)}"
     return f"Reminder {mail.reminder}: still no answer" if mail.reminder else _first_words(mail)
 
 
 def _first_words(mail: NoticeMail) -> str:
+    if mail.cause in _TOLD:
+        return _TOLD[mail.cause][0]
     if _is_question(mail):
         return "Question to you"
     if mail.owed is Owed.COVERAGE:

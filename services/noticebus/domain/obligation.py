@@ -64,6 +64,7 @@ class NoteReason(StrEnum):
     WITHDRAWN = "withdrawn"
     WAIVED = "waived"
     QUESTION_STANDS = "question_stands"  # only an answer to the question closes it
+    UPDATE_STANDS = "update_stands"  # only the next version keeps what was promised
     NOTHING_DUE = "nothing_due"  # more time asked where nothing falls due
     QUORUM_WAITS = "quorum_waits"  # one of several people whose answers are needed
 
@@ -143,6 +144,11 @@ class Withdraws:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoChange:
     """Nothing to write."""
+
+
+_STANDS = {Owed.QUESTION: NoteReason.QUESTION_STANDS, Owed.UPDATE: NoteReason.UPDATE_STANDS}
+OWED_BY_POSTERS = frozenset(_STANDS)
+"""What no acknowledgement closes, nor a decline: the answer or the update itself does."""
 
 
 def closes_with(notice_class: NoticeClass) -> Answer | None:
@@ -281,8 +287,8 @@ def _positive(obligation: Obligation, answer: Answer, *, late: bool) -> Closes |
 
     On D any answer proves the delivery.
     """
-    if obligation.owed is Owed.QUESTION:
-        return Notes(why=NoteReason.QUESTION_STANDS, late=late)
+    if obligation.owed in OWED_BY_POSTERS:
+        return Notes(why=_STANDS[obligation.owed], late=late)
     needed = closes_with(obligation.notice_class)
     if answer is Answer.ACCEPTED or needed is not Answer.ACCEPTED:
         return Closes(late=late)
@@ -299,7 +305,7 @@ def _decline(
             + ", ".join(DeclineReason)
             + ".",
         )
-    stopped = _stopped(obligation.state)
+    stopped = _stopped(obligation.state) or _STANDS.get(obligation.owed)
     if stopped is not None:
         return Notes(why=stopped, late=late)
     reroute = (

@@ -1,33 +1,27 @@
-"""Acknowledgements, the acknowledge links that were tried, and questions with their answers."""
+"""Acknowledgements, and the acknowledge links that were tried."""
 
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import (
     Answer,
-    ContentLevel,
     DeclineReason,
     How,
-    QuestionState,
-    QuestionTopic,
     VerifiedBy,
 )
 from noticebus.ids import (
     AcknowledgementId,
     AgencyId,
     ContactId,
-    IncidentId,
     NoticeId,
     ObligationId,
-    QuestionId,
 )
 from noticebus.store.rows import values_of
-from noticebus.store.tables import acknowledgements, links, obligations, questions
+from noticebus.store.tables import acknowledgements, links, obligations
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,25 +48,6 @@ class Acknowledgement:
     acted_at: dt.datetime
     recorded_at: dt.datetime
     by_agency_id: AgencyId | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What a recipient asked the poster, and what came back."""
-
-    id: QuestionId
-    incident_id: IncidentId
-    notice_id: NoticeId
-    asked_by: AgencyId
-    obligation_id: ObligationId
-    topic: QuestionTopic
-    text: str
-    due_at: dt.datetime
-    state: QuestionState
-    answer: dict[str, Any] | None
-    answered_at: dt.datetime | None
-    created_at: dt.datetime
-    tier: ContentLevel = ContentLevel.PARTNER
 
 
 async def insert(conn: AsyncConnection, new: Acknowledgement) -> None:
@@ -166,58 +141,5 @@ async def note_opened(
         sa.update(obligations)
         .where(obligations.c.id == obligation_id, obligations.c.opened_at.is_(None))
         .values(opened_at=at)
-    )
-    return bool((await conn.execute(statement)).rowcount)
-
-
-async def insert_question(conn: AsyncConnection, new: Question) -> None:
-    """Insert one question; its obligation is there."""
-    await conn.execute(questions.insert(), values_of(new))
-
-
-async def question_by_id(
-    conn: AsyncConnection, question_id: QuestionId, *, lock: bool = False
-) -> Question | None:
-    """Read one question, locked where it is to be answered."""
-    statement = sa.select(questions).where(questions.c.id == question_id)
-    if lock:
-        statement = statement.with_for_update(key_share=True)
-    row = (await conn.execute(statement)).mappings().one_or_none()
-    return None if row is None else Question(**row)
-
-
-async def questions_of(
-    conn: AsyncConnection, incident_id: IncidentId, *, limit: int
-) -> list[Question]:
-    """Read at most `limit` questions about an incident, oldest first."""
-    statement = (
-        sa.select(questions)
-        .where(questions.c.incident_id == incident_id)
-        .order_by(questions.c.id)
-        .limit(limit)
-    )
-    return [Question(**row) for row in (await conn.execute(statement)).mappings()]
-
-
-async def close_question(
-    conn: AsyncConnection, question_id: QuestionId, *, answer: dict[str, Any], at: dt.datetime
-) -> bool:
-    """Store a question's answer; false where it was answered before."""
-    statement = (
-        sa.update(questions)
-        .where(questions.c.id == question_id, questions.c.state == QuestionState.OPEN)
-        .values(state=QuestionState.ANSWERED, answer=answer, answered_at=at)
-    )
-    return bool((await conn.execute(statement)).rowcount)
-
-
-async def keep_promise(
-    conn: AsyncConnection, question_id: QuestionId, *, answer: dict[str, Any]
-) -> bool:
-    """Store when an open question will be answered; false where it was answered before."""
-    statement = (
-        sa.update(questions)
-        .where(questions.c.id == question_id, questions.c.state == QuestionState.OPEN)
-        .values(answer=answer)
     )
     return bool((await conn.execute(statement)).rowcount)

@@ -292,7 +292,7 @@ async def bound_among(
     agency_ids: Collection[AgencyId] | None = None,
     kinds: Collection[AgencyKind] | None = None,
 ) -> list[Obligation]:
-    """Read what recipients owe an incident's notices and have been told: those named or of kinds."""
+    """Read what recipients that were told owe an incident's notices: those named, or of kinds."""
     statement = (
         sa.select(obligations)
         .where(
@@ -307,6 +307,22 @@ async def bound_among(
     if kinds is not None:
         of_kinds = sa.select(agencies.c.id).where(agencies.c.kind.in_(sorted(kinds)))
         statement = statement.where(obligations.c.agency_id.in_(of_kinds))
+    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def owed_by_any(
+    conn: AsyncConnection, *, incident_id: IncidentId, agency_ids: Collection[AgencyId]
+) -> list[Obligation]:
+    """Read what agencies owe an incident's notices, in id order."""
+    statement = (
+        sa.select(obligations)
+        .where(
+            obligations.c.incident_id == incident_id,
+            obligations.c.agency_id.in_(sorted(agency_ids)),
+            obligations.c.owed == Owed.NOTICE,
+        )
+        .order_by(obligations.c.id)
+    )
     return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
 
 

@@ -9,19 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from noticebus.contracts.canonical import canonical, digest
+from noticebus.contracts.event_parts import OfferPart, QuestionPart
 from noticebus.contracts.vocabulary import (
     Answer,
     Cause,
     ContentLevel,
     NoticeClass,
     Notify,
+    OfferState,
+    OfferType,
+    Owed,
     QuestionTopic,
 )
 from noticebus.contracts.webhook import (
     EVENTS,
     Envelope,
     ObligationPart,
-    QuestionPart,
     SubscriptionPart,
     event_type,
     render,
@@ -47,6 +50,18 @@ QUESTION = QuestionPart(
     topic=QuestionTopic.AGES,
     text="How old?",
     due_at=T0,
+)
+ANSWERED = dataclasses.replace(QUESTION, answer={"number": 32}, answered_at=T0)
+OFFER = OfferPart(
+    id=f"ofr_{TAIL}",
+    incident_id=f"inc_{TAIL}",
+    notice_id=f"ntc_{TAIL}",
+    offer_type=OfferType.MEALS,
+    quantity=40,
+    unit="meals",
+    state=OfferState.OPEN,
+    accepted_quantity=None,
+    lapses_at=T0,
 )
 NOTICE = {"id": f"ntc_{TAIL}", "version": 1, "kind": "advance", "status": "test", "class": "C"}
 
@@ -88,7 +103,8 @@ def test_every_cause_has_a_type_a_schema_and_a_model(cause: Cause) -> None:
         notice=NOTICE,
         obligation=OBLIGATION,
         subscription=SUBSCRIPTION,
-        question=QUESTION,
+        question=ANSWERED if cause is Cause.ANSWER else QUESTION,
+        offer=OFFER,
         challenge="c",
     )
     body = json.loads(render(envelope))
@@ -96,6 +112,26 @@ def test_every_cause_has_a_type_a_schema_and_a_model(cause: Cause) -> None:
     assert body["type"] == event_type(cause)
     assert body["dataschema"] == f"https://bus.example.gov/schemas/{schema_name(cause)}"
     EVENTS[cause].model_validate(body)
+
+
+def test_answer_is_left_out_for_who_may_not_read_it() -> None:
+    hidden = dataclasses.replace(ANSWERED, text=None, answer=None)
+
+    shown = json.loads(render(_envelope(Cause.ANSWER, question=ANSWERED)))["data"]["question"]
+    left = json.loads(render(_envelope(Cause.ANSWER, question=hidden)))["data"]["question"]
+
+    assert (shown["answer"], shown["text"]) == ({"number": 32}, "How old?")
+    assert (left["answer"], left["text"]) == (None, None)
+    assert left["answered_at"] == shown["answered_at"]
+
+
+def test_step_of_what_a_poster_owes_says_what_it_is() -> None:
+    owed = dataclasses.replace(OBLIGATION, closes_with=None, owed=Owed.UPDATE)
+
+    said = json.loads(render(_envelope(Cause.STEP, notice=NOTICE, obligation=owed)))["data"]
+
+    assert said["obligation"]["owed"] == "update"
+    assert said["obligation"]["closes_with"] is None
 
 
 def test_only_a_notice_shows_a_sequence_in_the_envelope() -> None:

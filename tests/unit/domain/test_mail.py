@@ -85,6 +85,17 @@ def test_a_first_notice_says_what_where_and_until_when() -> None:
         ({"cause": Cause.CORRECTION, "version": 2}, "Correction: "),
         ({"cause": Cause.QUESTION}, "Question to you: "),
         ({"owed": Owed.QUESTION}, "Question to you: "),
+        ({"owed": Owed.QUESTION, "reminder": 1}, "Reminder 1: Question to you, still unanswered: "),
+        (
+            {"owed": Owed.QUESTION, "escalation": True},
+            "Escalation: Question to you, still unanswered: ",
+        ),
+        (
+            {"owed": Owed.UPDATE, "reminder": 1},
+            "Reminder 1: Update you promised, not posted yet: ",
+        ),
+        ({"cause": Cause.ANSWER}, "Answer to a question: "),
+        ({"cause": Cause.OFFER}, "Offer of help: "),
         ({"cause": Cause.TEST}, "Test message: "),
         ({"msg": Msg.CANCEL, "version": 2}, "Cancelled: "),
         ({"status": Status.EXERCISE}, "[EXERCISE] First notice: "),
@@ -108,6 +119,8 @@ def test_an_exercise_says_so_before_anything_else_in_both_languages() -> None:
         ({"msg": Msg.CANCEL}, "El aviso fue cancelado."),
         ({"cause": Cause.TEST}, "Este mensaje solo prueba que el correo le llega."),
         ({"notice_class": NoticeClass.D, "due_at": None}, "No se pide respuesta."),
+        ({"cause": Cause.ANSWER, "due_at": None}, "respondió a una pregunta"),
+        ({"cause": Cause.OFFER, "due_at": None}, "una oferta de ayuda"),
         ({"notice_class": NoticeClass.C, "due_at": None}, "clase C (prepárense)"),
     ],
 )
@@ -135,6 +148,22 @@ def test_a_question_is_not_to_be_accepted_away() -> None:
     assert "A recipient has asked you something" in text
     assert "We accept" not in text
     assert MAIL.link in text
+
+
+@pytest.mark.parametrize("cause", [Cause.ANSWER, Cause.OFFER])
+def test_what_is_only_told_carries_its_page_and_no_code(cause: Cause) -> None:
+    text = compose_notice_mail(dataclasses.replace(MAIL, cause=cause, due_at=None)).text
+
+    assert "Your system reads it" in text or "Your system reads the answer" in text
+    assert MAIL.link in text
+    assert MAIL.code not in text
+
+
+def test_a_promised_update_is_asked_of_the_poster() -> None:
+    text = compose_notice_mail(dataclasses.replace(MAIL, owed=Owed.UPDATE, reminder=1)).text
+
+    assert "You promised an update" in text
+    assert "We accept" not in text
 
 
 def test_a_record_carries_its_page_and_no_code() -> None:

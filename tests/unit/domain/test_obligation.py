@@ -163,7 +163,7 @@ def test_answer_to_a_later_version_that_opened_no_round_closes() -> None:
         (DeclineReason.NO_JURISDICTION, {}, True),
         (DeclineReason.NO_CAPACITY, {}, False),
         (DeclineReason.NO_JURISDICTION, {"standing": Standing.ADVISORY}, False),
-        (DeclineReason.NO_JURISDICTION, {"owed": Owed.QUESTION}, False),
+        (DeclineReason.NO_JURISDICTION, {"owed": Owed.COVERAGE}, False),
     ],
 )
 def test_decline_of_jurisdiction_routes_again(
@@ -250,11 +250,28 @@ def test_more_time_where_nothing_is_due_is_recorded_only(facts: dict[str, Any]) 
     assert found == Notes(why=NoteReason.NOTHING_DUE, late=False)
 
 
+@pytest.mark.parametrize("reason", [None, DeclineReason.OTHER])
+@pytest.mark.parametrize("answer", [ACCEPTED, RECEIVED])
+def test_promised_update_stands_until_it_is_posted(
+    answer: Given, reason: DeclineReason | None
+) -> None:
+    promised = obligation(owed=Owed.UPDATE)
+    given = answer if reason is None else Given(answer=Answer.DECLINED, version=1, reason=reason)
+
+    assert decide(obligation=promised, answer=given, now=IN_TIME) == Notes(
+        why=NoteReason.UPDATE_STANDS, late=False
+    )
+
+
 @pytest.mark.parametrize("answer", [ACCEPTED, RECEIVED])
 def test_question_stands_until_it_is_answered(answer: Given) -> None:
     question = obligation(owed=Owed.QUESTION)
 
     assert decide(obligation=question, answer=answer, now=IN_TIME) == Notes(
+        why=NoteReason.QUESTION_STANDS, late=False
+    )
+    declined = Given(answer=Answer.DECLINED, version=1, reason=DeclineReason.OTHER)
+    assert decide(obligation=question, answer=declined, now=IN_TIME) == Notes(
         why=NoteReason.QUESTION_STANDS, late=False
     )
     assert on_question_answered(obligation=question, now=TOO_LATE) == Closes(late=True)
