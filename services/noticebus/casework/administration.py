@@ -48,6 +48,18 @@ def check_revision(newest: int, *, revision: int | None) -> None:
         raise stale(newest)
 
 
+def following_revision(newest: int | None, *, revision: int | None) -> int:
+    """Give the revision that an edit makes; the first (`newest` is None) needs none to be based on.
+
+    Raises where it is based on none, or on another than the newest.
+    """
+    if newest is None:
+        check_revision(0, revision=revision)
+        return FIRST_REVISION
+    check_revision(newest, revision=require_revision(revision))
+    return newest + 1
+
+
 def stale(newest: int) -> PreconditionError:
     """Make the refusal of an edit that is based on an older revision."""
     return PreconditionError(

@@ -61,7 +61,7 @@ async def create_agency(desk: Desk, principal: Principal, *, post: AgencyPost) -
 async def get_agency(desk: Desk, principal: Principal, *, agency_id: str) -> Agency:
     """Read one agency; 404 where the principal may not see it."""
     async with desk.database.read() as conn:
-        return await _visible_agency(conn, principal, agency_id)
+        return await visible_agency_row(conn, principal, agency_id)
 
 
 async def list_agencies(
@@ -80,7 +80,7 @@ async def edit_agency(
     require(principal, Scope.ADMIN)
     expected = require_revision(revision)
     async with desk.database.read() as conn:
-        old = await _visible_agency(conn, principal, agency_id)
+        old = await visible_agency_row(conn, principal, agency_id)
     check_revision(old.revision, revision=expected)
     changed = replace(old, **patch.changes(), revision=expected + 1)
     await _check_calendar_of(changed)
@@ -104,7 +104,7 @@ async def create_contact(
     now = desk.world.now()
     verified_at = now if administers_bus(principal) else None
     async with desk.database.begin() as conn:
-        agency = await _visible_agency(conn, principal, agency_id)
+        agency = await visible_agency_row(conn, principal, agency_id)
         contact = Contact(
             id=new_contact_id(),
             agency_id=agency.id,
@@ -122,6 +122,7 @@ async def create_contact(
             valid_until=post.valid_until,
             texts=post.texts,
         )
+        _check_validity(contact)
         await rows.insert_contact(conn, contact)
         body = {"contact_id": contact.id, "agency_id": agency.id}
         await enter(conn, "contact.created", body, by=principal, at=now)
@@ -134,7 +135,7 @@ async def list_contacts(
 ) -> list[Contact]:
     """List at most `limit` living contacts of an agency with ids after `after`."""
     async with desk.database.read() as conn:
-        agency = await _visible_agency(conn, principal, agency_id)
+        agency = await visible_agency_row(conn, principal, agency_id)
         return await rows.list_contacts(conn, agency_id=agency.id, after=after, limit=limit)
 
 
@@ -164,6 +165,7 @@ async def edit_contact(
         old = await _living_contact(conn, principal, agency_id=agency_id, contact_id=contact_id)
         check_revision(old.revision, revision=expected)
         changed = replace(old, **patch.changes(), revision=expected + 1)
+        _check_validity(changed)
         changed = _reverified(old, changed, verified_at=verified_at)
         if not await rows.update_contact(conn, changed, revision=expected):
             raise stale(expected + 1)
@@ -211,7 +213,7 @@ async def create_responsibility(
     area_keys = resolve_areas(desk, post.areas)
     now = desk.world.now()
     async with desk.database.begin() as conn:
-        agency = await _visible_agency(conn, principal, agency_id)
+        agency = await visible_agency_row(conn, principal, agency_id)
         new = Responsibility(
             id=new_responsibility_id(),
             agency_id=agency.id,
@@ -237,7 +239,7 @@ async def list_responsibilities(
 ) -> list[Responsibility]:
     """List at most `limit` living responsibilities of an agency with ids after `after`."""
     async with desk.database.read() as conn:
-        agency = await _visible_agency(conn, principal, agency_id)
+        agency = await visible_agency_row(conn, principal, agency_id)
         return await rows.list_responsibilities(conn, agency_id=agency.id, after=after, limit=limit)
 
 
@@ -262,6 +264,15 @@ async def end_responsibility(
     return replace(found, ended_at=now)
 
 
+async def visible_agency_row(conn: AsyncConnection, principal: Principal, agency_id: str) -> Agency:
+    """Read an agency; 404 where there is none that the principal may see."""
+    require_visible(principal, agency_id, what="agency")
+    agency = await rows.find_agency(conn, agency_id=agency_id)
+    if agency is None:
+        raise NotFoundError("There is no agency here that your key may see. Check the id.")
+    return agency
+
+
 def _check_calendar(kind: AgencyKind, *, zone: str, holidays_state: str | None) -> None:
     # Reads time zones and calendars from disk the first time: never call it in the event loop.
     window = default_window(kind)
@@ -281,6 +292,12 @@ async def _check_calendar_of(agency: Agency) -> None:
     )
 
 
+def _check_validity(contact: Contact) -> None:
+    first, last = contact.valid_from, contact.valid_until
+    if first is not None and last is not None and last <= first:
+        raise invalid("/valid_until", "The contact must stop being valid after it starts.")
+
+
 def _reverified(old: Contact, new: Contact, *, verified_at: dt.datetime | None) -> Contact:
     # An address that stays keeps its date; a new one is verified only by who enters it.
     email_at = old.email_verified_at if new.email == old.email else None
@@ -290,14 +307,6 @@ def _reverified(old: Contact, new: Contact, *, verified_at: dt.datetime | None) 
         email_verified_at=(email_at or verified_at) if new.email else None,
         phone_verified_at=(phone_at or verified_at) if new.phone else None,
     )
-
-
-async def _visible_agency(conn: AsyncConnection, principal: Principal, agency_id: str) -> Agency:
-    require_visible(principal, agency_id, what="agency")
-    agency = await rows.find_agency(conn, agency_id=agency_id)
-    if agency is None:
-        raise NotFoundError("There is no agency here that your key may see. Check the id.")
-    return agency
 
 
 async def _living_contact(

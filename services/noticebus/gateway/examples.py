@@ -213,3 +213,78 @@ POLICY_EXAMPLES = {
         },
     ),
 }
+CALENDAR_EXAMPLES = {
+    "school": _example(
+        "A school district",
+        {
+            "closures": ["2026-11-25"],
+            "terms": [{"first": "2026-08-06", "last": "2027-05-21"}],
+            "bell": {
+                "starts": "07:45",
+                "dismissal": "15:10",
+                "early_release": [{"day": "2026-12-18", "dismissal": "13:00"}],
+            },
+        },
+    ),
+    "office": _example(
+        "An office with hours of its own",
+        {
+            "hours": {
+                "opens": "08:00",
+                "closes": "17:00",
+                "weekdays": ["mon", "tue", "wed", "thu", "fri"],
+            }
+        },
+    ),
+}
+ROSTER_EXAMPLES = {
+    "night": _example(
+        "A night on duty",
+        {
+            "shifts": [
+                {
+                    "contact": "desk@scott.example",
+                    "position": "on_duty",
+                    "starts_at": "2026-11-01T01:00:00Z",
+                    "ends_at": "2026-11-01T14:00:00Z",
+                }
+            ]
+        },
+    ),
+}
+CSV_ROSTER = """contact,position,starts,ends
+desk@scott.example,on_duty,2026-10-31 20:00,2026-11-01 08:00
+"""
+ICS_ROSTER = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//example//roster//EN
+BEGIN:VEVENT
+UID:night-1@scott.example
+DTSTAMP:20261001T000000Z
+DTSTART;TZID=America/Chicago:20261031T200000
+DTEND;TZID=America/Chicago:20261101T080000
+SUMMARY:Desk
+ATTENDEE:mailto:desk@scott.example
+CATEGORIES:ON_DUTY
+END:VEVENT
+END:VCALENDAR
+"""
+ICS_CALENDAR = """BEGIN:VCALENDAR
+VERSION:2.0
+PRODID:-//example//school//EN
+BEGIN:VEVENT
+UID:thanksgiving@scott.example
+DTSTAMP:20261001T000000Z
+DTSTART;VALUE=DATE:20261123
+DTEND;VALUE=DATE:20261128
+SUMMARY:Thanksgiving
+CATEGORIES:CLOSURE
+END:VEVENT
+END:VCALENDAR
+"""
+DELEGATION_EXAMPLES = {
+    "nights": _example(
+        "County dispatch answers at night",
+        {"delegate_id": "agy_01k6v3x8hkfz2rj3m0c4k7s9ta", "hours": "out_of_hours"},
+    ),
+}

@@ -16,6 +16,10 @@ from noticebus.ids import new_request_id
 BODY_BYTES_MAX = 256 * 1024
 BODY_WAIT_S = 30.0
 JSON_PATHS = "/v1/"
+FILE_PATHS = {  # how a path ends that takes files of other programs too
+    "/roster": frozenset({"text/csv", "text/calendar"}),
+    "/calendar/import": frozenset({"text/calendar"}),
+}
 FORM_PATHS = "/v1/telephone/"  # a provider calls these, in its own way
 ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 SECURITY_HEADERS = {
@@ -173,22 +177,34 @@ def _too_large() -> TooLargeError:
 def _check_body(path: str, *, headers: Headers, body: bytes) -> None:
     if not body or not path.startswith(JSON_PATHS) or path.startswith(FORM_PATHS):
         return
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not (
-        media_type.startswith("application/") and media_type.endswith("+json")
+    media_type = media_type_of(headers)
+    if (
+        media_type not in _files_at(path)
+        and media_type != "application/json"
+        and not (media_type.startswith("application/") and media_type.endswith("+json"))
     ):
         raise BadRequestError(
-            "The body is not declared as JSON. Send it with 'Content-Type: application/json'.",
+            "The body is not declared as JSON. Send it with 'Content-Type: "
+            f"{' or '.join(['application/json', *sorted(_files_at(path))])}'.",
             code="unsupported-media-type",
         )
     try:
         body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadRequestError(
-            f"The body is not UTF-8 (at byte {error.start}). JSON is sent as UTF-8."
+            f"The body is not UTF-8 (at byte {error.start}). Send it as UTF-8."
         ) from error
-    if ESCAPED_NUL.search(body):
+    if ESCAPED_NUL.search(body) or b"\x00" in body:
         raise BadRequestError("The body contains a NUL character (\\u0000). Leave it out.")
+
+
+def media_type_of(headers: Headers) -> str:
+    """Give the media type that a body is declared as, without its parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _files_at(path: str) -> frozenset[str]:
+    return next((found for end, found in FILE_PATHS.items() if path.endswith(end)), frozenset())
 
 
 def _replay(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:

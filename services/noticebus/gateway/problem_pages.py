@@ -166,6 +166,14 @@ _ALL = (
         "Read the thing again, look at its `state`, and decide anew.",
     ),
     _page(
+        "delegation-loop",
+        409,
+        "The delegation leads back to the agency",
+        "The delegate has handed its answering to others, and following them leads back to the "
+        "agency itself: nobody would answer.",
+        "End one of the delegations on the way, or name another delegate.",
+    ),
+    _page(
         "contacts-first",
         409,
         "A contact must come first",
@@ -307,6 +315,25 @@ _ALL = (
         "A place does not exist",
         "The notice names a county, district, ZIP code or state that does not exist.",
         "`errors` points at each; correct it and post again.",
+    ),
+    _page(
+        "policy-loop",
+        422,
+        "The policy goes in circles",
+        "A step calls a level over channels that an earlier step has called already, or goes to a "
+        "delegate that leads back to the agency. Only reminders to `on_duty` may repeat, one after "
+        "the other, each pause longer than the one before it.",
+        "Go up the line instead: `on_duty`, `second`, `head`, `all_contacts`, `operators`. "
+        "`errors` names the steps.",
+    ),
+    _page(
+        "policy-reaches-nobody",
+        422,
+        "The policy reaches nobody",
+        "With the contacts, endpoints and operators there are, no step of the policy would call "
+        "anybody. A notice under it would be silent.",
+        "Enter a contact with a verified channel, or let a step go to `operators`; then send the "
+        "policy again.",
     ),
     _page(
         "invalid-update",

@@ -12,6 +12,8 @@ from noticebus.ids import AgencyId, DelegationId
 from noticebus.store.rows import values_of
 from noticebus.store.tables import delegations
 
+DELEGATIONS_LOCK = 0x64656C6567617465  # "delegate" as a number: the same in every release
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delegation:
@@ -23,6 +25,15 @@ class Delegation:
     hours: DelegationHours
     created_at: dt.datetime
     ended_at: dt.datetime | None
+
+
+async def lock_all(conn: AsyncConnection) -> None:
+    """Let nobody else make a delegation until this transaction ends.
+
+    SQLite needs nothing: there the single writer protects us.
+    """
+    if conn.dialect.name == "postgresql":
+        await conn.execute(sa.select(sa.func.pg_advisory_xact_lock(DELEGATIONS_LOCK)))
 
 
 async def insert_delegation(conn: AsyncConnection, new: Delegation) -> None:
