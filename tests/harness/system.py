@@ -7,6 +7,7 @@ whatever reaches one of them and was not expected fails the test when the block 
 import asyncio
 import contextlib
 import datetime as dt
+import re
 import secrets
 from collections.abc import AsyncIterator, Collection
 from typing import Any
@@ -25,9 +26,12 @@ from harness.receivers import (
     webhook_receiver,
 )
 from harness.records import Records
+from harness.telephone import Provider
 from noticebus import wiring
 from noticebus.access.keyring import new_webhook_secret
-from noticebus.casework import all_clear, cancel, drafts, intake, revise
+from noticebus.access.principals import Principal
+from noticebus.casework import all_clear, cancel, drafts, intake, links, revise
+from noticebus.casework.answer import Answered, GivenAnswer
 from noticebus.casework.desk import Desk
 from noticebus.clock import Clock, ManualClock, SystemClock
 from noticebus.contracts.acknowledgement import Person
@@ -40,8 +44,10 @@ from noticebus.contracts.notice import (
 )
 from noticebus.contracts.vocabulary import (
     AgencyKind,
+    Answer,
     Channel,
     ContentLevel,
+    DeclineReason,
     NoticeKind,
     Position,
     Role,
@@ -242,11 +248,13 @@ class Bus(Records):
         )
         return _posted(answer.response)
 
-    async def request_cancel(self, before: Posted, *, desk: Desk | None = None) -> None:
+    async def request_cancel(
+        self, before: Posted, *, by: Principal | None = None, desk: Desk | None = None
+    ) -> None:
         """Ask for the cancel of an incident, which nobody is told of."""
         await cancel.request_cancel(
             desk or self.desk,
-            furnish.principal(Scope.POST, agency=self.poster),
+            by or furnish.principal(Scope.POST, agency=self.poster),
             incident_id=before.incident_id,
             post=CancelPost(
                 base_version=before.version,
@@ -281,6 +289,24 @@ class Bus(Records):
             key=None,
         )
         return _posted(answer.response)
+
+    async def answer_by_mail(
+        self,
+        mail: MailArrival,
+        answer: Answer = Answer.ACCEPTED,
+        *,
+        name: str = "Rosa Duty",
+        role: str = "duty officer",
+        reason: DeclineReason | None = None,
+    ) -> Answered:
+        """Answer on the page of a mail's link, with the code of the same mail."""
+        token = re.search(r"/a/(\S+?)(?:\?|\s)", mail.text)
+        code = re.search(r"\s{4}([0-9]{6})\s", mail.text)
+        assert token is not None, mail.text
+        assert code is not None, mail.text
+        given = GivenAnswer(answer=answer, by_name=name, by_role=role, reason=reason)
+        made = await links.answer_by_link(self.desk, token[1], code=code[1], given=given)
+        return made.answered
 
     # Time
 
@@ -341,6 +367,7 @@ async def open_bus(
     machine: Clock | None = None,
     roles: Collection[wiring.Role] = ALL_ROLES,
     strict: bool = True,
+    telephone: Provider | None = None,
 ) -> AsyncIterator[Bus]:
     """Run the system over `place` for the length of a block.
 
@@ -350,7 +377,8 @@ async def open_bus(
     world = world or ManualClock(furnish.MORNING)
     async with contextlib.AsyncExitStack() as stack:
         mail = await stack.enter_async_context(smtp_receiver())
-        settings = settings_for(place, smtp_url=mail.url)
+        dialling = {} if telephone is None else telephone.settings()
+        settings = settings_for(place, smtp_url=mail.url, **dialling)
         system = await stack.enter_async_context(
             wiring.running(
                 settings,
@@ -365,4 +393,4 @@ async def open_bus(
         if roles:
             await bus.settled()
         if strict:
-            assert bus.surprises() == []
+            assert [*bus.surprises(), *(telephone.surprises() if telephone else ())] == []

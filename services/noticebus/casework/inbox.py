@@ -21,7 +21,16 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.errors import ConflictError, NotFoundError
 from noticebus.ids import DeliveryId, ObligationId
-from noticebus.store import claims, deliveries, inbox, ledger, notices, obligations, subscriptions
+from noticebus.store import (
+    claims,
+    deliveries,
+    exercises,
+    inbox,
+    ledger,
+    notices,
+    obligations,
+    subscriptions,
+)
 from noticebus.store.deliveries import Attempt, Delivery
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.obligations import facts_of
@@ -116,7 +125,8 @@ async def _note_fetched(desk: Desk, waiting: Sequence[Carried]) -> None:
         entries = [_entry(carried[one], now=now) for one in sorted(first)]
         await ledger.append(conn, [*entries, *(entry for entry, _ in history)])
         await ledger.append_history(conn, [line for _, line in history])
-    for _ in first:
+        live = await exercises.live_among(conn, [carried[one].delivery for one in first])
+    for _ in live:
         desk.metrics.count_delivery(Channel.INBOX, Outcome.DELIVERED, dt.timedelta(0))
     desk.committed()
 

@@ -30,7 +30,7 @@ from noticebus.domain.delivery import (
     counts_against_recipient,
 )
 from noticebus.ids import DeliveryId, ObligationId
-from noticebus.store import deliveries, ledger, obligations, subscriptions
+from noticebus.store import deliveries, exercises, ledger, obligations, subscriptions
 from noticebus.store.deliveries import Attempt, Delivery, Recording
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.obligations import facts_of
@@ -131,11 +131,18 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         await ledger.append_history(conn, [line for _, line in history])
         for one in kept:
             await _after_handshake(conn, one, verdicts[one.claim], now=now)
+        live = await exercises.live_among(conn, [one.delivery for one in kept])
+    _count(desk, [one for one in kept if one.delivery.id in live])
     for one in kept:
-        desk.metrics.count_delivery(one.delivery.channel, one.result.outcome, one.result.duration)
         _log_attempt(one)
     waits = bool(failed or handed)
     desk.committed_many(steps_by=None, deliveries_by=now if waits else None)
+
+
+def _count(desk: Desk, live: Sequence[Tried]) -> None:
+    """Count attempts in the metrics; those of exercises and tests are in no figure (I9)."""
+    for one in live:
+        desk.metrics.count_delivery(one.delivery.channel, one.result.outcome, one.result.duration)
 
 
 def _log_attempt(one: Tried) -> None:

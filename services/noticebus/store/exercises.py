@@ -8,7 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import Cause, Channel, DeliveryState, ExerciseState, Status
-from noticebus.ids import AgencyId, ApiKeyId, ExerciseId, IncidentId, ObligationId
+from noticebus.ids import AgencyId, ApiKeyId, DeliveryId, ExerciseId, IncidentId, ObligationId
+from noticebus.store.deliveries import Delivery
 from noticebus.store.rows import values_of
 from noticebus.store.tables import (
     acknowledgements,
@@ -191,11 +192,11 @@ async def steps_fired(conn: AsyncConnection, incident_id: IncidentId) -> dict[Ob
     return {ObligationId(one): count for one, count in await conn.execute(statement)}
 
 
-async def drills_among(
-    conn: AsyncConnection, incident_ids: Collection[IncidentId]
-) -> frozenset[IncidentId]:
-    """Tell which incidents are not the actual: nothing of theirs is in any figure (I9)."""
+async def live_among(conn: AsyncConnection, carried: Collection[Delivery]) -> frozenset[DeliveryId]:
+    """Tell which deliveries are of the actual, or of no incident: the others count nowhere (I9)."""
+    ids = {one.incident_id for one in carried if one.incident_id is not None}
     statement = sa.select(incidents.c.id).where(
-        incidents.c.id.in_(sorted(incident_ids)), incidents.c.status != Status.ACTUAL
+        incidents.c.id.in_(sorted(ids)), incidents.c.status != Status.ACTUAL
     )
-    return frozenset(IncidentId(one) for one in (await conn.execute(statement)).scalars())
+    drills = set((await conn.execute(statement)).scalars()) if ids else set()
+    return frozenset(one.id for one in carried if one.incident_id not in drills)

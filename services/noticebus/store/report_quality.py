@@ -186,6 +186,10 @@ def _past_recipients_unreachable() -> sa.Select[tuple[object, ...]]:
     An answer about that version, recorded for it by an operator who rang, ends this.
     """
     ended_since = sa.bindparam("ended_since", type_=Instant)
+    answered = sa.exists().where(
+        acknowledgements.c.obligation_id == obligations.c.id,
+        acknowledgements.c.version == incidents.c.latest_version,
+    )
     return (
         sa.select(*_AGENCY, incidents.c.id.label("incident_id"))
         .join(obligations, obligations.c.agency_id == agencies.c.id)
@@ -196,7 +200,8 @@ def _past_recipients_unreachable() -> sa.Select[tuple[object, ...]]:
             obligations.c.state != ObligationState.OPEN,
             obligations.c.reachable.is_(False),
             obligations.c.round_started_at.is_not(None),
-            obligations.c.answered_version < incidents.c.latest_version,
+            obligations.c.round_version < incidents.c.latest_version,
+            ~answered,
             incidents.c.ended_at.is_(None) | (incidents.c.ended_at > ended_since),
         )
         .order_by(obligations.c.id)
