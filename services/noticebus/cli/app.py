@@ -18,6 +18,7 @@ from noticebus.cli import (
     kafka,
     listen,
     notices,
+    policies,
     serve,
     unacked,
 )
@@ -89,6 +90,7 @@ def install() -> None:
         "kafka": kafka.app,
         "config": config.app,
         **administration.GROUPS,
+        **policies.GROUPS,
         "notice": notices.app,
     }.items():
         app.add_typer(group, name=name)

@@ -22,6 +22,7 @@ EXIT_OVERDUE = 3
 WIDTH_UNSEEN = 240  # where no terminal says how wide it is, nothing is folded
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 DOCTOR = "Run `noticebus doctor`, which looks at everything this could come from."
+_MARKS = re.compile(r"[\\`*<>\[\]|]|(?<!\w)_|_(?!\w)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 Row = Mapping[str, Any]
@@ -134,6 +135,17 @@ def as_csv(rows: Sequence[Row], *, columns: Sequence[str]) -> str:
     writer.writerow(columns)
     writer.writerows([_csv_cell(row.get(column)) for column in columns] for row in rows)
     return text.getvalue()
+
+
+def as_markdown(rows: Sequence[Row], *, columns: Sequence[str]) -> str:
+    """Write rows as a Markdown table; what others have entered stays text."""
+    lines = [columns, ["---"] * len(columns)]
+    lines += [[_markdown_cell(row.get(column)) for column in columns] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _markdown_cell(value: object) -> str:
+    return _MARKS.sub(r"\\\g<0>", cell_of(value))
 
 
 def _csv_cell(value: object) -> str:

@@ -17,15 +17,22 @@ from noticebus.domain.egress_rules import Network
 from noticebus.gateway import (
     acknowledgements,
     agencies,
+    calendars,
+    delegations,
+    exercises,
     inbox,
     incidents,
     keys,
     notices,
+    offers,
     operations,
+    policies,
     problems,
     questions,
     reports,
+    rosters,
     subscriptions,
+    telephone,
     webhooks,
 )
 from noticebus.gateway.dependencies import Check
@@ -34,13 +41,20 @@ from noticebus.gateway.middleware import BodyGuard, LastResort, RequestIds, Secu
 ROUTERS = (
     notices.router,
     incidents.router,
+    exercises.router,
     acknowledgements.router,
     questions.router,
+    offers.router,
     inbox.router,
     subscriptions.router,
     reports.router,
     agencies.router,
+    calendars.router,
+    rosters.router,
+    delegations.router,
+    policies.router,
     keys.router,
+    telephone.router,
     operations.router,
 )
 

@@ -124,6 +124,25 @@ QUESTION_ANSWER_EXAMPLES = {
     "later": _example("A promise", {"unknown_will_report_at": "2019-08-07T20:00:00Z"}),
     "not_shared": _example("Not to be shared", {"cannot_share": "5 U.S.C. 552a(b)"}),
 }
+OFFER_EXAMPLES = {
+    "meals": _example(
+        "Meals for the evening",
+        {
+            "offer_type": "meals",
+            "quantity": 40,
+            "unit": "meals",
+            "where": "Parish hall, Morton",
+            "until": "2019-08-07T23:00:00Z",
+            "contact": {"name": "M. Example", "phone": "+16015550120"},
+            "background_checked": "not_applicable",
+        },
+    ),
+}
+OFFER_ANSWER_EXAMPLES = {
+    "accept": _example("Some of it", {"answer": "accept", "quantity": 20}),
+    "decline": _example("Not needed", {"answer": "decline", "reason": "The school feeds them."}),
+    "hold": _example("Keep it for us", {"answer": "hold", "until": "2019-08-07T21:00:00Z"}),
+}
 AGENCY_EXAMPLES = {
     "cps": _example(
         "A state's child protection",

@@ -273,6 +273,27 @@ _ALL = (
         "Ring the poster: the number is in `sender`.",
     ),
     _page(
+        "too-many-offers",
+        409,
+        "Too many offers",
+        "This incident has as many offers as it can take.",
+        "Ring child protection or the bus's operators, and tell them what you offer.",
+    ),
+    _page(
+        "offer-settled",
+        409,
+        "The offer takes no further answer",
+        "It was accepted or declined already, or it has lapsed.",
+        "Read the incident's offers. If you still need what was offered, ring its contact.",
+    ),
+    _page(
+        "offer-held",
+        409,
+        "Another holds the offer",
+        "Somebody else has asked for this offer to be kept for them for a while.",
+        "Wait until `held_until`, or ring who holds it.",
+    ),
+    _page(
         "idempotency-conflict",
         409,
         "The first request still runs",
@@ -383,6 +404,13 @@ _ALL = (
         "The eta is too far away",
         "`eta` is later than the class of the notice allows.",
         "Send an earlier `eta`, or decline.",
+    ),
+    _page(
+        "offer-time",
+        422,
+        "The offer's time does not work",
+        "The offer would lapse in the past, or later than 30 days from now.",
+        "Send a `lapses_at` that lies ahead, by 30 days at most.",
     ),
     _page(
         "idempotency-key-reused",

@@ -1,6 +1,7 @@
 """Agencies, the people who answer for them, and the areas they answer for."""
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,15 @@ async def find_contact(conn: AsyncConnection, *, contact_id: str) -> Contact | N
     statement = sa.select(contacts).where(contacts.c.id == contact_id)
     row = (await conn.execute(statement)).mappings().one_or_none()
     return None if row is None else Contact(**row)
+
+
+async def contacts_by_id(
+    conn: AsyncConnection, contact_ids: Collection[ContactId]
+) -> dict[ContactId, Contact]:
+    """Read contacts, ended or not, by their ids."""
+    statement = sa.select(contacts).where(contacts.c.id.in_(sorted(set(contact_ids))))
+    found = [Contact(**row) for row in (await conn.execute(statement)).mappings()]
+    return {one.id: one for one in found}
 
 
 async def list_contacts(

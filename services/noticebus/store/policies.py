@@ -12,6 +12,10 @@ from noticebus.ids import AgencyId
 from noticebus.store.tables import policies
 
 
+class TakenError(Exception):
+    """Two changes of one policy came together, and the other was first."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPolicy:
     """One version as stored. An ended one is an agency's own that the default has replaced."""
@@ -83,8 +87,11 @@ async def find_policy(
 async def insert_policy(
     conn: AsyncConnection, policy: Policy, *, agency_id: AgencyId | None, now: dt.datetime
 ) -> None:
-    """Store a version; the same version twice is an integrity error."""
-    await conn.execute(policies.insert().values(_values(policy, agency_id=agency_id, now=now)))
+    """Store a version; TakenError where another transaction has stored it."""
+    try:
+        await conn.execute(policies.insert().values(_values(policy, agency_id=agency_id, now=now)))
+    except sa.exc.IntegrityError as error:
+        raise TakenError(policy.id) from error
 
 
 async def end_policy(conn: AsyncConnection, policy: Policy, *, now: dt.datetime) -> bool:

@@ -25,6 +25,7 @@ from noticebus.domain.escalation import (
     calls_of,
     endpoint_channels,
     extended,
+    hastened,
     next_firing,
     resolve,
     start_round,
@@ -193,6 +194,20 @@ def test_promise_never_brings_a_step_forward_nor_changes_their_order(
     assert found.steps_at[:index] == current.steps_at[:index]
     assert all(new >= old for new, old in zip(found.steps_at, current.steps_at, strict=True))
     assert list(found.steps_at) == sorted(found.steps_at)
+
+
+def test_haste_lets_the_next_step_fall_now_and_the_rest_keep_their_distance() -> None:
+    found = hastened(running(10, 20, 40), step_index=1, now=after(12))
+
+    assert found.steps_at == (after(10), after(12), after(32))
+    assert found.due_at == after(10)
+
+
+@pytest.mark.parametrize(("index", "now"), [(2, 45.0), (1, 20.0), (3, 5.0)])
+def test_haste_moves_nothing_that_is_due_already_or_done(index: int, now: float) -> None:
+    current = running(10, 20, 40)
+
+    assert hastened(current, step_index=index, now=after(now)) == current
 
 
 DUTY = contact("duty", Position.ON_DUTY)
