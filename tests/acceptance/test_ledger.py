@@ -15,6 +15,7 @@ from harness.place import Place, embedded, production
 from harness.receivers import Behaviour
 from harness.system import Bus, minutes, open_bus
 from noticebus.casework import answer as answering
+from noticebus.casework import speaking
 from noticebus.clock import ManualClock, SystemClock
 from noticebus.contracts.vocabulary import (
     Answer,
@@ -99,7 +100,7 @@ async def test_no_entry_and_no_history_names_a_person(place: Place) -> None:
         await furnish.add_contact(bus.desk, county.row, CANARY)
         notice = await bus.post_notice(headline=f"Near Morton, says {CANARY}")
         await county.receives("notice", notice)
-        await answering.answer_as_agency(
+        await speaking.answer_as_agency(
             bus.desk,
             furnish.principal(Scope.ANSWER, agency=county.row),
             notice_id=notice.id,

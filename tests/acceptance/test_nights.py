@@ -125,6 +125,8 @@ async def test_after_two_hours_away_the_bus_says_once_what_applies_now(place: Pl
         await desk.receives("notice", notice)
         await desk.mailed(Position.ON_DUTY)
 
+        await bus.carried()
+
         bus.world.advance(minutes(125))
         assert await bus.system.engine.sweep() == 1
         await bus.expect_mail(operators)

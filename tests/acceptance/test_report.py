@@ -27,8 +27,9 @@ from harness.desk import (
     world,
 )
 from noticebus.access.principals import hash_key, new_key
+from noticebus.casework import speaking
 from noticebus.casework.agencies import create_contact
-from noticebus.casework.answer import GivenAnswer, answer_for_recipient
+from noticebus.casework.answer import GivenAnswer
 from noticebus.casework.desk import Desk
 from noticebus.casework.step import fire_due_steps
 from noticebus.clock import ManualClock
@@ -99,7 +100,7 @@ class Office:
     async def says_yes(self, notice: Notice, agency: Agency) -> None:
         owed = await obligation_of(self.desk, notice, agency.id)
         given = GivenAnswer(answer=Answer.ACCEPTED, by_name="Ana", by_role="duty officer")
-        await answer_for_recipient(
+        await speaking.answer_obligation(
             self.desk,
             principal(Scope.OPERATE),
             obligation_id=owed.id,

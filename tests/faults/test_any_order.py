@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from harness import desk as furnish
-from noticebus.casework import answer, cancel, drafts, intake, revise
+from noticebus.casework import answer, cancel, drafts, intake, revise, speaking
 from noticebus.casework.desk import Desk
 from noticebus.clock import ManualClock
 from noticebus.contracts.acknowledgement import Person
@@ -190,7 +190,7 @@ class Incidents(RuleBasedStateMachine):
             reason=reason if given is Answer.DECLINED else None,
         )
         with contextlib.suppress(RefusedError):
-            await answer.answer_for_recipient(
+            await speaking.answer_obligation(
                 self.desk,
                 furnish.principal(Scope.OPERATE),
                 obligation_id=obligation_id,

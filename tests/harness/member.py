@@ -9,6 +9,7 @@ from typing import Any
 from harness import desk as furnish
 from harness.receivers import MailArrival, SmtpReceiver, WebhookReceiver
 from noticebus.casework import answer as answering
+from noticebus.casework import speaking
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import Answer, DeclineReason, Position, Scope
 from noticebus.ids import IncidentId, NoticeId, SubscriptionId
@@ -115,7 +116,7 @@ class Member:
         desk: Desk | None = None,
     ) -> answering.Answered:
         """Answer a notice with the agency's own key."""
-        return await answering.answer_as_agency(
+        return await speaking.answer_as_agency(
             desk or self._desk,
             furnish.principal(Scope.ANSWER, agency=self.row),
             notice_id=notice.id,

@@ -9,7 +9,7 @@ import contextlib
 import datetime as dt
 import re
 import secrets
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -67,6 +67,7 @@ from noticebus.store.tables import deliveries as delivery_rows
 from noticebus.store.tables import (
     entries,
     notices,
+    offers,
     responsibilities,
     responsibility_areas,
 )
@@ -97,6 +98,7 @@ class Bus(Records):
         self.world = world
         self.members: list[Member] = []
         self._stack: contextlib.AsyncExitStack = stack
+        self.mail = mail
         self._mailboxes = Mailboxes(mail)
         self.poster: Agency | None = None
 
@@ -321,20 +323,40 @@ class Bus(Records):
             while await self._unfinished():  # noqa: ASYNC110 - what ends it is in the database
                 await asyncio.sleep(LOOK_EVERY_S)
 
+    async def carried(self) -> None:
+        """Wait until every delivery that is due has been sent and recorded."""
+        async with asyncio.timeout(SETTLES_WITHIN_S):
+            while await self._count([self._due_deliveries()]):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    def _due_deliveries(self) -> sa.Select[tuple[int]]:
+        return (
+            sa.select(sa.func.count())
+            .select_from(delivery_rows)
+            .where(delivery_rows.c.due_at.is_not(None), delivery_rows.c.due_at <= self.world.now())
+        )
+
     async def _unfinished(self) -> int:
         now = self.world.now()
         counts = [
-            sa.select(sa.func.count())
-            .select_from(delivery_rows)
-            .where(delivery_rows.c.due_at.is_not(None), delivery_rows.c.due_at <= now),
+            self._due_deliveries(),
             sa.select(sa.func.count())
             .select_from(obligation_rows)
             .where(obligation_rows.c.next_step_at <= now),
             sa.select(sa.func.count())
             .select_from(notices)
             .where(notices.c.state == "scheduled", notices.c.release_at <= now),
+            sa.select(sa.func.count())
+            .select_from(offers)
+            .where(offers.c.state.in_(["open", "held"]), offers.c.lapses_at <= now),
+            sa.select(sa.func.count())
+            .select_from(offers)
+            .where(offers.c.state == "held", offers.c.held_until <= now),
             sa.select(sa.func.count()).select_from(entries).where(entries.c.index.is_(None)),
         ]
+        return await self._count(counts)
+
+    async def _count(self, counts: Sequence[sa.Select[tuple[int]]]) -> int:
         async with self.desk.database.read() as conn:
             return sum([int((await conn.execute(one)).scalar_one()) for one in counts])
 

@@ -11,11 +11,11 @@ from typing import assert_never
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.access.principals import Principal, own_agency, require
 from noticebus.bus.port import Shard
 from noticebus.casework import accepted, reroute, votes
 from noticebus.casework.binding import is_live, round_of, with_round
 from noticebus.casework.desk import Desk
+from noticebus.casework.reach import people
 from noticebus.casework.tracing import obligation_entry
 from noticebus.contracts.vocabulary import (
     Answer,
@@ -23,15 +23,13 @@ from noticebus.contracts.vocabulary import (
     DeclineReason,
     How,
     ObligationState,
-    Owed,
-    Scope,
     VerifiedBy,
 )
 from noticebus.domain import obligation as rules
 from noticebus.domain.escalation import extended, hastened
 from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
 from noticebus.ids import AgencyId, NoticeId, ObligationId, new_acknowledgement_id
-from noticebus.store import acknowledgements, deliveries, ledger, matching, notices, obligations
+from noticebus.store import acknowledgements, deliveries, ledger, notices, obligations
 from noticebus.store.acknowledgements import Acknowledgement
 from noticebus.store.obligations import Obligation
 
@@ -80,52 +78,6 @@ class Answered:
     obligation: Obligation
     receipt: dict[str, str]
     fresh: bool
-
-
-async def answer_as_agency(
-    desk: Desk, principal: Principal, *, notice_id: NoticeId, given: GivenAnswer
-) -> Answered:
-    """Record the answer of the caller's own agency to a notice."""
-    require(principal, Scope.ANSWER)
-    agency_id = own_agency(principal)
-    async with desk.database.read() as conn:
-        notice = (await notices.notices_by_id(conn, [notice_id])).get(notice_id)
-        owed = (
-            None
-            if notice is None
-            else await obligations.find_obligation(
-                conn, incident_id=notice.incident_id, agency_id=agency_id
-            )
-        )
-    if notice is None or owed is None or owed.round_started_at is None:
-        raise NotFoundError(
-            f"There is no notice {notice_id} that your agency must answer. Check the id."
-        )
-    actor = Actor(verified_by=VerifiedBy.API_KEY, id=principal.key_id)
-    about = About(notice_id=notice.id, version=notice.version)
-    return await answer(desk, obligation_id=owed.id, about=about, given=given, actor=actor)
-
-
-async def answer_for_recipient(
-    desk: Desk,
-    principal: Principal,
-    *,
-    obligation_id: ObligationId,
-    given: GivenAnswer,
-    how: How,
-    on_behalf_of: str | None,
-) -> Answered:
-    """Record what a recipient told an operator; it is an answer to the round that is running."""
-    require(principal, Scope.OPERATE)
-    async with desk.database.read() as conn:
-        owed = await obligations.obligation_by_id(conn, obligation_id)
-    if owed is None or owed.owed is not Owed.NOTICE or owed.round_started_at is None:
-        raise NotFoundError(f"There is no obligation {obligation_id} to answer. Check the id.")
-    actor = Actor(
-        verified_by=VerifiedBy.OPERATOR, id=principal.key_id, how=how, on_behalf_of=on_behalf_of
-    )
-    about = About(notice_id=owed.round_notice_id, version=owed.round_version)
-    return await answer(desk, obligation_id=owed.id, about=about, given=given, actor=actor)
 
 
 async def answer(
@@ -250,16 +202,14 @@ async def _weighed(
     actor: Actor,
 ) -> Taken:
     """Weigh one person's answer where the policy asks for several."""
-    points = await matching.contact_points(
-        conn, [owed.agency_id], at=desk.world.now(), telephone=desk.dials
-    )
+    found = await people(conn, desk, [owed.agency_id], at=desk.world.now())
     return await votes.weighed(
         conn,
         owed,
         decision,
         voter=votes.Voter(verified_by=actor.verified_by, actor=actor.id, name=given.by_name),
         answer=given.answer,
-        contacts=frozenset(one.id for one in points.get(owed.agency_id, ()) if one.channels),
+        contacts=frozenset(one.id for one in found.of(owed.agency_id) if one.channels),
     )
 
 

@@ -4,14 +4,15 @@ One look at the database for a whole batch of notices, then plain rules.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.casework import accepted
+from noticebus.casework import accepted, reach
 from noticebus.casework.binding import Moment, bind, notice_deliveries
 from noticebus.casework.desk import Desk
 from noticebus.casework.in_force import policy_ids
+from noticebus.casework.reach import People
 from noticebus.contracts.vocabulary import Channel, NoticeKind, NoticeState, Notify
 from noticebus.domain.escalation import ContactPoint, resolve
 from noticebus.domain.policies import Policy
@@ -39,7 +40,7 @@ class Found:
 
     duties: list[ResponsibilityMatch]
     orders: list[OrderMatch]
-    contacts: Mapping[AgencyId, list[ContactPoint]]
+    contacts: Mapping[AgencyId, Sequence[ContactPoint]]
     facts: Mapping[AgencyId, AgencyFacts]
     sends_mail: bool
 
@@ -67,17 +68,36 @@ async def find(
     duties = await matching.responsibilities_for(conn, area_keys)
     orders = await matching.orders_for(conn, area_keys, kinds)
     agency_ids = {one.agency_id for one in duties} | {one.match.agency_id for one in orders}
+    found = await reach.people(conn, desk, agency_ids, at=desk.world.now())
+    orders += await _of_delegates(conn, duties, found)
     return Found(
         duties=duties,
         orders=orders,
-        contacts=await matching.contact_points(
-            conn, agency_ids, at=desk.world.now(), telephone=desk.dials
-        )
-        if agency_ids
-        else {},
+        contacts=found.contacts,
         facts=await matching.agencies_by_id(conn, agency_ids | set(poster_ids)),
         sends_mail=desk.sends_mail,
     )
+
+
+async def _of_delegates(
+    conn: AsyncConnection, duties: Sequence[ResponsibilityMatch], found: People
+) -> list[OrderMatch]:
+    """Let the endpoints of who stands in count as the agency's, wherever it answers."""
+    if not found.acting:
+        return []
+    theirs = await matching.orders_of_agencies(
+        conn, {found.delegate_of[one] for one in found.acting}
+    )
+    return [
+        OrderMatch(
+            area_key=duty.area_key,
+            kind=matching.ANY_KIND,
+            match=replace(order, agency_id=duty.agency_id, agency_kind=duty.agency_kind),
+        )
+        for duty in duties
+        if duty.agency_id in found.acting
+        for order in theirs.get(found.delegate_of[duty.agency_id], ())
+    ]
 
 
 async def find_for(conn: AsyncConnection, desk: Desk, batch: Sequence[Notice]) -> Found:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.casework import coverage, shards
+from noticebus.casework import coverage, debts, shards
+from noticebus.casework import reach as reaching
 from noticebus.casework.binding import (
     Moment,
     counts_of,
@@ -22,11 +23,20 @@ from noticebus.casework.binding import (
 )
 from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
+from noticebus.casework.reach import People
 from noticebus.casework.recipients import Found, find_for, route_notice, tell
 from noticebus.casework.rounds import begin, policies_in_force
 from noticebus.casework.tracing import obligation_entry
-from noticebus.contracts.vocabulary import Cause, Channel, NoticeState, Notify
-from noticebus.domain.escalation import ContactPoint, Fire, Resolved, next_firing, resolve
+from noticebus.contracts.vocabulary import Cause, NoticeState, Notify
+from noticebus.domain.escalation import (
+    ContactPoint,
+    Fire,
+    Resolved,
+    calls_of,
+    endpoint_channels,
+    next_firing,
+    resolve,
+)
 from noticebus.domain.policies import Step, policy_from_record
 from noticebus.domain.routing import SubscriptionMatch
 from noticebus.ids import AgencyId
@@ -44,9 +54,9 @@ BATCH_RELEASES_MAX = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """Who can be reached now: contacts and subscriptions by agency, and the bus's own operators."""
+    """Who can be reached now: people and subscriptions by agency, and the bus's own operators."""
 
-    contacts: Mapping[AgencyId, Sequence[ContactPoint]]
+    people: People
     orders: Mapping[AgencyId, Sequence[SubscriptionMatch]]
     operators: Sequence[ContactPoint]
 
@@ -74,11 +84,10 @@ async def fire_due_steps(desk: Desk, *, most: int = BATCH_OBLIGATIONS_MAX) -> in
         if not due:
             return 0
         agency_ids = {one.agency_id for one in due}
+        people = await reaching.people(conn, desk, agency_ids, at=at.world)
         reach = Reach(
-            contacts=await matching.contact_points(
-                conn, agency_ids, at=at.world, telephone=desk.dials
-            ),
-            orders=await matching.orders_of_agencies(conn, agency_ids),
+            people=people,
+            orders=await reaching.endpoints(conn, agency_ids, people),
             operators=await matching.operator_points(conn, at=at.world, telephone=desk.dials),
         )
         about = await notices.notices_by_id(conn, {one.round_notice_id for one in due})
@@ -136,7 +145,10 @@ def _fire(owed: Obligation, notice: Notice, reach: Reach, *, at: Moment) -> Fire
     policy = policy_from_record(owed.policy)
     step = policy.steps[decision.step_index]
     reached = resolve(
-        step.notify, reach.contacts.get(owed.agency_id, ()), operators=reach.operators
+        step.notify,
+        reach.people.of(owed.agency_id),
+        operators=reach.operators,
+        delegates=reach.people.delegates.get(owed.agency_id, ()),
     )
     after = replace(owed, step=decision.step_index + 1, next_step_at=decision.next_at)
     rows = _rows(owed, decision, policy.steps, reached, now=at.world)
@@ -194,21 +206,20 @@ def _deliveries(  # noqa: PLR0913  (whom the step reaches, over what, about what
     """
     sent: list[Delivery] = []
     level = reached.fell_through or step.notify
-    to_desk = step.notify in {Notify.ON_DUTY, Notify.ALL_CONTACTS}  # whoever the mail falls to
-    if to_desk and Channel.WEBHOOK in step.channels:
-        sent += [
-            to_subscription(
-                owed,
-                notice=notice,
-                order=order,
-                cause=Cause.STEP,
-                step=index,
-                notify=step.notify,
-                at=at,
-            )
-            for order in reach.orders.get(owed.agency_id, ())
-            if order.channel is Channel.WEBHOOK
-        ]
+    called = endpoint_channels(step)
+    sent += [
+        to_subscription(
+            owed,
+            notice=notice,
+            order=order,
+            cause=Cause.STEP,
+            step=index,
+            notify=step.notify,
+            at=at,
+        )
+        for order in _orders(owed, step, reach)
+        if order.channel in called
+    ]
     sent += [
         to_contact(
             owed,
@@ -220,11 +231,17 @@ def _deliveries(  # noqa: PLR0913  (whom the step reaches, over what, about what
             notify=level,
             at=at,
         )
-        for one in reached.contacts
-        for channel in one.channels
-        if channel in step.channels
+        for one, channel in calls_of(step, reached)
     ]
     return sent
+
+
+def _orders(owed: Obligation, step: Step, reach: Reach) -> Sequence[SubscriptionMatch]:
+    """Give the endpoints a step may reach: the agency's, or those of the delegate it names."""
+    delegate_id = reach.people.delegate_of.get(owed.agency_id)
+    if step.notify is Notify.DELEGATE:
+        return () if delegate_id is None else reach.orders.get(delegate_id, ())
+    return reach.orders.get(owed.agency_id, ())
 
 
 async def release_due_notices(desk: Desk) -> int:
@@ -251,6 +268,7 @@ async def release_due_notices(desk: Desk) -> int:
         await insert_deliveries(conn, numbered)
         await ledger.append(conn, [one.entry for one in started])
         await ledger.append_history(conn, [line for one in started for line in one.history])
+        await debts.promise(conn, list(released.values()), at=at)
         holdings = [Holding(notice=one) for one in released.values()]
         held = await coverage.hold(conn, desk, holdings, at=at)
     desk.committed(shards.of_many(released, [*numbered, *held]))

@@ -53,10 +53,13 @@ class AcknowledgementPost(Accepted):
 
 
 class OperatorAcknowledgementPost(AcknowledgementPost):
-    """An answer that reached an operator another way, recorded on behalf of the recipient."""
+    """An answer to an obligation: the recipient's, its delegate's, or one an operator was told.
 
-    how: How
-    on_behalf_of: Name
+    An operator says `how` it came and `on_behalf_of` whom; the others leave both out.
+    """
+
+    how: How | None = None
+    on_behalf_of: Name | None = None
 
 
 def _answer_faults(post: AcknowledgementPost) -> list[Detail]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response
 
-from noticebus.casework import answer
+from noticebus.casework import speaking
 from noticebus.casework.answer import Answered, GivenAnswer
 from noticebus.casework.obligation_views import acknowledgement_view
 from noticebus.contracts.acknowledgement import (
@@ -21,6 +21,7 @@ ANSWERED = (
     *MADE,
     "not-found",
     "conflict",
+    "several-obligations",
     "eta-missing",
     "eta-past",
     "eta-too-far",
@@ -54,7 +55,7 @@ async def acknowledge(
     else is. The same answer to the same version again is 200. A late answer is taken and marked so.
     An answer to an older version is recorded, and closes nothing newer.
     """
-    answered = await answer.answer_as_agency(
+    answered = await speaking.answer_as_agency(
         desk, caller, notice_id=NoticeId(notice_id), given=_given(post)
     )
     return _view(answered, response)
@@ -72,13 +73,14 @@ async def acknowledge_for(
     caller: Caller,
     response: Response,
 ) -> AcknowledgementView:
-    """Record the answer that a recipient gave you by telephone, radio, mail or in person.
+    """Answer the version of an obligation that is running.
 
-    Needs `operate`. `by` is the person who spoke, `on_behalf_of` the agency or desk they spoke for,
-    `how` the way. It counts as the recipient's own answer to the version now running, and is marked
-    `verified_by: operator`.
+    With `answer`, for your own agency, or for one that your agency stands in for: it is recorded
+    `on_behalf_of` that agency. With `operate`, what a recipient told you: `by` is the person who
+    spoke, `on_behalf_of` whom they spoke for, `how` the way (telephone, radio, mail, in person); it
+    counts as the recipient's own and is marked `verified_by: operator`.
     """
-    answered = await answer.answer_for_recipient(
+    answered = await speaking.answer_obligation(
         desk,
         caller,
         obligation_id=ObligationId(obligation_id),
