@@ -37,6 +37,7 @@ from noticebus.store.report_quality import (
     Warned,
 )
 from noticebus.store.reports import Line
+from noticebus.store.roster_quality import NOBODY_ON_DUTY, ROSTER_ENDS, ROSTER_GAP
 
 _ORDER = (Position.ON_DUTY, Position.SECOND, Position.HEAD, Position.OTHER)
 _SENTENCES = {
@@ -52,6 +53,11 @@ _SENTENCES = {
     " confirm it or take it back.",
     NEVER_EXERCISED: "must answer for places and has never completed an exercise: invite it to"
     " one.",
+    NOBODY_ON_DUTY: "has nobody on duty in the next 7 days: enter a shift, or a contact on duty"
+    " whom mail or telephone reaches.",
+    ROSTER_GAP: "has a roster with a gap of more than 12 hours in the next 7 days: enter who is on"
+    " duty then.",
+    ROSTER_ENDS: "has a roster that ends within 7 days: import the next one.",
     NO_SECOND_CONTACT: "has no second contact: if the first is silent, nobody else is told.",
 }
 
@@ -143,17 +149,34 @@ def summary(counted: Figures, *, now: dt.datetime) -> ReportSummary:
     )
 
 
-def debt_view(debt: Debt, debtor: Named, *, now: dt.datetime) -> OwedItem:
-    """Show what a poster owes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debtors:
+    """The facts that lines of what posters owe need; `is_past` leaves out how things stand now."""
+
+    now: dt.datetime
+    is_past: bool
+    agencies: Mapping[AgencyId, Named]
+    contacts: Mapping[AgencyId, Sequence[Contact]]
+    steps: Sequence[StepRow]
+
+
+def debt_view(debt: Debt, debtors: Debtors) -> OwedItem:
+    """Show what a poster owes, and whom of it to ring."""
+    reached = [one for one in debtors.steps if one.obligation_id == debt.obligation_id]
     return OwedItem(
         obligation_id=debt.obligation_id,
-        agency=agency_ref(debtor),
+        agency=agency_ref(debtors.agencies[debt.agency_id]),
         incident_id=debt.incident_id,
         notice_id=debt.notice_id,
         owed=debt.owed,
         question_id=debt.question_id,
+        topic=debt.topic,
+        asks=debt.asks,
         due_at=debt.due_at,
-        overdue_s=_overdue_s(debt.due_at, now=now),
+        overdue_s=_overdue_s(debt.due_at, now=debtors.now),
+        promised_until=None if debtors.is_past else debt.promised_until,
+        next_action=None if debtors.is_past else _next_action(debt),
+        contact=call_now(debtors.contacts.get(debt.agency_id, ()), reached=reached),
     )
 
 
@@ -186,8 +209,8 @@ def agency_ref(agency: Named) -> AgencyRef:
     return AgencyRef(id=agency.id, name=agency.name, kind=agency.kind)
 
 
-def _next_action(line: Line) -> NextAction | None:
-    steps = line.policy["steps"]
+def _next_action(line: Line | Debt) -> NextAction | None:
+    steps = line.policy["steps"] if line.policy is not None else []
     if line.next_step_at is None or line.step >= len(steps):
         return None
     return NextAction(what=Notify(steps[line.step]["notify"]), at=line.next_step_at)

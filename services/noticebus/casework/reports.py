@@ -29,7 +29,7 @@ from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Scope, Statu
 from noticebus.domain.places import NATION_KEY, county_key
 from noticebus.errors import Detail, InvalidError
 from noticebus.ids import AgencyId
-from noticebus.store import ledger, obligations, report_facts, report_quality
+from noticebus.store import ledger, obligations, report_facts, report_quality, roster_quality
 from noticebus.store.reports import Scope as Selection
 from noticebus.store.reports import place_of
 
@@ -154,9 +154,14 @@ async def _read(
     warned = (
         []
         if wanted.is_past
-        else await report_quality.warnings(
-            conn, agency_id=wanted.selection.agency_id, now=wanted.at
-        )
+        else [
+            *await report_quality.warnings(
+                conn, agency_id=wanted.selection.agency_id, now=wanted.at
+            ),
+            *await roster_quality.warnings(
+                conn, agency_id=wanted.selection.agency_id, now=wanted.at
+            ),
+        ]
     )
     report = UnacknowledgedReport(
         as_of=wanted.at,
