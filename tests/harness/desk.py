@@ -115,10 +115,16 @@ async def add_contact(
     *,
     position: Position = Position.ON_DUTY,
     email: str | None = None,
+    phone: str | None = None,
 ) -> Contact:
-    """Add a contact with a verified mail address, made from the name where none is given."""
-    address = email or f"{name.lower().replace(' ', '.')}@agency.example"
-    post = ContactPost(name=name, role="duty officer", position=position, email=address)
+    """Add a contact with a verified mail address, made from the name where none is given.
+
+    One with a telephone and no address given has no mail.
+    """
+    address = email or (None if phone else f"{name.lower().replace(' ', '.')}@agency.example")
+    post = ContactPost(
+        name=name, role="duty officer", position=position, email=address, phone=phone
+    )
     admin = principal(Scope.ADMIN)
     return await agencies.create_contact(desk, admin, agency_id=agency.id, post=post)
 

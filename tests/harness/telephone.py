@@ -82,6 +82,8 @@ class Provider:
         self.handed: Arrivals[Handed] = Arrivals()
         self.then: deque[Fault] = deque()
         self.refused: dict[str, int] = {}
+        self.may_answer = asyncio.Event()  # cleared, it takes requests and answers later
+        self.may_answer.set()
         self.url = ""
         self._expected: dict[tuple[str, str], int] = {}
         self._released = asyncio.Event()
@@ -100,6 +102,7 @@ class Provider:
     def release(self) -> None:
         """Let everything that hangs end."""
         self._released.set()
+        self.may_answer.set()
 
     def settings(self) -> dict[str, str]:
         """Give the settings of a bus that uses this provider."""
@@ -156,6 +159,7 @@ class Provider:
         await self.handed.add(Handed(sid=sid, kind=kind, fields=form))
         if fault is not None:
             return await self._fail(fault)
+        await self.may_answer.wait()
         return web.json_response({"sid": sid, "status": "queued", "to": form["To"]}, status=201)
 
     def _unknown(self, request: web.Request) -> web.Response | None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -25,7 +26,7 @@ from noticebus.errors import NoticebusError
 from noticebus.settings import Settings
 from noticebus.store import installation, migrate
 from noticebus.store.database import Database
-from noticebus.wiring import KEY_FILE, kafka_options
+from noticebus.wiring import KEY_FILE, kafka_options, telephone_of
 
 CHECK_LIMIT_S = 15.0
 SMTP_LIMIT_S = 5.0
@@ -201,6 +202,23 @@ async def _mail(settings: Settings) -> tuple[State, str, str]:
     return State.OK, f"{url.hostname}:{port} greets", ""
 
 
+async def _telephone(settings: Settings) -> tuple[State, str, str]:
+    provider = telephone_of(settings)
+    if provider is None:
+        return State.OK, "no telephone provider is set: nobody is rung or written to", ""
+    host = urlsplit(settings.telephone_url).netloc
+    try:
+        async with provider:
+            status = await provider.answers()
+    except aiohttp.ClientError as error:
+        remedy = "Check telephone_url and the network."
+        return State.FAIL, f"{host}: {type(error).__name__}", remedy
+    if status != HTTPStatus.OK:
+        remedy = "Check telephone_account and telephone_token in the provider's console."
+        return State.FAIL, f"{host} answered {status} for the account", remedy
+    return State.OK, f"{host} knows the account", ""
+
+
 async def _base_url(settings: Settings) -> tuple[State, str, str]:
     url = urlsplit(settings.base_url)
     if url.hostname in {"127.0.0.1", "localhost", "::1"}:
@@ -257,6 +275,7 @@ CHECKS: dict[str, Check] = {
     "signing keys": _keyring,
     "bus": _bus,
     "mail relay": _mail,
+    "telephone": _telephone,
     "base_url": _base_url,
     "egress_allow": _egress,
     "port": _port,

@@ -39,6 +39,7 @@ _STEPS = {
 }
 _OUTCOMES = {
     Outcome.DELIVERED: "✓ delivered",
+    Outcome.HANDED_OVER: "… with the telephone provider",
     Outcome.REFUSED: "✗ refused",
     Outcome.GONE: "✗ address gone",
     Outcome.FAILED: "✗ failed",

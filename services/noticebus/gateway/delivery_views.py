@@ -14,7 +14,10 @@ SECRET_LIKE = re.compile(
 
 
 class AttemptView(Published):
-    """One try: what went out when, and what came back."""
+    """One try: what went out when, and what came back.
+
+    A text message or call has the telephone provider's id, and its last word.
+    """
 
     number: int
     started_at: Instant
@@ -25,6 +28,9 @@ class AttemptView(Published):
     duration_ms: int
     error: str
     response_excerpt: str
+    provider_id: str | None
+    provider_status: str | None
+    provider_status_at: Instant | None
 
 
 class DeliveryView(Published):
@@ -76,4 +82,7 @@ def _attempt(attempt: Attempt) -> AttemptView:
         duration_ms=attempt.duration_ms,
         error=mask(attempt.error),
         response_excerpt=mask(attempt.response_excerpt),
+        provider_id=attempt.provider_id,
+        provider_status=attempt.provider_status,
+        provider_status_at=attempt.provider_status_at,
     )

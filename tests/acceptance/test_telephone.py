@@ -1,0 +1,513 @@
+"""Timelines by telephone: who is written to and rung, what their replies do, and what cannot."""
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from harness import desk as furnish
+from harness import telephone
+from harness.member import Member, Posted
+from harness.place import Place, embedded, production
+from harness.receivers import Behaviour
+from harness.system import Bus, hours, minutes, open_bus
+from harness.telephone import BASE, Fault, Handed, Line, Provider, sign
+from noticebus.clock import ManualClock
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Answer,
+    Channel,
+    DeclineReason,
+    DeliveryState,
+    ObligationState,
+    Outcome,
+    Position,
+    VerifiedBy,
+)
+from noticebus.store.agencies import Contact
+from noticebus.store.deliveries import Attempt, Delivery
+from noticebus.store.tables import acknowledgements, contacts, links
+
+NIGHT = dt.datetime(2019, 8, 7, 7, 0, tzinfo=dt.UTC)  # 2 in the morning in Mississippi
+PHONE = "+16015550123"
+STRANGER = "+16015550177"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Town:
+    """A bus with a telephone provider, and a school district whose superintendent has one."""
+
+    bus: Bus
+    phones: Provider
+    line: Line
+    district: Member
+    head: Contact
+
+    async def delivery(self, notice: Posted, channel: Channel) -> Delivery:
+        """Read the one delivery of a notice over a channel."""
+        (found,) = [one for one in await self.bus.deliveries_of(notice) if one.channel is channel]
+        return found
+
+    async def attempt(self, notice: Posted, channel: Channel) -> Attempt:
+        """Read the last attempt of the one delivery of a notice over a channel."""
+        return (await self.bus.attempts_of(await self.delivery(notice, channel)))[-1]
+
+    async def entries(self, notice: Posted, channel: Channel) -> list[tuple[str, str]]:
+        """Give what the ledger says of a notice's delivery over a channel: type and word."""
+        delivery = await self.delivery(notice, channel)
+        return [
+            (one["type"], one["data"].get("provider_status", ""))
+            for one in await self.bus.entries_of(notice.incident_id)
+            if one["data"].get("delivery_id") == delivery.id and one["type"].startswith("delivery.")
+        ]
+
+    async def answers(self) -> list[tuple[str, str, str, str]]:
+        """Read every answer: what, by whom, identified by what, who is meant."""
+        statement = sa.select(acknowledgements).order_by(acknowledgements.c.id)
+        async with self.bus.desk.database.read() as conn:
+            return [
+                (row.answer, row.by_name, row.verified_by, row.actor)
+                for row in await conn.execute(statement)
+            ]
+
+    async def wrong_codes(self) -> list[int]:
+        """Read how many wrong codes were counted, for each link that has any."""
+        async with self.bus.desk.database.read() as conn:
+            return list((await conn.execute(sa.select(links.c.wrong_codes))).scalars())
+
+    async def change_head(self, **values: object) -> None:
+        """Change the superintendent's row."""
+        statement = sa.update(contacts).where(contacts.c.id == self.head.id).values(**values)
+        async with self.bus.desk.database.begin() as conn:
+            await conn.execute(statement)
+
+    async def told(self, **changes: str) -> tuple[Posted, Handed, Handed]:
+        """Post a class A notice that reaches the superintendent by text message and call."""
+        notice = await self.bus.post_notice(**({"class": "A"} | changes))
+        (text,) = await self.phones.texts(PHONE)
+        (call,) = await self.phones.calls(PHONE)
+        await self.bus.settled()
+        return notice, text, call
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
+    async with made as lent:
+        yield lent
+
+
+@pytest.fixture
+async def town(place: Place) -> AsyncIterator[Town]:
+    async with (
+        telephone.provider() as phones,
+        open_bus(place, world=ManualClock(NIGHT), telephone=phones) as bus,
+    ):
+        district = await bus.agency(
+            "Scott County Schools", kind=AgencyKind.SCHOOL_DISTRICT, endpoint=False
+        )
+        head = await furnish.add_contact(
+            bus.desk,
+            district.row,
+            "Dana Superintendent",
+            position=Position.HEAD,
+            phone=PHONE,
+        )
+        line = Line(bus.system.app, bus.desk.base_url)
+        yield Town(bus=bus, phones=phones, line=line, district=district, head=head)
+
+
+async def test_class_a_at_night_rings_the_superintendent_whose_reply_closes_it(town: Town) -> None:
+    notice, text, call = await town.told()
+
+    assert "class A, children may be without a carer now" in text.text
+    assert "Scott County" in text.text
+    assert "Morton" not in text.text + call.text
+    assert text.code == call.code
+    handed = await town.delivery(notice, Channel.SMS)
+    assert handed.state is DeliveryState.HANDED_OVER
+    assert handed.due_at is None
+    attempt = await town.attempt(notice, Channel.SMS)
+    assert (attempt.outcome, attempt.provider_id) == (Outcome.HANDED_OVER, text.sid)
+    assert (await town.district.obligation(notice)).delivered_at is None
+
+    said = await town.line.reply(PHONE, f"ACCEPT {text.code}")
+    await town.bus.fast_forward(hours(72))
+
+    assert said.startswith("Recorded: accepted.")
+    owed = await town.district.obligation(notice)
+    assert owed.state is ObligationState.CLOSED
+    assert await town.district.steps(notice) == []
+    assert await town.answers() == [
+        (Answer.ACCEPTED, "Dana Superintendent", VerifiedBy.TEXT, town.head.id)
+    ]
+
+
+async def test_silence_is_chased_by_text_message_until_the_code_is_typed(town: Town) -> None:
+    notice, _, _ = await town.told()
+    owed = await town.district.obligation(notice)
+    assert owed.next_step_at is not None
+
+    await town.bus.fast_forward(owed.next_step_at - town.bus.world.now())
+    steps = await town.district.steps(notice)
+    later = [one for one in town.phones.handed.all if one.kind == "Messages"][1:]
+    for one in town.phones.handed.all[2:]:
+        expect = town.phones.calls if one.kind == "Calls" else town.phones.texts
+        await expect(one.to)
+
+    assert len(steps) == 1
+    assert all("STILL NO ANSWER" in one.text for one in later)
+    call = next(one for one in town.phones.handed.all if one.kind == "Calls")
+    assert "Recorded: accepted" in await town.line.types(call, call.code)
+    await town.bus.fast_forward(hours(72))
+    assert len(await town.district.steps(notice)) == 1
+    assert [one[2] for one in await town.answers()] == [VerifiedBy.CALL]
+
+
+async def test_delivered_is_what_the_provider_says_later_and_says_once(town: Town) -> None:
+    notice, text, call = await town.told()
+    await town.bus.fast_forward(minutes(1))
+
+    for status in ("sent", "delivered", "delivered", "sent", "undelivered", "queued"):
+        assert (await town.line.says(text, status)).status_code == 204
+    await town.bus.settled()
+
+    delivery = await town.delivery(notice, Channel.SMS)
+    assert delivery.state is DeliveryState.DELIVERED
+    assert delivery.finished_at == town.bus.world.now()
+    assert (await town.attempt(notice, Channel.SMS)).provider_status == "delivered"
+    assert (await town.district.obligation(notice)).delivered_at == town.bus.world.now()
+    assert await town.entries(notice, Channel.SMS) == [
+        ("delivery.handed_over", ""),
+        ("delivery.reported", "sent"),
+        ("delivery.delivered", "delivered"),
+    ]
+    assert (await town.delivery(notice, Channel.VOICE)).state is DeliveryState.HANDED_OVER
+
+    await town.line.says(call, "completed")
+    await town.bus.settled()
+    assert (await town.delivery(notice, Channel.VOICE)).state is DeliveryState.DELIVERED
+
+
+async def test_an_undelivered_text_is_tried_again_not_sooner_than_two_minutes(town: Town) -> None:
+    notice, text, _ = await town.told()
+
+    await town.line.says(text, "undelivered", ErrorCode="30003")
+    await town.bus.settled()
+    waiting = await town.delivery(notice, Channel.SMS)
+    await town.bus.fast_forward(minutes(2))
+    (again,) = await town.phones.texts(PHONE)
+    await town.line.says(again, "delivered")
+    await town.bus.settled()
+
+    assert waiting.state is DeliveryState.QUEUED
+    assert waiting.due_at == NIGHT + minutes(2)
+    assert waiting.recipient_attempts == 1
+    assert again.fields == text.fields
+    assert again.sid != text.sid
+    assert [word for _, word in await town.entries(notice, Channel.SMS)] == [
+        "",
+        "undelivered",
+        "",
+        "delivered",
+    ]
+
+
+async def test_a_text_that_is_not_delivered_is_followed_by_a_call_at_once(town: Town) -> None:
+    notice = await town.bus.post_notice(**{"class": "B"})
+    (text,) = await town.phones.texts(PHONE)
+    await town.bus.settled()
+
+    await town.line.says(text, "undelivered")
+    (call,) = await town.phones.calls(PHONE)
+    await town.line.says(call, "completed")
+    await town.bus.settled()
+
+    assert (await town.delivery(notice, Channel.VOICE)).state is DeliveryState.DELIVERED
+    assert (await town.district.obligation(notice)).delivered_at == NIGHT
+    await town.bus.fast_forward(minutes(2))
+    await town.phones.texts(PHONE)
+
+
+async def test_a_text_of_which_nothing_is_heard_is_followed_by_a_call_after_two_minutes(
+    town: Town,
+) -> None:
+    await town.bus.post_notice(**{"class": "B"})
+    (text,) = await town.phones.texts(PHONE)
+    await town.bus.settled()
+    await town.line.says(text, "sent")
+
+    await town.bus.fast_forward(minutes(1))
+    before = len(town.phones.handed.all)
+    await town.bus.fast_forward(minutes(1))
+
+    await town.phones.calls(PHONE)
+    assert before == 1
+
+
+async def test_a_text_that_arrives_in_time_is_followed_by_no_call(town: Town) -> None:
+    notice = await town.bus.post_notice(**{"class": "B"})
+    (text,) = await town.phones.texts(PHONE)
+    await town.bus.settled()
+
+    await town.line.says(text, "delivered")
+    await town.bus.fast_forward(minutes(3))
+
+    assert (await town.delivery(notice, Channel.VOICE)).state is DeliveryState.MOOT
+
+
+async def test_a_refused_mail_is_followed_by_a_text_and_that_by_a_call(town: Town) -> None:
+    await town.change_head(email="dana@agency.example", email_verified_at=NIGHT)
+    town.phones.refused[PHONE] = 21614
+    town.bus.mail.rcpt_then.append("550 no such user")
+    notice = await town.bus.post_notice(**{"class": "B"})
+    await town.bus.settled()
+    (mail, text, call) = sorted(
+        await town.bus.deliveries_of(notice), key=lambda one: list(Channel).index(one.channel)
+    )
+
+    assert [one.channel for one in (mail, text, call)] == [
+        Channel.EMAIL,
+        Channel.SMS,
+        Channel.VOICE,
+    ]
+    assert {one.first_failed_at for one in (mail, text, call)} == {NIGHT}
+    attempt = await town.attempt(notice, Channel.SMS)
+    assert (attempt.outcome, attempt.provider_id) == (Outcome.REFUSED, None)
+    assert town.phones.handed.all == []
+    await town.line.reply(PHONE, "ACCEPT 000000")
+    await town.district.answers(notice)
+
+
+async def test_a_wrong_code_answers_nothing_and_five_lock_the_message(town: Town) -> None:
+    notice, text, call = await town.told()
+    wrong = f"{(int(text.code) + 1) % 10**6:06}"
+
+    said = [await town.line.reply(PHONE, f"ACCEPT {wrong}") for _ in range(5)]
+    right = await town.line.reply(PHONE, f"ACCEPT {text.code}")
+    typed = await town.line.types(call, text.code)
+
+    assert [("4 more" in said[0]), ("1 more" in said[3])] == [True, True]
+    assert "too many wrong codes" in said[4]
+    assert "too many wrong codes" in right
+    assert "too many wrong codes" in typed
+    assert await town.wrong_codes() == [5]
+    assert await town.answers() == []
+    assert (await town.district.obligation(notice)).state is ObligationState.OPEN
+    await town.district.answers(notice)
+
+
+async def test_a_code_typed_wrong_on_a_call_is_spoken_again(town: Town) -> None:
+    notice, _, call = await town.told()
+    wrong = f"{(int(call.code) + 1) % 10**6:06}"
+
+    again = await town.line.types(call, wrong)
+    spoken = ", ".join(call.code)
+    done = await town.line.types(call, call.code)
+
+    assert "This was not the code." in again
+    assert spoken in again
+    assert "Recorded: accepted" in done
+    assert await town.wrong_codes() == [1]
+    assert (await town.district.obligation(notice)).state is ObligationState.CLOSED
+
+
+async def test_a_voicemail_that_picks_up_answers_nothing(town: Town) -> None:
+    notice, text, call = await town.told()
+
+    await town.line.says(call, "completed")
+    await town.bus.settled()
+
+    assert (await town.district.obligation(notice)).state is ObligationState.OPEN
+    assert await town.answers() == []
+    await town.line.reply(PHONE, f"A {text.code}")
+
+
+async def test_nobody_else_answers_with_the_right_code(town: Town) -> None:
+    notice, text, call = await town.told()
+    reply = f"ACCEPT {text.code}"
+
+    stranger = await town.line.reply(STRANGER, reply)
+    typed = await town.line.types(call, call.code, to=STRANGER)
+    await town.change_head(valid_until=NIGHT)
+    moved_on = await town.line.reply(PHONE, reply)
+    over = await town.line.types(call, call.code)
+    await town.change_head(valid_until=None, phone_verified_at=None)
+    unverified = await town.line.reply(PHONE, reply)
+    await town.change_head(phone_verified_at=NIGHT, ended_at=NIGHT)
+    ended = await town.line.reply(PHONE, reply)
+
+    assert {stranger, moved_on, unverified, ended} == {
+        "Not recorded: this telephone is not known to the notice bus. Ring its operators."
+    }
+    assert "cannot be answered any more" in typed
+    assert "cannot be answered any more" in over
+    assert await town.answers() == []
+    assert await town.wrong_codes() == []
+    await town.district.answers(notice)
+
+
+async def test_a_reply_that_is_no_answer_is_told_how_to_answer(town: Town) -> None:
+    notice, text, _ = await town.told()
+
+    assert "Reply with one word and the code" in await town.line.reply(PHONE, "Who is this?")
+    assert "Reply with one word" in await town.line.reply(PHONE, f"A child {text.code}")
+    assert await town.answers() == []
+    await town.line.reply(PHONE, f"SÍ {text.code}")
+    await town.bus.settled()
+    assert (await town.district.obligation(notice)).state is ObligationState.CLOSED
+    assert "nothing that was sent" in await town.line.reply(PHONE, f"ACCEPT {text.code}")
+
+
+async def test_received_is_noted_and_says_what_is_still_asked(town: Town) -> None:
+    notice, text, _ = await town.told()
+
+    said = await town.line.reply(PHONE, f"R {text.code}")
+    again = await town.line.reply(PHONE, f"R {text.code}")
+    owed = await town.district.obligation(notice)
+    await town.line.reply(PHONE, f"ACCEPT {text.code}")
+
+    assert said == again
+    assert f"reply ACCEPT {text.code}" in said
+    assert owed.received_at == NIGHT
+    assert owed.state is ObligationState.OPEN
+    assert [one[0] for one in await town.answers()] == [Answer.RECEIVED, Answer.ACCEPTED]
+
+
+async def test_no_declines_and_says_so(town: Town) -> None:
+    notice, text, _ = await town.told()
+
+    said = await town.line.reply(PHONE, f"NO {text.code}")
+
+    assert said.startswith("Recorded: declined.")
+    async with town.bus.desk.database.read() as conn:
+        reasons = (await conn.execute(sa.select(acknowledgements.c.reason))).scalars().all()
+    assert reasons == [DeclineReason.OTHER]
+    assert (await town.district.obligation(notice)).state is ObligationState.DECLINED
+
+
+async def test_of_several_open_matters_the_code_decides(town: Town) -> None:
+    first, about_first, _ = await town.told()
+    second, about_second, _ = await town.told()
+
+    await town.line.reply(PHONE, f"ACCEPT {about_first.code}")
+    answered = (await town.district.obligation(first)).state
+    other = (await town.district.obligation(second)).state
+    await town.line.reply(PHONE, f"ACCEPT {about_second.code}")
+
+    assert about_first.code != about_second.code
+    assert (answered, other) == (ObligationState.CLOSED, ObligationState.OPEN)
+    assert (await town.district.obligation(second)).state is ObligationState.CLOSED
+
+
+async def test_an_exercise_says_so_in_every_message_and_reply(town: Town) -> None:
+    _, text, call = await town.told(status="exercise")
+
+    assert text.text.startswith("EXERCISE, not real.")
+    assert call.text.startswith("This is an exercise.")
+    assert (await town.line.reply(PHONE, f"A {text.code}")).startswith("EXERCISE. Recorded")
+
+
+@pytest.mark.parametrize("signature", ["", "AAAAAAAAAAAAAAAAAAAAAAAAAAA=", "of another token"])
+async def test_a_callback_that_is_not_signed_changes_nothing(town: Town, signature: str) -> None:
+    notice, text, _ = await town.told()
+    fields = {"From": PHONE, "Body": f"ACCEPT {text.code}"}
+    url = f"{town.bus.desk.base_url}{BASE}/inbound"
+    given = sign(url, fields, token="another") if signature == "of another token" else signature
+
+    answers = [
+        await town.line.post(f"{BASE}/inbound", fields, signature=given),
+        await town.line.post(text.fields["StatusCallback"], {"MessageSid": "x"}, signature=given),
+        await town.line.post(f"{BASE}/gather", {"Digits": text.code}, signature=given),
+    ]
+
+    assert {one.status_code for one in answers} == {403}
+    assert {one.json()["code"] for one in answers} == {"telephone-unsigned"}
+    assert await town.answers() == []
+    assert (await town.delivery(notice, Channel.SMS)).state is DeliveryState.HANDED_OVER
+    await town.district.answers(notice)
+
+
+async def test_what_is_not_known_is_taken_and_changes_nothing(town: Town) -> None:
+    notice, text, _ = await town.told()
+    before = await town.bus.entries_of()
+
+    unknown = Handed(
+        sid="SMunknown",
+        kind="Messages",
+        fields=text.fields | {"StatusCallback": f"{BASE}/status?delivery=dlv_unknown"},
+    )
+    strange = [
+        await town.line.says(unknown, "delivered"),
+        await town.line.says(text, "receiving"),
+        await town.line.post(f"{BASE}/status", {"MessageStatus": "delivered"}),
+    ]
+    await town.bus.settled()
+
+    assert {one.status_code for one in strange} == {204}
+    assert await town.bus.entries_of() == before
+    await town.district.answers(notice)
+
+
+async def test_a_try_whose_answer_was_lost_and_that_arrived_is_not_repeated(town: Town) -> None:
+    town.phones.then.append(Fault(status=500, takes=True))
+    notice = await town.bus.post_notice(**{"class": "B"})
+    (text,) = await town.phones.texts(PHONE)
+    await town.bus.settled()
+    waiting = await town.delivery(notice, Channel.SMS)
+
+    await town.line.says(text, "delivered")
+    await town.bus.fast_forward(minutes(10))
+
+    assert waiting.state is DeliveryState.QUEUED
+    assert (await town.delivery(notice, Channel.SMS)).state is DeliveryState.DELIVERED
+    assert (await town.district.obligation(notice)).delivered_at == NIGHT
+
+
+async def test_a_callback_quicker_than_the_providers_own_answer_is_not_lost(town: Town) -> None:
+    town.phones.may_answer.clear()
+    notice = await town.bus.post_notice(**{"class": "B"})
+    (text,) = await town.phones.texts(PHONE)
+
+    async with asyncio.TaskGroup() as tasks:
+        early = tasks.create_task(town.line.says(text, "delivered"))
+        tasks.create_task(town.line.says(text, "sent"))
+        town.phones.may_answer.set()
+    await town.bus.settled()
+
+    assert early.result().status_code == 204
+    assert (await town.delivery(notice, Channel.SMS)).state is DeliveryState.DELIVERED
+    assert (await town.attempt(notice, Channel.SMS)).provider_status == "delivered"
+
+
+async def test_after_a_cancel_nobody_is_rung_again(town: Town) -> None:
+    town.phones.then.extend([Fault(status=500), Fault(status=500)])
+    notice = await town.bus.post_notice(**{"class": "A"})
+    await town.bus.settled()
+    calls = len(town.phones.handed.all)
+
+    await town.district.answers(notice)
+    await town.bus.fast_forward(hours(1))
+
+    assert calls == 0
+    assert {one.state for one in await town.bus.deliveries_of(notice)} == {DeliveryState.MOOT}
+
+
+async def test_an_endpoint_that_refuses_is_followed_by_its_desks_first_channel(
+    town: Town,
+) -> None:
+    county = await town.bus.agency("Scott County CPS")
+    county.receiver.always = Behaviour(status=410)
+    await furnish.add_contact(town.bus.desk, county.row, "County Desk", phone=STRANGER)
+    notice = await town.bus.post_notice(**{"class": "B"})
+    await town.phones.texts(PHONE)
+
+    (text,) = await town.phones.texts(STRANGER)
+    await town.line.reply(STRANGER, f"ACCEPT {text.code}")
+
+    assert (await county.obligation(notice)).state is ObligationState.CLOSED
+    await county.next_events()
