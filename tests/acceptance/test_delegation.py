@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from harness import desk as furnish
-from harness.member import Member
+from harness.member import Member, Posted
 from harness.place import Place, embedded, production
-from harness.system import Bus, Posted, minutes, open_bus
+from harness.system import Bus, minutes, open_bus
 from noticebus.casework import speaking
 from noticebus.casework.answer import Answered, GivenAnswer
 from noticebus.clock import ManualClock
@@ -106,6 +106,22 @@ async def test_at_night_dispatch_is_told_beside_the_district_and_answers_for_it(
     assert answered.acknowledgement.by_agency_id == dispatch.row.id
     assert answered.acknowledgement.verified_by is VerifiedBy.API_KEY
     assert await district.steps(notice) == []
+
+
+async def test_at_night_nothing_is_held_while_somebody_stands_in(bus: Bus) -> None:
+    district, dispatch = await district_and_dispatch(bus)
+    alone = await bus.agency("Leake District", kind=AgencyKind.SCHOOL_DISTRICT, endpoint=False)
+    notice = await bus.post_notice()
+    await district.mailed(Position.ON_DUTY)
+    await dispatch.mailed(Position.ON_DUTY)
+
+    await bus.fast_forward(minutes(30))
+    await district.mailed(Position.ON_DUTY)
+    await dispatch.mailed(Position.ON_DUTY)
+    await dispatch.answers(notice)
+
+    assert (await district.obligation(notice)).held_until is None
+    assert (await alone.obligation(notice)).held_until is not None
 
 
 async def test_in_school_hours_dispatch_is_left_alone_and_may_answer_all_the_same(bus: Bus) -> None:

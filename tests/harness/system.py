@@ -66,6 +66,7 @@ from noticebus.store.subscriptions import Subscription
 from noticebus.store.tables import deliveries as delivery_rows
 from noticebus.store.tables import (
     entries,
+    exercises,
     notices,
     offers,
     responsibilities,
@@ -329,7 +330,7 @@ class Bus(Records):
             while await self._count([self._due_deliveries()]):  # noqa: ASYNC110 - as above
                 await asyncio.sleep(LOOK_EVERY_S)
 
-    def _due_deliveries(self) -> sa.Select[tuple[int]]:
+    def _due_deliveries(self) -> sa.Select[Any]:
         return (
             sa.select(sa.func.count())
             .select_from(delivery_rows)
@@ -347,6 +348,9 @@ class Bus(Records):
             .select_from(notices)
             .where(notices.c.state == "scheduled", notices.c.release_at <= now),
             sa.select(sa.func.count())
+            .select_from(exercises)
+            .where(exercises.c.state == "scheduled", exercises.c.ends_at <= now),
+            sa.select(sa.func.count())
             .select_from(offers)
             .where(offers.c.state.in_(["open", "held"]), offers.c.lapses_at <= now),
             sa.select(sa.func.count())
@@ -356,7 +360,7 @@ class Bus(Records):
         ]
         return await self._count(counts)
 
-    async def _count(self, counts: Sequence[sa.Select[tuple[int]]]) -> int:
+    async def _count(self, counts: Sequence[sa.Select[Any]]) -> int:
         async with self.desk.database.read() as conn:
             return sum([int((await conn.execute(one)).scalar_one()) for one in counts])
 

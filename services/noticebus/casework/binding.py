@@ -43,13 +43,19 @@ def bind(
     facts: AgencyFacts,
     policies: dict[str, Policy],
     at: dt.datetime,
+    stood_in: bool = False,
 ) -> Obligation:
     """Make a recipient's obligation to answer `notice`.
 
     Its first round runs unless the notice is still embargoed.
     """
     policy = in_force(
-        policies, facts, notice_class=notice.notice_class, standing=recipient.standing, at=at
+        policies,
+        facts,
+        notice_class=notice.notice_class,
+        standing=recipient.standing,
+        at=at,
+        stood_in=stood_in,
     )
     obligation = Obligation(
         id=new_obligation_id(),

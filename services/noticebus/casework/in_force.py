@@ -2,11 +2,21 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import replace
 
 from noticebus.contracts.vocabulary import NoticeClass, Standing
 from noticebus.domain.dismissal import fit
-from noticebus.domain.policies import Policy, default_policy, for_standing, own_policy_id
+from noticebus.domain.policies import (
+    Hold,
+    HoldRule,
+    Policy,
+    default_policy,
+    for_standing,
+    own_policy_id,
+)
 from noticebus.store.matching import AgencyFacts
+
+STOOD_IN = "Another agency stands in, so that no opening is waited for."
 
 
 def policy_ids(facts: AgencyFacts, notice_class: NoticeClass, *, at: dt.datetime) -> frozenset[str]:
@@ -37,13 +47,17 @@ def in_force(
     notice_class: NoticeClass,
     standing: Standing,
     at: dt.datetime,
+    stood_in: bool = False,
 ) -> Policy:
     """Give what a round that starts at `at` freezes.
 
     It is fitted to the school's dismissal, and to the standing last: what an advisory recipient
-    does not owe, no haste makes it owe.
+    does not owe, no haste makes it owe. Where another agency stands in (`stood_in`), no opening is
+    waited for.
     """
     policy = chosen(policies, facts, notice_class=notice_class, at=at)
+    if stood_in and policy.hold.hold is Hold.WINDOW:
+        policy = replace(policy, hold=HoldRule(hold=Hold.NEVER), note=STOOD_IN)
     return for_standing(fit(policy, calendar=facts.calendar, started_at=at), standing)
 
 

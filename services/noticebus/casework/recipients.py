@@ -43,6 +43,7 @@ class Found:
     contacts: Mapping[AgencyId, Sequence[ContactPoint]]
     facts: Mapping[AgencyId, AgencyFacts]
     sends_mail: bool
+    stood_in: frozenset[AgencyId] = frozenset()  # those that another agency stands in for now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ async def find(
         contacts=found.contacts,
         facts=await matching.agencies_by_id(conn, agency_ids | set(poster_ids)),
         sends_mail=desk.sends_mail,
+        stood_in=found.acting,
     )
 
 
@@ -211,7 +213,14 @@ def _bind(
     sent: list[Delivery] = []
     for recipient in routing.recipients:
         facts = found.facts[recipient.agency_id]
-        obligation = bind(recipient, notice=notice, facts=facts, policies=policies, at=at.world)
+        obligation = bind(
+            recipient,
+            notice=notice,
+            facts=facts,
+            policies=policies,
+            at=at.world,
+            stood_in=recipient.agency_id in found.stood_in,
+        )
         owed.append(obligation)
         sent += _first_deliveries(notice, obligation, recipient, at=at)
     return Bound(

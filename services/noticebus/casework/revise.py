@@ -1,5 +1,6 @@
 """The next version of an incident: an update, in one transaction under the incident's lock."""
 
+import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,6 @@ from noticebus.casework.tracing import routing_entries
 from noticebus.contracts.notice import NoticePost, UpdatePost, falling_totals
 from noticebus.contracts.vocabulary import (
     Cause,
-    ExerciseState,
     IncidentState,
     Msg,
     NoticeClass,
@@ -93,7 +93,11 @@ async def update(
                 response = accepted.replayed(record, draft.fingerprint)
                 return Answered(response=response, fresh=False)
         incident, latest = await lock_latest(
-            conn, principal, incident_id=incident_id, base_version=post.base_version
+            conn,
+            principal,
+            incident_id=incident_id,
+            base_version=post.base_version,
+            now=at.world,
         )
         draft = _checked(draft, incident, latest, post=post)
         revision = await _revise(conn, desk, draft, latest, at=at)
@@ -110,7 +114,12 @@ async def update(
 
 
 async def lock_latest(
-    conn: AsyncConnection, principal: Principal, *, incident_id: IncidentId, base_version: int
+    conn: AsyncConnection,
+    principal: Principal,
+    *,
+    incident_id: IncidentId,
+    base_version: int,
+    now: dt.datetime,
 ) -> tuple[Incident, Notice]:
     """Lock an incident of the principal's own that takes another version, with its latest."""
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
@@ -118,14 +127,16 @@ async def lock_latest(
         raise NotFoundError(f"Your agency has posted no incident {incident_id}. Check the id.")
     refuse_ended_or_stale(incident, base_version=base_version)
     if incident.status is Status.EXERCISE:
-        await _refuse_ended_exercise(conn, incident_id)
+        await _refuse_ended_exercise(conn, incident_id, now=now)
     found = await notices.notices_by_id(conn, [incident.latest_notice_id])
     return incident, found[incident.latest_notice_id]
 
 
-async def _refuse_ended_exercise(conn: AsyncConnection, incident_id: IncidentId) -> None:
+async def _refuse_ended_exercise(
+    conn: AsyncConnection, incident_id: IncidentId, *, now: dt.datetime
+) -> None:
     exercise = await exercises.exercise_of_incident(conn, incident_id)
-    if exercise is not None and exercise.state is ExerciseState.ENDED:
+    if exercise is not None and exercise.ends_at <= now:  # whether or not the engine was there
         raise ConflictError(
             "The exercise has ended and takes no further version. Read its report.",
             code="exercise-ended",
@@ -259,6 +270,7 @@ async def _revise(
         if made.material
         else {},
         recipients={one.agency_id: one for one in routing.recipients},
+        stood_in=found.stood_in,
     )
     reopened = [_reopen(one, made, before, at=at) for one in known]
     # Who has declined, and is not asked again, still answers for nothing.
@@ -288,6 +300,7 @@ class Before:
     facts: Mapping[AgencyId, AgencyFacts]
     policies: Mapping[str, Policy]
     recipients: Mapping[AgencyId, Recipient]
+    stood_in: frozenset[AgencyId]
 
 
 def _reopen(owed: Obligation, notice: Notice, before: Before, *, at: Moment) -> Obligation:
@@ -321,6 +334,7 @@ def _reopen(owed: Obligation, notice: Notice, before: Before, *, at: Moment) -> 
         policies=before.policies,
         recipient=before.recipients.get(owed.agency_id),
         at=at.world,
+        stood_in=owed.agency_id in before.stood_in,
     )
 
 

@@ -42,13 +42,19 @@ def begin(
     policies: Mapping[str, Policy],
     recipient: Recipient | None,
     at: dt.datetime,
+    stood_in: bool = False,
 ) -> Obligation:
     """Start the clock of a round whose class is set, under the policy of now.
 
     `recipient` is what routing finds now; one that it no longer finds keeps the reach it had (I6).
     """
     policy = in_force(
-        policies, facts, notice_class=owed.notice_class, standing=owed.standing, at=at
+        policies,
+        facts,
+        notice_class=owed.notice_class,
+        standing=owed.standing,
+        at=at,
+        stood_in=stood_in,
     )
     ready = replace(owed, policy=policy_to_record(policy))
     if recipient is not None:

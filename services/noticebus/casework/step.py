@@ -300,6 +300,7 @@ async def _release(conn: AsyncConnection, notice: Notice, found: Found, *, at: M
             policies=policies,
             recipient=recipients.get(owed.agency_id),
             at=at.world,
+            stood_in=owed.agency_id in found.stood_in,
         )
         for owed in waiting
     ]
