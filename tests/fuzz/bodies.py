@@ -21,6 +21,7 @@ EXAMPLES_OF = {
     "POST /v1/incidents/{incident_id}/cancel": ("notice-cancel.v1.posted-by-mistake",),
     "POST /v1/incidents/{incident_id}/cancel/confirm": ("notice-cancel-confirm.v1.second-person",),
     "POST /v1/incidents/{incident_id}/all-clear": ("notice-all-clear.v1.two-missing",),
+    "POST /v1/exercises": ("exercise-post.v1.autumn",),
     "POST /v1/incidents/{incident_id}/questions": ("question-post.v1.how-many",),
     "POST /v1/questions/{question_id}/answers": (
         "question-answer-post.v1.number",

@@ -62,6 +62,8 @@ FAVOURED = {
     "POST /v1/incidents/{incident_id}/cancel/confirm": "poster",
     "DELETE /v1/incidents/{incident_id}/cancel": "poster",
     "POST /v1/incidents/{incident_id}/all-clear": "poster",
+    "POST /v1/exercises": "poster",
+    "DELETE /v1/exercises/{exercise_id}": "poster",
     "POST /v1/questions/{question_id}/answers": "poster",
     "POST /v1/incidents/{incident_id}/questions": "cps",
     "POST /v1/notices/{notice_id}/acknowledgements": "cps",

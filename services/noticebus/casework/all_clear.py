@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, require
-from noticebus.casework import accepted, shards
-from noticebus.casework.answer import MOOT_CAUSES
+from noticebus.casework import accepted, debts, shards
 from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Answered
@@ -89,7 +88,11 @@ async def all_clear(
                 response = accepted.replayed(record, fingerprint)
                 return Answered(response=response, fresh=False)
         _, latest = await lock_latest(
-            conn, principal, incident_id=incident_id, base_version=post.base_version
+            conn,
+            principal,
+            incident_id=incident_id,
+            base_version=post.base_version,
+            now=at.world,
         )
         cleared = await _clear(conn, desk, principal, latest=latest, post=post, at=at)
         recorded = await _store(conn, cleared, override=post.override_reason, at=at)
@@ -127,11 +130,10 @@ async def _clear(
         _refuse_open(before, facts)
     notice = _clearing(latest, principal, post=post, now=at.world)
     told = await tell_bound(conn, desk, notice, before, at=at)
-    after = [_kept(one, now=at.world) for one in told.bound]
     return Cleared(
         notice=notice,
-        bound=after,
-        changed=[new for old, new in zip(before, after, strict=True) if new is not old],
+        bound=told.bound,
+        changed=[new for old, new in zip(before, told.bound, strict=True) if new is not old],
         told=told.deliveries,
         routing=told.routing,
         facts=facts,
@@ -208,13 +210,6 @@ def _clearing(
     )
 
 
-def _kept(owed: Obligation, *, now: dt.datetime) -> Obligation:
-    """Close an update that was promised: this version is it. Nothing else is closed."""
-    if owed.owed is not Owed.UPDATE or owed.state is not ObligationState.OPEN:
-        return owed
-    return replace(owed, state=ObligationState.CLOSED, next_step_at=None, closed_at=now)
-
-
 async def _store(
     conn: AsyncConnection, cleared: Cleared, *, override: str | None, at: Moment
 ) -> Recorded:
@@ -224,13 +219,11 @@ async def _store(
         conn, notice=notice, state=IncidentState.CLEARED, ended_at=at.world
     )
     await obligations.save_all(conn, cleared.changed)
-    kept = [one.id for one in cleared.changed if one.owed is Owed.UPDATE]
-    if kept:
-        await deliveries.make_moot(conn, kept, finished_at=at.world, causes=MOOT_CAUSES)
     await deliveries.insert_deliveries(conn, cleared.told)
     entries = [notice_entry(notice, at=at.world), _entry(cleared, override, now=at.world)]
     recorded = await ledger.append(conn, entries)
     await ledger.append_history(conn, _history(cleared, entries[1].id))
+    await debts.follow(conn, notice, at=at)  # an update that was promised: this version is it
     return recorded[0]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, require
-from noticebus.casework import accepted, shards
+from noticebus.casework import accepted, offers, shards
 from noticebus.casework.answer import MOOT_CAUSES, rules_view
 from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
@@ -66,7 +66,11 @@ async def request_cancel(
     now = desk.world.now()
     async with desk.database.begin() as conn:
         incident, _ = await lock_latest(
-            conn, principal, incident_id=incident_id, base_version=post.base_version
+            conn,
+            principal,
+            incident_id=incident_id,
+            base_version=post.base_version,
+            now=now,
         )
         wanted = CancelRequest(
             incident_id=incident_id,
@@ -282,6 +286,7 @@ async def carry_out(
     entry = notice_entry(notice, at=at.world)
     await _store(conn, ended, latest, at=at)
     (recorded,) = await ledger.append(conn, [entry])
+    await offers.lapse_all(conn, notice.incident_id, now=at.world)
     await ledger.append_history(
         conn,
         [

@@ -15,6 +15,8 @@ from noticebus.cli import (
     config,
     database,
     doctor,
+    endings,
+    exercises,
     kafka,
     listen,
     notices,
@@ -85,6 +87,7 @@ def install() -> None:
     """Put the parts together."""
     for part in (demo, serve, doctor, unacked, listen, notices):
         part.install(app)
+    endings.install(notices.app)
     for name, group in {
         "db": database.app,
         "kafka": kafka.app,
@@ -92,6 +95,7 @@ def install() -> None:
         **administration.GROUPS,
         **policies.GROUPS,
         "notice": notices.app,
+        "exercise": exercises.app,
     }.items():
         app.add_typer(group, name=name)
 

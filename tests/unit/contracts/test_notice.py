@@ -45,6 +45,7 @@ def test_nothing_else_is_required(example: Example) -> None:
     ("pointer", "value", "where", "sentence"),
     [
         ("/kind", "family_safety", "/kind", "without personal data"),
+        ("/kind", "all_clear", "/kind", "all-clear"),
         ("/kind", "rfi", "/kind", "use one of"),
         ("/headline", "x" * 161, "/headline", "at most 160"),
         ("/headline", "two\nlines", "/headline", "one line"),

@@ -1,0 +1,346 @@
+"""Exercises as timelines: before they start, while they run, after they end; and never mixed."""
+
+import datetime as dt
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import generate_latest
+
+from harness import desk as furnish
+from harness.desk import principal
+from harness.member import Member, Posted
+from harness.place import Place, embedded, production
+from harness.system import Bus, hours, minutes, open_bus
+from noticebus.access.principals import Principal
+from noticebus.casework import exercise_report, exercises, questions, reports, upkeep
+from noticebus.console.report import render_report
+from noticebus.contracts.exercise import ExercisePost, ExerciseReport, ExerciseView
+from noticebus.contracts.question import QuestionPost
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Channel,
+    ExerciseState,
+    NoticeState,
+    ObligationState,
+    Position,
+    QuestionTopic,
+    Scope,
+    Status,
+)
+from noticebus.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from noticebus.gateway.report_csv import render_csv
+from noticebus.ids import new_exercise_id
+from noticebus.store.tables import notices as notice_rows
+
+ON_DUTY = {Position.ON_DUTY}
+SIX_HOURS = hours(6)
+NO_FIGURES = ("_created", "ledger", "last_tick")  # the machinery's own
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
+    async with made as lent:
+        yield lent
+
+
+@pytest.fixture
+async def bus(place: Place) -> AsyncIterator[Bus]:
+    async with open_bus(place) as opened:
+        opened.poster = await furnish.add_agency(
+            opened.desk, "Field office", kind=AgencyKind.FEDERAL
+        )
+        yield opened
+
+
+def poster(bus: Bus) -> Principal:
+    return principal(Scope.POST, agency=bus.poster)
+
+
+def a_post(bus: Bus, *, length: dt.timedelta = SIX_HOURS, **changes: Any) -> ExercisePost:
+    starts_at = bus.world.now() + hours(1)
+    return ExercisePost.model_validate(
+        {
+            "name": "Autumn exercise",
+            "starts_at": starts_at,
+            "ends_at": starts_at + length,
+            "notice": furnish.notice_body(bus.desk, status="exercise"),
+        }
+        | changes
+    )
+
+
+async def schedule(bus: Bus, **changes: Any) -> ExerciseView:
+    made, _ = await exercises.create_exercise(
+        bus.desk, poster(bus), post=a_post(bus, **changes), key=None
+    )
+    return made
+
+
+async def report_of(bus: Bus, exercise: ExerciseView) -> ExerciseReport:
+    return await exercise_report.report_exercise(bus.desk, poster(bus), exercise_id=exercise.id)
+
+
+def as_posted(exercise: ExerciseView) -> Posted:
+    return Posted(id=exercise.notice_id, incident_id=exercise.incident_id, version=1, response={})
+
+
+async def state_of(bus: Bus, exercise: ExerciseView) -> ExerciseState:
+    found = await exercises.get_exercise(bus.desk, poster(bus), exercise_id=exercise.id)
+    return found.state
+
+
+# --- from schedule to report ----------------------------------------------------------------------
+
+
+async def test_exercise_is_told_at_its_start_scored_and_silent_after_its_end(bus: Bus) -> None:
+    quick = await bus.agency("Scott County CPS", contacts_at=ON_DUTY)
+    slow = await bus.agency("Scott District", kind=AgencyKind.SCHOOL_DISTRICT, contacts_at=ON_DUTY)
+    silent = await bus.agency("State CPS", area_key="state:28", endpoint=False)
+    exercise = await schedule(bus)
+    notice = as_posted(exercise)
+
+    await bus.fast_forward(minutes(59))
+    assert await state_of(bus, exercise) is ExerciseState.SCHEDULED
+    assert await bus.deliveries_of(notice) == []
+
+    await bus.fast_forward(minutes(1))
+    (event,) = await quick.receives("notice", notice)
+    await slow.receives("notice", notice)
+    assert event["data"]["notice"]["status"] == "exercise"
+    assert await state_of(bus, exercise) is ExerciseState.RUNNING
+    await bus.fast_forward(minutes(5))
+    await quick.answers(notice)
+    steps = await _until_answered_late(bus, slow, notice)
+
+    await bus.fast_forward(hours(6))
+    assert await state_of(bus, exercise) is ExerciseState.ENDED
+    assert (await silent.obligation(notice)).state is ObligationState.WITHDRAWN
+    calls = len(await bus.deliveries_of(notice))
+    await bus.fast_forward(hours(48))
+    assert len(await bus.deliveries_of(notice)) == calls  # nobody is reminded of what is over
+
+    found = await report_of(bus, exercise)
+    by_name = {one.agency.name: one for one in found.recipients}
+    assert by_name["Scott County CPS"].score == 100
+    assert by_name["Scott County CPS"].channel is Channel.WEBHOOK
+    assert by_name["Scott County CPS"].told_after_s == 0
+    assert by_name["Scott County CPS"].answered_after_s == 300
+    assert by_name["Scott District"].steps == steps
+    assert by_name["Scott District"].score == max(50 - 10 * steps, 10)
+    assert by_name["State CPS"].score == 0
+    summary = found.summary
+    assert (summary.within_target, summary.mandatory) == (1, 3)
+    assert summary.slowest is not None
+    assert summary.slowest.name == "Scott District"
+    assert [one.name for one in summary.never_reached] == ["State CPS"]
+    assert [one.name for one in summary.never_answered] == ["State CPS"]
+    assert found.recipients[0].agency.name == "State CPS"
+
+
+async def _until_answered_late(bus: Bus, slow: Member, notice: Posted) -> int:
+    due = (await slow.obligation(notice)).due_at
+    assert due is not None
+    await bus.fast_forward(due - bus.world.now() + minutes(1))
+    await slow.receives("step", notice)
+    (mail,) = await slow.mailed(Position.ON_DUTY)
+    assert "EXERCISE" in mail.message["Subject"]
+    await slow.answers(notice)
+    fired = [one for one in await slow.steps(notice) if not one.skipped]
+    return len(fired)
+
+
+async def test_exercise_called_off_before_its_start_is_told_to_nobody(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=ON_DUTY)
+    exercise = await schedule(bus)
+
+    called_off = await exercises.cancel_exercise(bus.desk, poster(bus), exercise_id=exercise.id)
+    await bus.fast_forward(hours(72))
+
+    assert called_off.state is ExerciseState.CANCELLED
+    assert await bus.deliveries_of(as_posted(exercise)) == []
+    assert (await county.obligation(as_posted(exercise))).state is ObligationState.WITHDRAWN
+    with pytest.raises(ConflictError) as again:
+        await exercises.cancel_exercise(bus.desk, poster(bus), exercise_id=exercise.id)
+    assert again.value.code == "exercise-started"
+
+
+async def test_exercise_that_began_is_not_called_off_and_takes_no_version_after_its_end(
+    bus: Bus,
+) -> None:
+    county = await bus.agency("Scott County CPS")
+    exercise = await schedule(bus)
+    notice = as_posted(exercise)
+    await bus.fast_forward(hours(1))
+    await county.receives("notice", notice)
+
+    with pytest.raises(ConflictError) as started:
+        await exercises.cancel_exercise(bus.desk, poster(bus), exercise_id=exercise.id)
+    second = await bus.update(notice, status="exercise", notice_class="A")
+    await county.receives("notice", second)
+    await county.answers(second)
+    await bus.fast_forward(hours(7))
+
+    assert started.value.code == "exercise-started"
+    with pytest.raises(ConflictError) as ended:
+        await bus.update(second, status="exercise", headline="Still going")
+    assert ended.value.code == "exercise-ended"
+
+
+async def test_exercise_that_an_outage_swallowed_whole_is_told_to_nobody(place: Place) -> None:
+    async with open_bus(place, roles=()) as bus:
+        bus.poster = await furnish.add_agency(bus.desk, "Field office", kind=AgencyKind.FEDERAL)
+        await bus.agency("Scott County CPS")
+        exercise = await schedule(bus)
+        bus.world.advance(hours(24))
+
+        await bus.system.engine.sweep()
+
+        assert await bus.deliveries_of(as_posted(exercise)) == []
+        assert await state_of(bus, exercise) is ExerciseState.ENDED
+        async with bus.desk.database.read() as conn:
+            states = (await conn.execute(notice_rows.select())).mappings().all()
+        assert [one["state"] for one in states] == [NoticeState.CANCELLED]
+
+
+# --- who may, and what is refused -----------------------------------------------------------------
+
+
+async def test_same_key_gives_the_same_exercise_and_another_body_is_refused(bus: Bus) -> None:
+    caller, post = poster(bus), a_post(bus)
+
+    first, fresh = await exercises.create_exercise(bus.desk, caller, post=post, key="k")
+    again, repeated = await exercises.create_exercise(bus.desk, caller, post=post, key="k")
+
+    assert (first, fresh, repeated) == (again, True, False)
+    with pytest.raises(InvalidError) as reused:
+        await exercises.create_exercise(bus.desk, caller, post=a_post(bus, name="Another"), key="k")
+    assert reused.value.code == "idempotency-key-reused"
+    assert len(await exercises.list_exercises(bus.desk, caller, before="", limit=5)) == 1
+
+
+async def test_operator_names_the_poster_and_others_post_for_themselves_alone(bus: Bus) -> None:
+    assert bus.poster is not None
+    other = await furnish.add_agency(bus.desk, "Other office", kind=AgencyKind.FEDERAL)
+    operator = principal(Scope.OPERATE)
+    for_other = a_post(bus, agency_id=other.id)
+
+    made, _ = await exercises.create_exercise(bus.desk, operator, post=for_other, key=None)
+
+    assert made.agency.id == other.id
+    for caller, post, pointer in (
+        (operator, a_post(bus), "/agency_id"),
+        (poster(bus), for_other, "/agency_id"),
+        (operator, a_post(bus, agency_id="agy_01m8726d06ejabrkgg1nhngwa8"), "/agency_id"),
+    ):
+        with pytest.raises(InvalidError) as refused:
+            await exercises.create_exercise(bus.desk, caller, post=post, key=None)
+        assert refused.value.details[0].pointer == pointer
+    with pytest.raises(NotFoundError):
+        await exercises.get_exercise(bus.desk, poster(bus), exercise_id=made.id)
+    with pytest.raises(ForbiddenError):
+        await exercises.create_exercise(
+            bus.desk, principal(Scope.ANSWER, agency=other), post=for_other, key=None
+        )
+    with pytest.raises(NotFoundError):
+        await exercises.get_exercise(bus.desk, operator, exercise_id=new_exercise_id())
+
+
+async def test_exercise_that_would_be_over_is_refused(bus: Bus) -> None:
+    post = a_post(bus, length=minutes(30))
+    bus.world.advance(hours(2))
+
+    with pytest.raises(InvalidError) as refused:
+        await exercises.create_exercise(bus.desk, poster(bus), post=post, key=None)
+
+    assert refused.value.details[0].pointer == "/ends_at"
+    assert await exercises.list_exercises(bus.desk, poster(bus), before="", limit=5) == []
+
+
+# --- never mixed (I9) -----------------------------------------------------------------------------
+
+
+async def test_whoever_completed_an_exercise_is_not_on_the_list_of_those_who_never_did(
+    bus: Bus,
+) -> None:
+    county = await bus.agency("Scott County CPS")
+    district = await bus.agency("Scott District", kind=AgencyKind.SCHOOL_DISTRICT)
+    exercise = await schedule(bus)
+    await bus.fast_forward(hours(1))
+    await county.receives("notice", as_posted(exercise))
+    await district.receives("notice", as_posted(exercise))
+
+    assert await _never_exercised(bus) == ["Scott County CPS", "Scott District"]
+    await county.answers(as_posted(exercise))
+    assert await _never_exercised(bus) == ["Scott District"]
+
+
+async def _never_exercised(bus: Bus) -> list[str]:
+    read = await reports.read_report(
+        bus.desk, principal(Scope.OPERATE), asked=reports.Asked(), output="json"
+    )
+    return [
+        one.agency.name
+        for one in read.report.data_quality
+        if one.code == "never_completed_exercise" and one.agency is not None
+    ]
+
+
+@pytest.mark.parametrize("status", [Status.EXERCISE, Status.TEST])
+async def test_the_actual_looks_the_same_with_a_drill_of_it_beside_it(
+    place: Place, tmp_path: Path, status: Status
+) -> None:
+    async with open_bus(place) as bus:
+        county = await bus.agency("Scott County CPS", contacts_at=ON_DUTY)
+        actual = await bus.post_notice(next_update_due=_in_an_hour(bus))
+        await _lives_through(bus, county, actual)
+        alone = await _surfaces(bus)
+
+        drill = await bus.post_notice(status=status, next_update_due=_in_an_hour(bus))
+        await _lives_through(bus, county, drill)
+        beside = await _surfaces(bus)
+
+        assert beside == alone
+        drilled = await _surfaces(bus, status=status)
+        assert str(status).upper() in drilled["title"]
+        assert drilled["figures"]["open"] == 1
+
+
+def _in_an_hour(bus: Bus) -> str:
+    return (bus.world.now() + hours(1)).isoformat()
+
+
+async def _lives_through(bus: Bus, county: Member, notice: Posted) -> None:
+    """Let a question be asked of it, and the county answer that it was received."""
+    await county.receives("notice", notice)
+    await questions.ask(
+        bus.desk,
+        principal(Scope.ANSWER, agency=county.row),
+        incident_id=notice.incident_id,
+        post=QuestionPost(topic=QuestionTopic.AGES),
+    )
+    await bus.settled()
+
+
+async def _surfaces(bus: Bus, *, status: Status = Status.ACTUAL) -> dict[str, Any]:
+    """Read every surface that counts or lists: report, figures, CSV, page title, metrics."""
+    await upkeep.refresh_gauges(bus.desk)
+    asked = reports.Asked(status=status)
+    read = await reports.read_report(bus.desk, principal(Scope.OPERATE), asked=asked, output="json")
+    shown = read.report.model_dump(mode="json", exclude={"index", "as_of"})
+    page = bytes(render_report(read).body).decode()
+    rows = render_csv(read).decode().splitlines()
+    metrics = generate_latest(bus.desk.metrics.registry).decode().splitlines()
+    return {
+        "figures": shown["summary"],
+        "report": shown,
+        "csv": len(rows),
+        "title": page.partition("<title>")[2].partition("</title>")[0],
+        "metrics": [
+            one
+            for one in metrics
+            if one.startswith("noticebus_") and not any(word in one for word in NO_FIGURES)
+        ],
+    }
