@@ -216,7 +216,7 @@ def _end(event: Component, *, starts: dt.datetime, zone: str, all_day: bool) -> 
             instant = first_utc(ends.date(), ends.time(), zone=ends_zone)
             ends = instant.astimezone(zoneinfo.ZoneInfo(zone)).replace(tzinfo=None)
     elif "DURATION" in event:
-        ends = _in_calendar(starts, _only(event, "DURATION").dt)
+        ends = _after(starts, _only(event, "DURATION").dt)
     elif all_day:
         ends = starts + ONE_DAY
     else:
@@ -269,7 +269,10 @@ def _starts(event: Component, *, first: Happening, until: dt.datetime) -> Iterat
     return itertools.takewhile(lambda start: start <= ends, starts)
 
 
-def _until(until: dt.date, *, first: Happening) -> dt.datetime:
+def _until(until: object, *, first: Happening) -> dt.datetime:
+    if not isinstance(until, dt.date):
+        message = "the UNTIL of its RRULE cannot be read; write it by RFC 5545"
+        raise UnreadableError(message)
     if not isinstance(until, dt.datetime):
         return dt.datetime.combine(until, first.starts.time())
     if until.tzinfo is None:
@@ -330,7 +333,7 @@ def _moved(events: Iterable[Component], *, zone: str) -> frozenset[tuple[str, dt
     """List the occurrences that another event of the same UID stands for."""
     found: set[tuple[str, dt.datetime]] = set()
     for event in events:
-        if "RECURRENCE-ID" in event:
+        if "RECURRENCE-ID" in event and not event.errors:
             try:
                 local, where, _ = _local(_only(event, "RECURRENCE-ID"), zone=zone)
             except UnreadableError:
@@ -364,7 +367,10 @@ def _uid(event: Component) -> str:
     return str(event.get("UID", "without a UID"))[:UID_SHOWN]
 
 
-def _in_calendar(start: dt.datetime, length: dt.timedelta) -> dt.datetime:
+def _after(start: dt.datetime, length: object) -> dt.datetime:
+    if not isinstance(length, dt.timedelta):
+        message = "its DURATION cannot be read; write it by RFC 5545"
+        raise UnreadableError(message)
     try:
         return start + length
     except OverflowError as error:
