@@ -11,6 +11,7 @@ from noticebus.contracts.report import (
     DataQualityItem,
     LastAttempt,
     NextAction,
+    OfferItem,
     OwedItem,
     ReportItem,
     ReportSummary,
@@ -23,6 +24,8 @@ from noticebus.domain.gazetteer import Gazetteer
 from noticebus.ids import AgencyId, IncidentId, NoticeId, ObligationId
 from noticebus.store.agencies import Contact
 from noticebus.store.obligations import StepRow
+from noticebus.store.offers import Offer
+from noticebus.store.policy_quality import POLICY_REACHES_NOBODY
 from noticebus.store.report_facts import Debt, Named, Tries
 from noticebus.store.report_quality import (
     CANCEL_PENDING,
@@ -58,6 +61,8 @@ _SENTENCES = {
     ROSTER_GAP: "has a roster with a gap of more than 12 hours in the next 7 days: enter who is on"
     " duty then.",
     ROSTER_ENDS: "has a roster that ends within 7 days: import the next one.",
+    POLICY_REACHES_NOBODY: "would be called by nobody: no step of its policy gets to anybody. Enter"
+    " a contact, or an operator.",
     NO_SECOND_CONTACT: "has no second contact: if the first is silent, nobody else is told.",
 }
 
@@ -177,6 +182,21 @@ def debt_view(debt: Debt, debtors: Debtors) -> OwedItem:
         promised_until=None if debtors.is_past else debt.promised_until,
         next_action=None if debtors.is_past else _next_action(debt),
         contact=call_now(debtors.contacts.get(debt.agency_id, ()), reached=reached),
+    )
+
+
+def offer_view(offer: Offer, agency: Named) -> OfferItem:
+    """Show an offer that waits for an answer."""
+    return OfferItem(
+        id=offer.id,
+        incident_id=offer.incident_id,
+        agency=agency_ref(agency),
+        state=offer.state,
+        offer_type=offer.offer_type,
+        quantity=offer.body["quantity"],
+        unit=offer.body["unit"],
+        lapses_at=offer.lapses_at,
+        held_until=offer.held_until,
     )
 
 

@@ -7,7 +7,7 @@ their present names.
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,10 +17,19 @@ from noticebus.casework import report_places
 from noticebus.casework.desk import Desk
 from noticebus.casework.report_basis import Basis, Wanted, live, past
 from noticebus.casework.report_cursor import read_cursor, write_cursor
-from noticebus.casework.report_views import Page, data_quality, debt_view, item_view, summary
+from noticebus.casework.report_views import (
+    Debtors,
+    Page,
+    data_quality,
+    debt_view,
+    item_view,
+    offer_view,
+    summary,
+)
+from noticebus.casework.silent_policies import silent_policies
 from noticebus.contracts.report import (
     HeldView,
-    OwedItem,
+    OfferItem,
     ReportFilter,
     UnacknowledgedReport,
     UncoveredItem,
@@ -29,7 +38,15 @@ from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Scope, Statu
 from noticebus.domain.places import NATION_KEY, county_key
 from noticebus.errors import Detail, InvalidError
 from noticebus.ids import AgencyId
-from noticebus.store import ledger, obligations, report_facts, report_quality, roster_quality
+from noticebus.store import (
+    ledger,
+    obligations,
+    offers,
+    report_facts,
+    report_quality,
+    roster_quality,
+)
+from noticebus.store.report_facts import Debt
 from noticebus.store.reports import Scope as Selection
 from noticebus.store.reports import place_of
 
@@ -64,6 +81,7 @@ class ReportRead:
     zones: Mapping[str, str]
     unreachable: frozenset[str]
     is_past: bool
+    is_first: bool = True
 
 
 async def read_report(desk: Desk, principal: Principal, *, asked: Asked, output: str) -> ReportRead:
@@ -150,7 +168,8 @@ async def _read(
     page = await _page(conn, desk, principal, wanted=wanted, basis=basis)
     gaps = await report_facts.gaps(conn, wanted.selection, at=wanted.at)
     owed = await report_facts.debts(conn, wanted.selection, at=wanted.at)
-    debtors = await report_facts.named(conn, {debt.agency_id for debt in owed})
+    debtors = await _debtors(conn, principal, owed, wanted=wanted)
+    offered = await _offered(conn, wanted)
     warned = (
         []
         if wanted.is_past
@@ -161,6 +180,7 @@ async def _read(
             *await roster_quality.warnings(
                 conn, agency_id=wanted.selection.agency_id, now=wanted.at
             ),
+            *await silent_policies(conn, desk, agency_id=wanted.selection.agency_id, now=wanted.at),
         ]
     )
     report = UnacknowledgedReport(
@@ -170,17 +190,46 @@ async def _read(
         summary=summary(basis.figures, now=wanted.at),
         items=tuple(item_view(line, page) for line in basis.lines),
         uncovered=tuple(_uncovered(desk, gaps, is_past=wanted.is_past)),
-        owed_by_posters=_owed(owed, debtors, at=wanted.at),
+        owed_by_posters=tuple(debt_view(one, debtors) for one in owed),
+        offers_unanswered=offered,
         data_quality=data_quality(warned, mail_missing=not desk.sends_mail and not wanted.is_past),
         next=_next(wanted, basis),
     )
     return ReportRead(
         report=report,
         asked_by=principal.name,
-        zones={one.id: one.zone for one in (*page.agencies.values(), *debtors.values())},
+        zones={one.id: one.zone for one in (*page.agencies.values(), *debtors.agencies.values())},
         unreachable=frozenset(line.id for line in basis.lines if not line.reachable),
         is_past=wanted.is_past,
+        is_first=wanted.after is None,
     )
+
+
+async def _debtors(
+    conn: AsyncConnection, principal: Principal, owed: Sequence[Debt], *, wanted: Wanted
+) -> Debtors:
+    """Read what the lines of what posters owe need, each kind of fact in one statement."""
+    agency_ids = {one.agency_id for one in owed}
+    ids = {one.obligation_id for one in owed if one.obligation_id is not None}
+    callable_ = frozenset() if wanted.is_past else _whose_contacts(principal, agency_ids)
+    return Debtors(
+        now=wanted.at,
+        is_past=wanted.is_past,
+        agencies=await report_facts.named(conn, agency_ids),
+        contacts=await report_facts.living_contacts(conn, callable_) if callable_ else {},
+        steps=await obligations.steps_of(conn, ids) if callable_ and ids else [],
+    )
+
+
+async def _offered(conn: AsyncConnection, wanted: Wanted) -> tuple[OfferItem, ...]:
+    """Read the offers that nobody has decided on: for those who see every agency."""
+    if wanted.selection.agency_id is not None:
+        return ()
+    found = await offers.unanswered(
+        conn, status=wanted.selection.status, at=wanted.at, limit=report_facts.SHOWN_MAX
+    )
+    named = await report_facts.named(conn, {one.agency_id for one in found}) if found else {}
+    return tuple(offer_view(one, named[one.agency_id]) for one in found)
 
 
 async def _page(
@@ -249,15 +298,6 @@ def _held(gaps: report_facts.Gaps) -> HeldView | None:
     if gaps.held_id is None or gaps.held_state is None:
         return None
     return HeldView(obligation_id=gaps.held_id, state=gaps.held_state, due_at=gaps.held_due_at)
-
-
-def _owed(
-    owed: list[report_facts.Debt],
-    debtors: Mapping[AgencyId, report_facts.Named],
-    *,
-    at: dt.datetime,
-) -> tuple[OwedItem, ...]:
-    return tuple(debt_view(debt, debtors[debt.agency_id], now=at) for debt in owed)
 
 
 async def _enter(

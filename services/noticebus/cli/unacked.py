@@ -107,7 +107,11 @@ def show_report(report: Mapping[str, Any]) -> None:
         say(f"UNCOVERED  {place}: no {one['missing']} answers ({one['notice_id']})")
     for one in report["owed_by_posters"]:
         when = due_words(read_instant(one["due_at"]), one["overdue_s"], now=as_of)
-        say(f"OWED BY POSTER  {one['agency']['name']}: {one['owed']}, {when}")
+        many = f", {one['asks']} ask" if (one.get("asks") or 0) > 1 else ""
+        say(f"OWED BY POSTER  {one['agency']['name']}: {one['owed']}, {when}{many}")
+    for one in report.get("offers_unanswered", ()):
+        what = f"{one['quantity']} {one['unit']} ({one['offer_type']})"
+        say(f"OFFER  {one['agency']['name']}: {what}, {one['state']}")
     for one in report["data_quality"]:
         say(f"RECORDS  {one['message']}")
     say(target_words(summary))

@@ -32,9 +32,11 @@ _STYLE = (files("noticebus.console") / "static" / "report.css").read_bytes()
 _STYLE_VERSION = hashlib.sha256(_STYLE).hexdigest()[:12]
 _STEPS = {
     Notify.ON_DUTY: "remind the desk on duty",
+    Notify.FIRST_TWO: "tell the first two people up the line",
     Notify.SECOND: "tell the second contact",
     Notify.HEAD: "tell the head of the agency",
     Notify.ALL_CONTACTS: "tell every contact of the agency",
+    Notify.DELEGATE: "tell who stands in for the agency",
     Notify.OPERATORS: "hand over to the operators",
 }
 _OUTCOMES = {

@@ -10,6 +10,7 @@ from noticebus.contracts.base import (
     Instant,
     NoticeIdText,
     ObligationIdText,
+    OfferIdText,
     Published,
     QuestionIdText,
     SubscriptionIdText,
@@ -20,8 +21,11 @@ from noticebus.contracts.vocabulary import (
     NoticeClass,
     Notify,
     ObligationState,
+    OfferState,
+    OfferType,
     Outcome,
     Owed,
+    QuestionTopic,
     Standing,
     Status,
 )
@@ -138,7 +142,11 @@ class UncoveredItem(Published):
 
 
 class OwedItem(Published):
-    """What a poster owes: the answer to a question, or an update it promised."""
+    """What a poster owes: the answer to a question, or an update it promised.
+
+    `asks` says how many agencies ask the question. `next_action` and `contact`, whom of the poster
+    to ring now, are of the present report only.
+    """
 
     obligation_id: ObligationIdText | None
     agency: AgencyRef
@@ -146,8 +154,27 @@ class OwedItem(Published):
     notice_id: NoticeIdText
     owed: Owed
     question_id: QuestionIdText | None
+    topic: QuestionTopic | None
+    asks: int | None
     due_at: Instant
     overdue_s: int | None
+    promised_until: Instant | None
+    next_action: NextAction | None
+    contact: CallNow | None
+
+
+class OfferItem(Published):
+    """An offer of help that nobody has accepted or declined yet, and that has not lapsed."""
+
+    id: OfferIdText
+    incident_id: IncidentIdText
+    agency: AgencyRef
+    state: OfferState
+    offer_type: OfferType
+    quantity: int
+    unit: str
+    lapses_at: Instant
+    held_until: Instant | None
 
 
 class DataQualityItem(Published):
@@ -170,6 +197,7 @@ class UnacknowledgedReport(Published):
     items: tuple[ReportItem, ...]
     uncovered: tuple[UncoveredItem, ...]
     owed_by_posters: tuple[OwedItem, ...]
+    offers_unanswered: tuple[OfferItem, ...] = ()
     data_quality: tuple[DataQualityItem, ...]
     next: str | None
 

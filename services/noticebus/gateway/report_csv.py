@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 
 from noticebus.casework.reports import ReportRead
 from noticebus.contracts.base import write_instant
-from noticebus.contracts.report import ReportItem, UnacknowledgedReport
-from noticebus.contracts.vocabulary import Status
+from noticebus.contracts.report import OwedItem, ReportItem, UnacknowledgedReport
+from noticebus.contracts.vocabulary import ObligationState, Owed, Status
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = (
@@ -42,6 +42,8 @@ COLUMNS = (
     "notice_id",
     "answered_version",
     "latest_version",
+    "owed",
+    "asks",
     "status",
     "report_as_of_utc",
     "report_ledger_index",
@@ -52,13 +54,19 @@ COLUMNS = (
 
 
 def render_csv(read: ReportRead) -> bytes:
-    """Write the report's lines: UTF-8, CRLF, every cell quoted."""
+    """Write the report's lines, and on its first page what posters owe.
+
+    UTF-8, CRLF, every cell quoted.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     closing = _closing(read)
     for item in read.report.items:
         cells = _cells(item, zone=read.zones[item.agency.id])
+        writer.writerow([harmless(cell) for cell in (*cells, *closing)])
+    for debt in read.report.owed_by_posters if read.is_first else ():
+        cells = _debt_cells(debt, zone=read.zones[debt.agency.id])
         writer.writerow([harmless(cell) for cell in (*cells, *closing)])
     return text.getvalue().encode()
 
@@ -111,7 +119,34 @@ def _cells(item: ReportItem, *, zone: str) -> tuple[str, ...]:
         item.notice_id,
         str(item.answered_version),
         str(item.latest_version),
+        Owed.NOTICE,
+        "",
     )
+
+
+def _debt_cells(debt: OwedItem, *, zone: str) -> tuple[str, ...]:
+    """Write what a poster owes in the same columns: it is the recipient of a question."""
+    following, contact = debt.next_action, debt.contact
+    cells = dict.fromkeys(COLUMNS[: COLUMNS.index("status")], "") | {
+        "overdue_minutes": "" if debt.overdue_s is None else str(debt.overdue_s // 60),
+        "recipient": debt.agency.name,
+        "recipient_kind": debt.agency.kind,
+        "state": ObligationState.OPEN,
+        "contact_name": contact.name if contact else "",
+        "contact_role": contact.role if contact else "",
+        "contact_phone": (contact.phone or "") if contact else "",
+        "next_action": following.what if following else "",
+        "recipient_zone": zone,
+        "obligation_id": debt.obligation_id or "",
+        "incident_id": debt.incident_id,
+        "notice_id": debt.notice_id,
+        "owed": debt.owed,
+        "asks": "" if debt.asks is None else str(debt.asks),
+    }
+    due, next_at = _times(debt.due_at, zone), _times(following.at if following else None, zone)
+    cells |= {"due_at_utc": due[0], "due_at_recipient_local": due[1]}
+    cells |= {"next_action_at_utc": next_at[0], "next_action_at_recipient_local": next_at[1]}
+    return tuple(cells.values())
 
 
 def _closing(read: ReportRead) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import datetime as dt
 import sqlalchemy as sa
 import structlog
 
-from noticebus.casework import exercises, step
+from noticebus.casework import exercises, offers, step
 from noticebus.casework.desk import Desk
 from noticebus.errors import UnavailableError
 
@@ -31,6 +31,8 @@ class Engine:
             done += count
         while count := await self._fire():
             done += count
+        while count := await offers.end_due_offers(self._desk):
+            done += count
         return done
 
     async def _fire(self) -> int:
@@ -47,7 +49,11 @@ class Engine:
             return 1
 
     async def _next_due_at(self) -> dt.datetime | None:
-        due = [await step.next_due_at(self._desk), await exercises.next_end_at(self._desk)]
+        due = [
+            await step.next_due_at(self._desk),
+            await exercises.next_end_at(self._desk),
+            await offers.next_end_at(self._desk),
+        ]
         return min((at for at in due if at is not None), default=None)
 
     async def run(self) -> None:

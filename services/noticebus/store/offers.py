@@ -1,17 +1,17 @@
 """Offers of help for incidents."""
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import OfferState, OfferType, Status
+from noticebus.contracts.vocabulary import IncidentState, OfferState, OfferType, Status
 from noticebus.ids import AgencyId, IncidentId, OfferId
 from noticebus.store.rows import values_of
-from noticebus.store.tables import offers
+from noticebus.store.tables import incidents, offers
 
 LIVING = (OfferState.OPEN, OfferState.HELD)
 
@@ -128,12 +128,31 @@ async def offers_of(
 
 
 async def unanswered(
-    conn: AsyncConnection, *, status: Status, states: Collection[OfferState] = LIVING, limit: int
+    conn: AsyncConnection, *, status: Status, at: dt.datetime, limit: int
 ) -> list[Offer]:
-    """Read at most `limit` offers of one status that nobody has decided on, the first to lapse."""
+    """Read at most `limit` offers of one status undecided at `at`, the first to lapse first.
+
+    Each as it stands now. A cancel ends what is offered before its time.
+    """
+    undecided = (
+        offers.c.answered_at.is_(None)
+        | (offers.c.answered_at > at)
+        | (offers.c.state.in_(LIVING))  # held, or open again
+    )
+    cancelled = sa.exists().where(
+        incidents.c.id == offers.c.incident_id,
+        incidents.c.state == IncidentState.CANCELLED,
+        incidents.c.ended_at <= at,
+    )
     statement = (
         sa.select(offers)
-        .where(offers.c.state.in_(sorted(states)), offers.c.status == status)
+        .where(
+            offers.c.status == status,
+            offers.c.created_at <= at,
+            offers.c.lapses_at > at,
+            undecided,
+            ~cancelled,
+        )
         .order_by(offers.c.lapses_at, offers.c.id)
         .limit(limit)
     )

@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Channel,
-    IncidentState,
     ObligationState,
     Outcome,
     Owed,
+    QuestionTopic,
 )
+from noticebus.domain.policies import PolicyRecord
 from noticebus.ids import (
     AgencyId,
     IncidentId,
@@ -33,6 +34,7 @@ from noticebus.store.tables import (
     incidents,
     notices,
     obligations,
+    question_askers,
     questions,
     responsibilities,
 )
@@ -75,15 +77,26 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Debt:
-    """What a poster owes: an answer, or an update it promised."""
+    """What a poster owes: an answer, with how many ask, or an update it promised.
+
+    The clock (`step` and on) is as it stands now, whatever the report's time. Notices from before a
+    promised update was an obligation have none.
+    """
 
     owed: Owed
-    obligation_id: ObligationId | None
-    question_id: QuestionId | None
     agency_id: AgencyId
     incident_id: IncidentId
     notice_id: NoticeId
     due_at: dt.datetime
+    obligation_id: ObligationId | None = None
+    question_id: QuestionId | None = None
+    topic: QuestionTopic | None = None
+    asks: int | None = None
+    epoch: int = 1
+    step: int = 0
+    policy: PolicyRecord | None = None
+    next_step_at: dt.datetime | None = None
+    promised_until: dt.datetime | None = None
 
 
 async def latest_versions(
@@ -216,42 +229,92 @@ async def gaps(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[
 
 
 async def debts(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[Debt]:
-    """Read what posters owed at `at`, longest due first, at most `SHOWN_MAX` of each kind."""
-    asked = (
-        sa.select(
-            questions.c.id.label("question_id"),
-            questions.c.obligation_id,
-            obligations.c.agency_id,
-            questions.c.incident_id,
-            questions.c.notice_id,
-            questions.c.due_at,
-        )
-        .join(obligations, obligations.c.id == questions.c.obligation_id)
-        .join(notices, notices.c.id == questions.c.notice_id)
-        .join(incidents, incidents.c.id == questions.c.incident_id)
-        .where(*_notices_going_on(scope, at=at, debtor=False), questions.c.created_at <= at)
-        .where(questions.c.answered_at.is_(None) | (questions.c.answered_at > at))
-        .where(obligations.c.closed_at.is_(None) | (obligations.c.closed_at > at))
-        .order_by(questions.c.due_at, questions.c.id)
-        .limit(SHOWN_MAX)
-    )
-    if scope.agency_id is not None:
-        mine = (obligations.c.agency_id == scope.agency_id) | (
-            questions.c.asked_by == scope.agency_id
-        )
-        asked = asked.where(mine)
-    rows = (await conn.execute(asked)).mappings().all()
-    found = [Debt(owed=Owed.QUESTION, **row) for row in rows]
+    """Read what posters owed at `at`, longest due first, at most `SHOWN_MAX` of each kind.
+
+    What is owed outlives an all-clear, and not a cancel, which withdraws it.
+    """
+    found = [*await _questions(conn, scope, at=at), *await _updates(conn, scope, at=at)]
     found += await _late_updates(conn, scope, at=at)
     return sorted(found, key=lambda debt: (debt.due_at, debt.notice_id, debt.question_id or ""))
 
 
+_CLOCK = (
+    obligations.c.id.label("obligation_id"),
+    obligations.c.agency_id,
+    obligations.c.incident_id,
+    obligations.c.epoch,
+    obligations.c.step,
+    obligations.c.policy,
+    obligations.c.next_step_at,
+    obligations.c.promised_until,
+)
+
+
+async def _questions(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[Debt]:
+    asks = (
+        sa.select(sa.func.count())
+        .where(question_askers.c.question_id == questions.c.id, question_askers.c.asked_at <= at)
+        .scalar_subquery()
+    )
+    statement = (
+        sa.select(
+            *_CLOCK,
+            questions.c.id.label("question_id"),
+            questions.c.notice_id,
+            questions.c.due_at,
+            questions.c.topic,
+            asks.label("asks"),
+        )
+        .select_from(questions)
+        .join(obligations, obligations.c.id == questions.c.obligation_id)
+        .join(notices, notices.c.id == questions.c.notice_id)
+        .where(*_notices_in(scope, at=at), *_owed_at(at))
+        .where(questions.c.answered_at.is_(None) | (questions.c.answered_at > at))
+        .order_by(questions.c.due_at, questions.c.id)
+        .limit(SHOWN_MAX)
+    )
+    if scope.agency_id is not None:
+        mine = sa.exists().where(
+            question_askers.c.question_id == questions.c.id,
+            question_askers.c.agency_id == scope.agency_id,
+            question_askers.c.asked_at <= at,
+        )
+        asked_first = questions.c.asked_by == scope.agency_id
+        statement = statement.where(
+            (obligations.c.agency_id == scope.agency_id) | asked_first | mine
+        )
+    rows = (await conn.execute(statement)).mappings()
+    # One asked before askers were noted has no row of its own, and its one asker all the same.
+    return [Debt(owed=Owed.QUESTION, **{**row, "asks": max(row["asks"], 1)}) for row in rows]
+
+
+async def _updates(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[Debt]:
+    """Read the updates that were promised and not posted, due or not."""
+    statement = (
+        sa.select(*_CLOCK, notices.c.id.label("notice_id"), obligations.c.due_at)
+        .select_from(obligations)
+        .join(notices, notices.c.id == obligations.c.owed_for)
+        .where(obligations.c.owed == Owed.UPDATE, *_notices_in(scope, at=at), *_owed_at(at))
+        .order_by(obligations.c.due_at, obligations.c.id)
+        .limit(SHOWN_MAX)
+    )
+    if scope.agency_id is not None:
+        statement = statement.where(obligations.c.agency_id == scope.agency_id)
+    return [Debt(owed=Owed.UPDATE, **row) for row in (await conn.execute(statement)).mappings()]
+
+
 async def _late_updates(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[Debt]:
+    """Read the missed updates of notices from before a promised update was an obligation."""
     newer = notices.alias()
     updated = sa.exists().where(
         newer.c.incident_id == notices.c.incident_id,
         newer.c.version > notices.c.version,
         newer.c.accepted_at <= at,
+    )
+    bound = sa.exists().where(
+        obligations.c.incident_id == notices.c.incident_id,
+        obligations.c.owed == Owed.UPDATE,
+        obligations.c.owed_for == notices.c.id,
     )
     statement = (
         sa.select(
@@ -262,29 +325,36 @@ async def _late_updates(conn: AsyncConnection, scope: Scope, *, at: dt.datetime)
         )
         .join(incidents, incidents.c.id == notices.c.incident_id)
         .where(*_notices_going_on(scope, at=at), notices.c.released_at <= at)
-        .where(notices.c.next_update_due <= at, ~updated)
+        .where(notices.c.next_update_due <= at, ~updated, ~bound)
         .order_by(notices.c.next_update_due, notices.c.id)
         .limit(SHOWN_MAX)
     )
     rows = (await conn.execute(statement)).mappings().all()
-    return [Debt(owed=Owed.UPDATE, obligation_id=None, question_id=None, **row) for row in rows]
+    return [Debt(owed=Owed.UPDATE, **row) for row in rows]
 
 
-def _notices_going_on(
-    scope: Scope, *, at: dt.datetime, debtor: bool = True
-) -> list[sa.ColumnElement[bool]]:
-    """Select notices of incidents going on at `at`; with `debtor`, only what the caller posted."""
+def _owed_at(at: dt.datetime) -> list[sa.ColumnElement[bool]]:
+    """Select obligations that stood open at `at`."""
+    closed_at = obligations.c.closed_at
+    return [obligations.c.created_at <= at, closed_at.is_(None) | (closed_at > at)]
+
+
+def _notices_going_on(scope: Scope, *, at: dt.datetime) -> list[sa.ColumnElement[bool]]:
+    """Select notices of incidents going on at `at`, and of those only what the caller posted."""
     wanted = [
-        notices.c.status == scope.status,
-        notices.c.accepted_at <= at,
-        incidents.c.ended_at.is_(None)
-        | (incidents.c.ended_at > at)
-        | (incidents.c.state == IncidentState.CLEARED),  # what is owed then is owed still
+        *_notices_in(scope, at=at),
+        incidents.c.ended_at.is_(None) | (incidents.c.ended_at > at),
     ]
+    if scope.agency_id is not None:
+        wanted.append(incidents.c.agency_id == scope.agency_id)
+    return wanted
+
+
+def _notices_in(scope: Scope, *, at: dt.datetime) -> list[sa.ColumnElement[bool]]:
+    """Select notices accepted by `at` that are of the report's status, class and area."""
+    wanted = [notices.c.status == scope.status, notices.c.accepted_at <= at]
     if scope.notice_class is not None:
         wanted.append(notices.c.notice_class == scope.notice_class)
     if scope.area_key is not None:
         wanted.append(touches(scope.area_key))
-    if debtor and scope.agency_id is not None:
-        wanted.append(incidents.c.agency_id == scope.agency_id)
     return wanted
