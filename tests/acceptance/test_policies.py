@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from harness.api import Api, Caller, County
 from harness.desk import add_agency, add_contact, notice_body
+from harness.district import furnish_district
 from noticebus.contracts.agency import ContactPost
 from noticebus.contracts.vocabulary import AgencyKind, Position, Scope
 from noticebus.store.tables import entries as rows
@@ -270,3 +271,64 @@ async def test_a_class_that_asks_for_nothing_may_have_a_policy_without_steps(
 
     assert made["steps"] == []
     assert urgent["code"] == "policy-reaches-nobody"
+
+
+async def test_a_simulation_says_who_would_be_called_and_writes_nothing(
+    api: Api, operator: Caller
+) -> None:
+    district = await furnish_district(api.desk, county_fips=None)
+    path = f"/v1/agencies/{district.row.id}/policy-simulation"
+    before = await api.everything()
+
+    said = await operator.get(f"{path}?class=A&at=2019-08-09T18:50:00Z&status=exercise")
+
+    assert await api.everything() == before
+    assert (said["class"], said["status"], said["standing"]) == ("A", "exercise", "mandatory")
+    assert (said["policy_id"], said["policy_version"]) == (
+        "default.school_district.school_day.A",
+        1,
+    )
+    assert said["dismissal_at"] == "2019-08-09T20:10:00Z"
+    assert [(one["local"], one["kind"], one["notify"]) for one in said["calls"]] == [
+        ("2019-08-09 13:50 CDT", "step", "first_two"),
+        ("2019-08-09 13:55 CDT", "due", None),
+        ("2019-08-09 13:55 CDT", "step", "head"),
+        ("2019-08-09 14:00 CDT", "step", "operators"),
+    ]
+    assert said["calls"][0]["contacts"][0] == {
+        "name": "A. Lee",
+        "role": "principal on duty",
+        "position": "on_duty",
+        "agency": "Scott County Schools",
+        "channels": ["email"],  # without a telephone provider nobody is rung
+    }
+    unbound, mute = said["warnings"]
+    assert unbound.startswith("The agency has no responsibility and no subscription")
+    assert mute == "The bus has no telephone provider: it texts and rings nobody."
+
+
+async def test_a_simulation_warns_of_whom_it_does_not_find(
+    county: County, operator: Caller
+) -> None:
+    church = county.agencies["church"]
+
+    said = await operator.get(f"/v1/agencies/{church.id}/policy-simulation?class=A")
+    nothing = await county.church.get(f"/v1/agencies/{church.id}/policy-simulation?class=D")
+
+    assert "nobody is at second" in said["warnings"][1]
+    assert said["calls"][0]["why"] == "the notice itself"
+    assert (nothing["due_at"], [one["kind"] for one in nothing["calls"]]) == (None, ["notice"])
+    assert nothing["why"].endswith("Nothing falls due.")
+
+
+@pytest.mark.parametrize("query", ["class=E", "class=A&at=2019-08-09T13:50:00", "at=now&class=A"])
+async def test_a_simulation_of_what_cannot_be_is_refused(
+    county: County, operator: Caller, query: str
+) -> None:
+    path = f"/v1/agencies/{county.agencies['cps'].id}/policy-simulation"
+
+    problem = await operator.get(f"{path}?{query}", status=422)
+    unseen = await county.school.get(f"{path}?class=A", status=404)
+
+    assert problem["code"] == "invalid"
+    assert unseen["code"] == "not-found"

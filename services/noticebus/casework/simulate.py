@@ -56,6 +56,7 @@ class Happening:
 
     at: dt.datetime
     kind: Literal["notice", "due", "step"]
+    people: Sequence[ContactPoint]
     calls: Sequence[tuple[ContactPoint, Channel]]
     endpoints: tuple[Channel, ...]
     why: str
@@ -176,6 +177,7 @@ def _notice_itself(bound: Recipient, *, at: dt.datetime) -> Happening:
     return Happening(
         at=at,
         kind="notice",
+        people=[one for one, _ in called],
         calls=called,
         endpoints=tuple(dict.fromkeys(one.channel for one in subscribed)),
         why=why,
@@ -214,6 +216,7 @@ def _deadline(due_at: dt.datetime) -> Happening:
     return Happening(
         at=due_at,
         kind="due",
+        people=(),
         calls=(),
         endpoints=(),
         why="the answer is due; from now on it is late",
@@ -234,6 +237,7 @@ def _fired(
     return Happening(
         at=at,
         kind="step",
+        people=reached.contacts,
         calls=calls_of(step, reached),
         endpoints=endpoints_of(step, reach),
         why=why,
@@ -267,7 +271,7 @@ async def _shown(
     *,
     started_at: dt.datetime,
 ) -> tuple[SimulatedCall, ...]:
-    people = await contacts_by_id(conn, {one.id for h in happenings for one, _ in h.calls})
+    people = await contacts_by_id(conn, {one.id for h in happenings for one in h.people})
     named = await matching.agencies_by_id(conn, {one.agency_id for one in people.values()})
     return tuple(
         SimulatedCall(
@@ -285,7 +289,7 @@ async def _shown(
                     agency=named[people[point.id].agency_id].name,
                     channels=tuple(by for called, by in one.calls if called.id == point.id),
                 )
-                for point in {called.id: called for called, _ in one.calls}.values()
+                for point in {person.id: person for person in one.people}.values()
             ),
             endpoints=one.endpoints,
             fell_through=one.fell_through,

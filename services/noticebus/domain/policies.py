@@ -313,8 +313,8 @@ def _business_day(hour: int) -> HoldRule:
 
 ENDPOINTS = (Channel.WEBHOOK, Channel.KAFKA)
 """What only an agency's desk has: nobody else is reached over them."""
-DESKS = frozenset({Notify.ON_DUTY, Notify.FIRST_TWO, Notify.ALL_CONTACTS})
-"""The levels that stand for the agency's desk, and so for its endpoints too."""
+DESKS = frozenset({Notify.ON_DUTY, Notify.FIRST_TWO, Notify.ALL_CONTACTS, Notify.DELEGATE})
+"""The levels that stand for a desk, the agency's or its delegate's, and so for its endpoints."""
 CALLS = (Channel.EMAIL, Channel.SMS, Channel.VOICE)
 _TEXTS = (Channel.EMAIL, Channel.SMS)
 _RUNS = HoldRule(hold=Hold.NEVER)

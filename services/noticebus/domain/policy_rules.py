@@ -17,12 +17,13 @@ from noticebus.errors import Detail
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reachable:
-    """Whom steps can reach at one moment; `endpoints` are the channels an agency has of its own."""
+    """Whom steps can reach at one moment; `endpoints` are the channels that have any."""
 
     contacts: Sequence[ContactPoint] = ()
     operators: Sequence[ContactPoint] = ()
     delegates: Sequence[ContactPoint] = ()
     endpoints: frozenset[Channel] = field(default_factory=frozenset)
+    delegate_endpoints: frozenset[Channel] = field(default_factory=frozenset)
 
 
 def reached_by(step: Step, reach: Reachable) -> Resolved:
@@ -33,8 +34,9 @@ def reached_by(step: Step, reach: Reachable) -> Resolved:
 
 
 def endpoints_of(step: Step, reach: Reachable) -> tuple[Channel, ...]:
-    """List the agency's own endpoints that a step calls, by channel."""
-    return tuple(one for one in endpoint_channels(step) if one in reach.endpoints)
+    """List the endpoints that a step calls, the agency's or its delegate's, by channel."""
+    there = reach.delegate_endpoints if step.notify is Notify.DELEGATE else reach.endpoints
+    return tuple(one for one in endpoint_channels(step) if one in there)
 
 
 def loops(steps: Sequence[Step]) -> tuple[Detail, ...]:

@@ -68,6 +68,23 @@ async def list_policies(
     return [_stored(row) for row in await conn.execute(statement)]
 
 
+async def own_policies(
+    conn: AsyncConnection, *, agency_id: str | None, limit: int
+) -> list[StoredPolicy]:
+    """Read at most `limit` agencies' own policies in force, of one agency or of all."""
+    newest = _NEWEST.where(policies.c.agency_id.is_not(None)).subquery()
+    statement = (
+        sa.select(policies)
+        .join(newest, (policies.c.id == newest.c.id) & (policies.c.version == newest.c.version))
+        .where(policies.c.ended_at.is_(None))
+        .order_by(policies.c.id)
+        .limit(limit)
+    )
+    if agency_id is not None:
+        statement = statement.where(policies.c.agency_id == agency_id)
+    return [_stored(row) for row in await conn.execute(statement)]
+
+
 async def find_policy(
     conn: AsyncConnection, policy_id: str, *, lock: bool = False
 ) -> StoredPolicy | None:

@@ -279,6 +279,7 @@ def test_a_person_is_called_over_what_the_step_and_the_person_both_have() -> Non
         (Notify.ON_DUTY, (Channel.WEBHOOK, Channel.KAFKA)),
         (Notify.FIRST_TWO, (Channel.WEBHOOK, Channel.KAFKA)),
         (Notify.ALL_CONTACTS, (Channel.WEBHOOK, Channel.KAFKA)),
+        (Notify.DELEGATE, (Channel.WEBHOOK, Channel.KAFKA)),
         (Notify.SECOND, ()),
         (Notify.OPERATORS, ()),
     ],

@@ -172,5 +172,10 @@ def test_weak_steps_are_named_with_what_will_happen_instead() -> None:
 
 def test_an_endpoint_that_the_agency_lacks_is_not_called() -> None:
     both = step(10, Notify.ON_DUTY, Channel.WEBHOOK, Channel.KAFKA)
+    theirs = step(20, Notify.DELEGATE, Channel.WEBHOOK, Channel.KAFKA)
+    reach = Reachable(
+        endpoints=frozenset({Channel.KAFKA}), delegate_endpoints=frozenset({Channel.WEBHOOK})
+    )
 
-    assert endpoints_of(both, Reachable(endpoints=frozenset({Channel.KAFKA}))) == (Channel.KAFKA,)
+    assert endpoints_of(both, reach) == (Channel.KAFKA,)
+    assert endpoints_of(theirs, reach) == (Channel.WEBHOOK,)

@@ -1,0 +1,228 @@
+"""A school district late in its day: whom the bus calls when, as simulated and as it happens."""
+
+import datetime as dt
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import desk as furnish
+from harness import telephone
+from harness.district import ZONE, District, furnish_district
+from harness.member import Posted
+from harness.place import Place, embedded, production
+from harness.system import Bus, open_bus
+from harness.telephone import Provider
+from noticebus.casework.simulate import simulate
+from noticebus.clock import ManualClock
+from noticebus.contracts.policy import PolicySimulation
+from noticebus.contracts.vocabulary import Cause, NoticeClass, Scope, Status
+from noticebus.store import agencies, obligations
+from noticebus.store.obligations import Obligation
+
+FRIDAY = "2019-08-09T13:50"
+BEFORE = dt.timedelta(minutes=5)
+
+
+def local(moment: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(moment).replace(tzinfo=ZONE).astimezone(dt.UTC)
+
+
+def clock(instant: dt.datetime | None) -> str | None:
+    return None if instant is None else f"{instant.astimezone(ZONE):%a %H:%M}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Town:
+    """The system, its telephone provider and the district."""
+
+    bus: Bus
+    phones: Provider
+    district: District
+
+    async def simulated(self, notice_class: str, at: dt.datetime) -> PolicySimulation:
+        """Ask what would happen."""
+        return await simulate(
+            self.bus.desk,
+            furnish.principal(Scope.OPERATE),
+            agency_id=self.district.row.id,
+            notice_class=NoticeClass(notice_class),
+            status=Status.ACTUAL,
+            at=at,
+        )
+
+    async def until(self, moment: dt.datetime) -> None:
+        """Let the clock run to a moment."""
+        await self.bus.fast_forward(moment - self.bus.world.now())
+
+    async def owed(self, notice: Posted) -> Obligation:
+        """Read what the district owes."""
+        async with self.bus.desk.database.read() as conn:
+            found = await obligations.find_obligation(
+                conn, incident_id=notice.incident_id, agency_id=self.district.row.id
+            )
+        assert found is not None
+        return found
+
+    async def happened(self, notice: Posted) -> list[Any]:
+        """Give the steps that fired: when, which level, who, and each call by name and channel."""
+        owed = await self.owed(notice)
+        async with self.bus.desk.database.read() as conn:
+            rows = await obligations.steps_of(conn, [owed.id])
+            ids = {id_ for row in rows for id_ in row.contact_ids}
+            people = await agencies.contacts_by_id(conn, ids)  # type: ignore[arg-type]
+        sent = [
+            one
+            for one in await self.bus.deliveries_of(notice)
+            if one.obligation_id == owed.id and one.cause is Cause.STEP
+        ]
+        return [
+            (
+                clock(row.fired_at),
+                row.notify,
+                {people[id_].name for id_ in row.contact_ids},  # type: ignore[index]
+                {
+                    (people[one.contact_id].name, one.channel)
+                    for one in sent
+                    if one.step == row.step
+                    and one.contact_id is not None
+                    and one.created_at == row.fired_at  # later ones follow a failed carriage
+                },
+            )
+            for row in rows
+        ]
+
+    def rung(self) -> list[str]:
+        """Give the numbers that the provider was asked to ring, in order."""
+        return [one.to for one in self.phones.handed.all if one.kind == "Calls"]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
+    async with made as lent:
+        yield lent
+
+
+@pytest.fixture
+async def town(place: Place) -> AsyncIterator[Town]:
+    # Not strict: who is called is read from the records, since messages to one person are bundled.
+    async with (
+        telephone.provider() as phones,
+        open_bus(
+            place, world=ManualClock(local(FRIDAY) - BEFORE), telephone=phones, strict=False
+        ) as bus,
+    ):
+        yield Town(bus=bus, phones=phones, district=await furnish_district(bus.desk))
+
+
+async def test_at_13_50_on_a_friday_two_people_are_rung_at_once_and_the_rest_in_ten_minutes(
+    town: Town,
+) -> None:
+    await town.until(local(FRIDAY))
+
+    notice = await town.bus.post_notice(**{"class": "A"})
+    await town.bus.settled()
+    assert {"+16015550121", "+16015550122"} <= set(town.rung())
+    assert "+16015550123" not in town.rung()
+    await town.until(local("2019-08-09T13:55"))
+    assert "+16015550123" in town.rung()
+    await town.until(local("2019-08-09T14:00"))
+    await town.until(local("2019-08-09T23:00"))
+
+    owed = await town.owed(notice)
+    assert [one[:3] for one in await town.happened(notice)] == [
+        ("Fri 13:50", "first_two", {"A. Lee", "B. Ortiz"}),
+        ("Fri 13:55", "head", {"C. Stone"}),
+        ("Fri 14:00", "operators", {"R. Example"}),
+    ]
+    assert clock(owed.due_at) == "Fri 13:55"
+    assert owed.policy["note"].startswith("The last bus leaves at 15:10")
+
+
+async def test_on_an_early_release_day_the_same_happens_in_the_morning(town: Town) -> None:
+    await town.until(local("2019-08-16T09:31"))
+
+    notice = await town.bus.post_notice(**{"class": "A"})
+    await town.bus.settled()
+    await town.until(local("2019-08-16T09:36"))
+    await town.until(local("2019-08-16T09:41"))
+
+    assert [one[:2] for one in await town.happened(notice)] == [
+        ("Fri 09:31", "first_two"),
+        ("Fri 09:36", "head"),
+        ("Fri 09:41", "operators"),
+    ]
+
+
+async def test_a_class_b_notice_at_11_30_is_due_at_noon_and_its_chain_ends_before_14_10(
+    town: Town,
+) -> None:
+    await town.until(local("2019-08-12T11:30"))
+
+    notice = await town.bus.post_notice()
+    for moment in ("12:00", "12:30", "13:00", "13:30"):
+        await town.until(local(f"2019-08-12T{moment}"))
+
+    owed = await town.owed(notice)
+    steps = await town.happened(notice)
+    assert clock(owed.due_at) == "Mon 12:00"
+    assert [one[:2] for one in steps] == [
+        ("Mon 12:00", "on_duty"),
+        ("Mon 12:30", "second"),
+        ("Mon 13:00", "head"),
+        ("Mon 13:30", "operators"),
+    ]
+    assert max(one[0] for one in steps) <= "Mon 14:10"
+    assert owed.policy["note"] == ""
+
+
+@pytest.mark.parametrize(
+    ("notice_class", "moment"),
+    [
+        ("A", FRIDAY),
+        ("A", "2019-08-09T20:00"),  # nobody is at school
+        ("A", "2019-08-12T09:00"),
+        ("B", "2019-08-09T14:30"),  # an hour left and no more
+        ("B", "2019-08-09T16:00"),  # held to Monday
+        ("B", "2019-08-15T19:00"),  # held to a day of early release
+        ("C", "2019-08-09T14:00"),
+        ("D", "2019-08-09T14:00"),
+    ],
+)
+async def test_what_is_simulated_is_what_happens(
+    town: Town, notice_class: str, moment: str
+) -> None:
+    await town.until(local(moment))
+    said = await town.simulated(notice_class, local(moment))
+
+    notice = await town.bus.post_notice(**{"class": notice_class})
+    await town.bus.settled()
+    for call in said.calls:
+        if call.at > town.bus.world.now():
+            await town.until(call.at)
+    await town.until(town.bus.world.now() + dt.timedelta(hours=1))
+
+    owed = await town.owed(notice)
+    assert (said.due_at, said.held_until) == (owed.due_at, owed.held_until)
+    assert (said.policy_id, said.policy_version) == (owed.policy["id"], owed.policy["version"])
+    assert await town.happened(notice) == [
+        (
+            clock(one.at),
+            one.notify,
+            {called.name for called in one.contacts},
+            {(called.name, channel) for called in one.contacts for channel in called.channels},
+        )
+        for one in said.calls
+        if one.kind == "step"
+    ]
+    (first,) = (one for one in said.calls if one.kind == "notice")
+    assert {
+        one.channel
+        for one in await town.bus.deliveries_of(notice)
+        if one.obligation_id == owed.id
+        and one.cause is Cause.NOTICE
+        and one.created_at == local(moment)
+    } == {channel for called in first.contacts for channel in called.channels}
