@@ -1,20 +1,27 @@
 """Timelines of what posters owe: answers to questions, and updates they promised."""
 
+import csv
 import datetime as dt
+import io
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import desk as furnish
-from harness.desk import MORNING
+from harness.api import Api, Caller, County, Json
+from harness.desk import MORNING, notice_body, world
 from harness.member import Member, Posted
 from harness.place import Place, embedded, production
+from harness.statements import count_statements
 from harness.system import Bus, hours, minutes, open_bus
-from noticebus.casework import questions, reports
+from noticebus.casework import intake, questions, reports
+from noticebus.casework.drafts import first_version
 from noticebus.casework.questions import Seen
 from noticebus.casework.reports import Asked
+from noticebus.contracts.notice import NoticePost
 from noticebus.contracts.question import AnswerPost, QuestionPost
 from noticebus.contracts.report import OwedItem
 from noticebus.contracts.vocabulary import (
@@ -29,7 +36,9 @@ from noticebus.contracts.vocabulary import (
     Status,
 )
 from noticebus.errors import ConflictError, InvalidError
+from noticebus.ids import new_api_key_id, new_question_id
 from noticebus.store import obligations
+from noticebus.store import questions as rows
 from noticebus.store.obligations import Obligation, StepRow
 
 EVERY_LEVEL = (Position.ON_DUTY, Position.SECOND, Position.HEAD)
@@ -444,3 +453,154 @@ async def test_debts_of_an_exercise_stay_out_of_the_live_report(bus: Bus) -> Non
     assert await owed_by_posters(bus) == ()
     (drilled,) = await owed_by_posters(bus, status=Status.EXERCISE)
     assert drilled.owed is Owed.UPDATE
+
+
+# --- over HTTP ------------------------------------------------------------------------------------
+
+
+def questions_of(accepted: Json) -> str:
+    return f"/v1/incidents/{accepted['incident_id']}/questions"
+
+
+async def test_tiers_do_not_merge_and_nobody_reads_above_its_own(api: Api, county: County) -> None:
+    notice = await county.poster.post_notice(notice_body(api.desk))
+    operator = await api.caller(Scope.OPERATE)
+    body = {"topic": "ages"}
+
+    of_cps = await county.cps.post(questions_of(notice), body)
+    of_school = await county.school.post(questions_of(notice), body)
+    joined = await county.church.post(questions_of(notice), body, status=200)
+    again = await county.church.post(questions_of(notice), body, status=200)
+    await county.poster.post(f"/v1/questions/{of_cps['id']}/answers", {"text": "Two to nine."})
+
+    assert (of_cps["tier"], of_school["tier"]) == ("cps", "partner")
+    assert joined["id"] == of_school["id"] != of_cps["id"]
+    assert joined["asked_by"]["id"] == county.agencies["school"].id
+    assert joined["askers"] == {"count": 2, "agencies": None}
+    assert joined["receipt"] is not None
+    assert (again["askers"]["count"], again["receipt"]) == (2, None)
+    for reader, seen in (
+        (county.cps, [of_cps["id"], of_school["id"]]),
+        (county.school, [of_school["id"]]),
+        (county.church, [of_school["id"]]),
+        (county.poster, [of_cps["id"], of_school["id"]]),
+        (operator, [of_cps["id"], of_school["id"]]),
+    ):
+        page = (await reader.get(questions_of(notice)))["items"]
+        assert [one["id"] for one in page] == seen
+    named = (await county.poster.get(questions_of(notice)))["items"][1]["askers"]
+    assert named["count"] == 2
+    assert [one["name"] for one in named["agencies"]] == [
+        "Scott County school",
+        "Scott County church",
+    ]
+
+
+async def test_other_questions_with_other_words_stand_apart(api: Api, county: County) -> None:
+    notice = await county.poster.post_notice(notice_body(api.desk))
+    path = questions_of(notice)
+
+    one = await county.school.post(path, {"topic": "other", "text": "Who has the keys?"})
+    two = await county.church.post(path, {"topic": "other", "text": "Who has the car keys?"})
+    three = await county.church.post(path, {"topic": "ages"})
+
+    assert len({one["id"], two["id"], three["id"]}) == 3
+
+
+async def test_incident_takes_so_many_questions_and_no_more_but_they_may_be_joined(
+    api: Api, county: County
+) -> None:
+    notice = await county.poster.post_notice(notice_body(api.desk))
+    first = await county.school.post(questions_of(notice), {"topic": "ages"})
+    async with api.desk.database.begin() as conn:
+        stored = await rows.question_by_id(conn, first["id"])
+        assert stored is not None
+        for number in range(questions.QUESTIONS_PER_INCIDENT_MAX - 1):
+            copy = replace(
+                stored, id=new_question_id(), topic=QuestionTopic.OTHER, text=f"{number}"
+            )
+            await rows.insert_question(conn, copy)
+
+    problem = await county.church.post(questions_of(notice), {"topic": "languages"}, status=409)
+    joined = await county.church.post(questions_of(notice), {"topic": "ages"}, status=200)
+
+    assert problem["code"] == "too-many-questions"
+    assert joined["id"] == first["id"]
+
+
+async def test_poster_sees_its_own_debts_and_an_asker_what_it_waits_for(
+    api: Api, county: County
+) -> None:
+    due = (MORNING + hours(1)).isoformat()
+    notice = await county.poster.post_notice(notice_body(api.desk, next_update_due=due))
+    await county.school.post(questions_of(notice), {"topic": "ages"})
+    await county.church.post(questions_of(notice), {"topic": "ages"}, status=200)
+
+    async def owed(reader: Caller) -> list[str]:
+        report = await reader.get("/v1/reports/unacknowledged")
+        return [one["owed"] for one in report["owed_by_posters"]]
+
+    assert await owed(county.poster) == ["update", "question"]
+    assert await owed(county.school) == ["question"]
+    assert await owed(county.church) == ["question"]
+    assert await owed(county.cps) == []
+
+
+async def test_spreadsheet_and_page_show_what_posters_owe(api: Api, county: County) -> None:
+    operator = await api.caller(Scope.OPERATE)
+    await furnish.add_contact(api.desk, county.agencies["poster"], "Duty officer")
+    notice = await county.poster.post_notice(notice_body(api.desk))
+    await county.school.post(questions_of(notice), {"topic": "ages"})
+    await county.church.post(questions_of(notice), {"topic": "ages"}, status=200)
+    world(api.desk).advance(hours(9))
+
+    answer = await operator.send("GET", "/v1/reports/unacknowledged?format=csv")
+    lines = list(csv.DictReader(io.StringIO(answer.text)))
+
+    (debt,) = [one for one in lines if one["owed"] == "question"]
+    assert (debt["recipient"], debt["asks"], debt["overdue_minutes"]) == ("Field office", "2", "60")
+    assert debt["contact_name"] == "Duty officer"
+    assert debt["next_action"] == "on_duty"
+    assert {one["owed"] for one in lines} == {"notice", "question"}
+
+
+async def test_statements_do_not_grow_with_those_who_ask(api: Api, county: County) -> None:
+    asked = count_statements(api)
+    callers = [county.school, county.church]
+    for number in range(4):
+        extra = await furnish.add_agency(api.desk, f"Desk {number}", kind=AgencyKind.FAITH)
+        await furnish.add_contact(api.desk, extra, f"Desk {number} on duty")
+        callers.append(await api.caller(Scope.ANSWER, agency=extra))
+
+    async def statements(askers: list[Caller]) -> int:
+        notice = await county.poster.post_notice(notice_body(api.desk))
+        question = await askers[0].post(questions_of(notice), {"topic": "ages"})
+        for one in askers[1:]:
+            await one.post(questions_of(notice), {"topic": "ages"}, status=200)
+        asked.clear()
+        await county.poster.post(f"/v1/questions/{question['id']}/answers", {"text": "Young."})
+        return len(asked)
+
+    assert await statements(callers[:1]) == await statements(callers)
+
+
+async def test_statements_of_intake_do_not_grow_with_what_is_promised(
+    api: Api, county: County
+) -> None:
+    await county.poster.post_notice(notice_body(api.desk))
+    asked = count_statements(api)
+    poster = furnish.principal(Scope.POST, agency=county.agencies["poster"])
+
+    async def statements(many: int) -> int:
+        body = notice_body(api.desk, next_update_due=(MORNING + hours(1)).isoformat())
+        drafts = [
+            await first_version(
+                api.desk, poster, post=NoticePost.model_validate(body), key=new_api_key_id()
+            )
+            for _ in range(many)
+        ]
+        asked.clear()
+        await intake.take_in(api.desk, drafts)
+        return len([one for one in asked if "obligation" in one or "polic" in one])
+
+    assert await statements(1) == await statements(8)
