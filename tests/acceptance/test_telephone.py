@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 import sqlalchemy as sa
 
@@ -215,6 +216,22 @@ async def test_an_undelivered_text_is_tried_again_not_sooner_than_two_minutes(to
         "",
         "delivered",
     ]
+
+
+async def test_a_telephone_that_nobody_answers_is_rung_five_times_and_no_more(town: Town) -> None:
+    notice = await town.bus.post_notice(**{"class": "A"})
+    (text,) = await town.phones.texts(PHONE)
+    await town.line.says(text, "delivered")
+    for word in ("no-answer", "busy", "canceled", "failed", "no-answer"):
+        (call,) = await town.phones.calls(PHONE)
+        await town.bus.settled()
+        await town.line.says(call, word)
+        await town.bus.fast_forward(minutes(2))
+
+    assert (await town.delivery(notice, Channel.VOICE)).state is DeliveryState.EXHAUSTED
+    assert len(await town.bus.attempts_of(await town.delivery(notice, Channel.VOICE))) == 5
+    assert (await town.entries(notice, Channel.VOICE))[-1] == ("delivery.exhausted", "no-answer")
+    await town.district.answers(notice)
 
 
 async def test_a_text_that_is_not_delivered_is_followed_by_a_call_at_once(town: Town) -> None:
@@ -511,3 +528,28 @@ async def test_an_endpoint_that_refuses_is_followed_by_its_desks_first_channel(
 
     assert (await county.obligation(notice)).state is ObligationState.CLOSED
     await county.next_events()
+
+
+async def test_a_callback_that_is_no_form_is_refused(town: Town) -> None:
+    transport = httpx2.ASGITransport(app=town.bus.system.app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://bus") as client:
+        many = await client.post(f"{BASE}/status", data={f"f{n}": "1" for n in range(101)})
+        binary = await client.post(f"{BASE}/status", content=b"\xff=1")
+        got = await client.get(f"{BASE}/status")
+
+    assert [one.status_code for one in (many, binary, got)] == [400, 400, 405]
+
+
+async def test_a_bus_without_a_provider_takes_no_callback_and_rings_nobody(place: Place) -> None:
+    async with open_bus(place) as bus:
+        county = await bus.agency("Scott County CPS")
+        await furnish.add_contact(bus.desk, county.row, "County Desk", phone=PHONE)
+        notice = await bus.post_notice(**{"class": "A"})
+        await county.receives("notice", notice)
+        line = Line(bus.system.app, bus.desk.base_url)
+        refused = await line.post(f"{BASE}/inbound", {"From": PHONE, "Body": "ACCEPT 123456"})
+
+        assert refused.status_code == 404
+        assert refused.json()["code"] == "not-found"
+        assert {one.channel for one in await bus.deliveries_of(notice)} == {Channel.WEBHOOK}
+        await county.answers(notice)

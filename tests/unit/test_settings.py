@@ -182,3 +182,39 @@ def test_every_setting_has_a_heading_with_its_default_and_its_variable() -> None
         assert said is not None, name
         expected = None if default in (None, (), Path()) else str(default)
         assert said.group(1) == expected, name
+
+
+ACCOUNT = 'telephone_account = "AC0123456789abcdef"\n'
+TOKEN = 'telephone_token = "f00dface"\n'  # of nobody
+FROM = 'telephone_from = "+16015550100"\n'
+
+
+@pytest.mark.parametrize("text", [ACCOUNT, TOKEN, FROM, ACCOUNT + TOKEN, TOKEN + FROM])
+def test_a_telephone_account_is_set_whole_or_not_at_all(text: str) -> None:
+    with pytest.raises(SettingError, match="are set together, or none"):
+        _loaded(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'telephone_account = "AC/../x"\n' + TOKEN + FROM,
+        ACCOUNT + TOKEN + 'telephone_from = "6015550100"\n',
+        ACCOUNT + TOKEN + FROM + 'telephone_url = "ftp://api.example"\n',
+        ACCOUNT + TOKEN + FROM + 'telephone_url = "https://user:secret@api.example"\n',
+    ],
+)
+def test_a_telephone_setting_that_cannot_be_used_stops_the_start(text: str) -> None:
+    with pytest.raises(SettingError, match="telephone_"):
+        _loaded(text)
+
+
+def test_account_and_token_of_the_telephone_are_never_shown() -> None:
+    loaded = _loaded(ACCOUNT + TOKEN + FROM)
+
+    assert loaded.settings.dials
+    assert not Settings().dials
+    shown = {name: value for name, value, _ in loaded.shown()}
+    assert shown["telephone_account"] == shown["telephone_token"] == "********"
+    assert "f00dface" not in repr(loaded.settings)
+    assert "AC0123456789abcdef" not in repr(loaded.settings)

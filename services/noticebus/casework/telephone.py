@@ -25,6 +25,7 @@ from noticebus.contracts.vocabulary import (
 from noticebus.domain.delivery import AttemptResult, RetryAt, after_attempt
 from noticebus.domain.telephone import (
     AGAIN_AFTER,
+    TRIES_MAX,
     Heard,
     goes_on,
     hear,
@@ -180,13 +181,14 @@ async def _not_reached(conn: AsyncConnection, desk: Desk, case: _Case) -> _Writt
         first_failed_at=delivery.first_failed_at,
         jitter=random.random(),  # noqa: S311 - jitter, nothing secret
     )
-    retry = verdict if isinstance(verdict, RetryAt) else None
+    tries = delivery.recipient_attempts + 1
+    retry = verdict if isinstance(verdict, RetryAt) and tries < TRIES_MAX else None
     recording = Recording(
         delivery_id=delivery.id,
         attempts=delivery.attempts,
         state=DeliveryState.QUEUED if retry else DeliveryState.EXHAUSTED,
         due_at=retry.at if retry else None,
-        recipient_attempts=delivery.recipient_attempts + 1,
+        recipient_attempts=tries,
         first_failed_at=delivery.first_failed_at or case.now,
         finished_at=None if retry else case.now,
     )

@@ -22,6 +22,7 @@ REPLY_CHARACTERS_MAX = 160  # one segment
 SPOKEN_CHARACTERS_MAX = 120  # of one place or name
 CODE_DIGITS = 6
 WAIT_FOR_DIGITS_S = 15
+TRIES_MAX = 5  # of one delivery to a telephone that is not reached; steps go on regardless
 AGAIN_AFTER = dt.timedelta(minutes=2)  # no telephone is rung or written to sooner again
 STATUS_PATH = "/v1/telephone/twilio/status"
 GATHER_PATH = "/v1/telephone/twilio/gather"

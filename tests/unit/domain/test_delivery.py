@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noticebus.contracts.vocabulary import Fault, NoticeClass, Outcome
+from noticebus.contracts.vocabulary import Channel, Fault, NoticeClass, Outcome
 from noticebus.domain.delivery import (
     JITTER,
     NEXT_CHANNEL_AFTER,
@@ -18,12 +18,14 @@ from noticebus.domain.delivery import (
     AttemptResult,
     Delivered,
     GiveUp,
+    HandedOver,
     RetryAt,
     after_attempt,
     classify,
     counts_against_recipient,
     diagnosis,
     fault_of,
+    next_channel,
     starts_next_channel,
 )
 
@@ -253,3 +255,41 @@ def test_every_status_is_diagnosed_in_whole_sentences(status: int) -> None:
 def test_an_error_of_the_wire_is_its_own_diagnosis() -> None:
     assert diagnosis(result(error="Cause. Remedy.")) == "Cause. Remedy."
     assert "server's log" in diagnosis(result())
+
+
+def test_what_a_provider_took_is_neither_delivered_nor_failed() -> None:
+    taken = result(Outcome.HANDED_OVER, fault=None)
+
+    decision = after_attempt(
+        taken,
+        attempts=1,
+        notice_class=NoticeClass.A,
+        failed_at=NOW,
+        first_failed_at=None,
+        jitter=0.5,
+    )
+
+    assert decision == HandedOver()
+    assert fault_of(Outcome.HANDED_OVER) is None
+    assert not starts_next_channel(Outcome.HANDED_OVER, undelivered_for=dt.timedelta(days=1))
+    assert "has not said" in diagnosis(taken)
+
+
+@pytest.mark.parametrize(
+    ("failed", "reached_by", "following"),
+    [
+        (Channel.WEBHOOK, {Channel.EMAIL, Channel.SMS, Channel.VOICE}, Channel.EMAIL),
+        (Channel.KAFKA, {Channel.SMS, Channel.VOICE}, Channel.SMS),
+        (Channel.WEBHOOK, {Channel.VOICE}, Channel.VOICE),
+        (Channel.WEBHOOK, set(), None),
+        (Channel.EMAIL, {Channel.EMAIL, Channel.SMS, Channel.VOICE}, Channel.SMS),
+        (Channel.EMAIL, {Channel.EMAIL, Channel.VOICE}, Channel.VOICE),
+        (Channel.EMAIL, {Channel.EMAIL}, None),
+        (Channel.SMS, {Channel.EMAIL, Channel.SMS, Channel.VOICE}, Channel.VOICE),
+        (Channel.VOICE, {Channel.EMAIL, Channel.SMS, Channel.VOICE}, None),
+    ],
+)
+def test_mail_is_followed_by_a_text_and_that_by_a_call(
+    failed: Channel, reached_by: set[Channel], following: Channel | None
+) -> None:
+    assert next_channel(failed, reached_by=reached_by) is following

@@ -1,0 +1,46 @@
+"""What the doctor says of a telephone provider that knows us, does not, or is away."""
+
+from pathlib import Path
+
+import pytest
+
+from harness import telephone
+from noticebus.cli import examination
+from noticebus.cli.examination import Finding, State
+from noticebus.settings import Settings
+
+
+async def found(folder: Path, **settings: str) -> Finding:
+    """Give what the doctor finds of the telephone."""
+    given = Settings.model_validate(
+        {"data_dir": folder, "database_url": f"sqlite+aiosqlite:///{folder}/bus.db", **settings}
+    )
+    findings = await examination.examine(given, origins={})
+    return next(one for one in findings if one.check == "telephone")
+
+
+async def test_without_a_provider_nothing_is_wrong(tmp_path: Path) -> None:
+    assert (await found(tmp_path)).state is State.OK
+
+
+@pytest.mark.parametrize(("token", "state"), [(None, State.OK), ("wrong", State.FAIL)])
+async def test_a_provider_is_asked_whether_it_knows_the_account(
+    tmp_path: Path, token: str | None, state: State
+) -> None:
+    async with telephone.provider() as phones:
+        settings = phones.settings() | ({} if token is None else {"telephone_token": token})
+        finding = await found(tmp_path, **settings)
+
+    assert finding.state is state
+    assert bool(finding.remedy) is (state is State.FAIL)
+    assert not phones.handed.all
+
+
+async def test_a_provider_that_is_away_fails(tmp_path: Path) -> None:
+    async with telephone.provider() as phones:
+        settings = phones.settings()
+
+    finding = await found(tmp_path, **settings)
+
+    assert finding.state is State.FAIL
+    assert "telephone_url" in finding.remedy
