@@ -73,11 +73,12 @@ class Town:
             rows = await obligations.steps_of(conn, [owed.id])
             ids = {id_ for row in rows for id_ in row.contact_ids}
             people = await agencies.contacts_by_id(conn, ids)  # type: ignore[arg-type]
-        sent = [
-            one
-            for one in await self.bus.deliveries_of(notice)
-            if one.obligation_id == owed.id and one.cause is Cause.STEP
-        ]
+        called = {one.id: one for one in await self.bus.deliveries_of(notice)}
+        of_step = {
+            one["data"]["step"]: [called[id_] for id_ in one["data"]["deliveries"]]
+            for one in await self.bus.entries_of(notice.incident_id)
+            if one["type"] == "escalation.stepped" and one["data"]["obligation_id"] == owed.id
+        }
         return [
             (
                 clock(row.fired_at),
@@ -85,10 +86,8 @@ class Town:
                 {people[id_].name for id_ in row.contact_ids},  # type: ignore[index]
                 {
                     (people[one.contact_id].name, one.channel)
-                    for one in sent
-                    if one.step == row.step
-                    and one.contact_id is not None
-                    and one.created_at == row.fired_at  # later ones follow a failed carriage
+                    for one in of_step[row.step]
+                    if one.contact_id is not None
                 },
             )
             for row in rows
