@@ -26,6 +26,26 @@ from noticebus.store.columns import SQLITE_INSTANT
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
 OVERDUE = 3
+USAGE = 2
+EXERCISE_TOML = """
+name = "Spring exercise"
+starts_at = 2099-04-01T14:00:00Z
+ends_at = 2099-04-01T17:00:00Z
+
+[notice]
+kind = "enforcement_action"
+status = "exercise"
+class = "B"
+occurred_at = 2099-04-01T13:30:00Z
+headline = "Exercise: enforcement action near Morton"
+areas = [{ county_fips = ["28123"] }]
+children = { status = "unknown" }
+
+[notice.sender]
+unit = "Field office"
+role = "duty officer"
+callback_phone = "+16015550100"
+"""
 pytestmark = pytest.mark.slow(reason="starts processes, each with seconds of imports to trace")
 
 
@@ -282,6 +302,78 @@ def test_serve_on_postgresql_without_migrations_names_the_command(
     assert re.search(r"pending +-", now.out)
 
 
+def test_an_incident_is_cancelled_by_two_people_and_another_ended_by_an_all_clear(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    posted = bus.json("notice", "post", notice_file(bus.folder), key_file="poster.key")
+    incident, first = posted["incident_id"], ("--name", "A. First", "--role", "duty officer")
+    second = ("--name", "B. Second", "--role", "operator")
+    asked = ("notice", "cancel", incident, "--reason", "Posted in error.", *first)
+
+    waiting = bus.json(*asked, key_file="poster.key")
+    alone = bus.do("notice", "confirm-cancel", incident, *second, key_file="poster.key")
+    kept = bus.do("notice", "keep", incident, key_file="poster.key")
+    again = bus.do(*asked, key_file="poster.key")
+    ended = bus.do("notice", "confirm-cancel", incident, *second)
+
+    assert waiting["needs_second_person"] is True
+    assert alone.code == 1
+    assert "Somebody else must confirm it" in alone.err
+    assert kept.code == again.code == ended.code == 0, (kept, again, ended)
+    assert "Another person confirms it" in again.err
+    assert re.search(r"version +2", ended.out)
+
+    posted = bus.json("notice", "post", notice_file(bus.folder), key_file="poster.key")
+    over = ("notice", "all-clear", posted["incident_id"], "--headline", "It is over")
+    unsaid = bus.do(*over, key_file="poster.key")
+    cleared = bus.json(*over, "--still-open", "One child not located", key_file="poster.key")
+    assert unsaid.code == USAGE
+    assert (cleared["version"], cleared["material"]) == (2, False)
+
+
+def test_an_exercise_is_run_from_a_file_followed_and_reported(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    notice_file(bus.folder, status="exercise")
+    notice = json.loads((bus.folder / "notice.json").read_text())
+    now = dt.datetime.now(dt.UTC)  # noqa: TID251 - the bus runs on it
+    exercise = {
+        "name": "Autumn exercise",
+        "starts_at": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "ends_at": f"{now + dt.timedelta(seconds=4):%Y-%m-%dT%H:%M:%SZ}",
+        "notice": notice,
+    }
+    (bus.folder / "exercise.json").write_text(json.dumps(exercise))
+
+    ran = bus.do("exercise", "run", "exercise.json", key_file="poster.key")
+
+    assert ran.code == 0, ran
+    assert "EXERCISE ended: " in ran.err
+    assert "EXERCISE: Autumn exercise (ended)" in ran.out
+    assert "Never answered: State CPS." in ran.out
+    (listed,) = bus.json("exercise", "list", key_file="poster.key")
+    as_csv = bus.do("exercise", "report", listed["id"], "--format", "csv")
+    assert as_csv.out.startswith('"recipient","standing","class","score"')
+    report = bus.json("exercise", "report", listed["id"])
+    assert report["summary"]["within_target"] == 0
+
+
+def test_an_exercise_in_toml_is_scheduled_and_called_off(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    (bus.folder / "exercise.toml").write_text(EXERCISE_TOML)
+    (bus.folder / "naive.toml").write_text(EXERCISE_TOML.replace("00Z", "00"))
+
+    made = bus.json("exercise", "run", "exercise.toml", "--no-wait", key_file="poster.key")
+    off = bus.json("exercise", "cancel", made["id"], key_file="poster.key")
+    naive = bus.do("exercise", "run", "naive.toml", key_file="poster.key")
+    missing = bus.do("exercise", "run", "nowhere.toml", key_file="poster.key")
+
+    assert (made["state"], off["state"]) == ("scheduled", "cancelled")
+    assert "no time with a zone" in naive.err
+    assert "cannot be read" in missing.err
+
+
 def test_a_port_in_use_costs_no_migration(bus: Bus, tmp_path: Path) -> None:
     port = bus.url.rpartition(":")[2]
 
@@ -313,6 +405,52 @@ def _listened(bus: Bus, agencies: dict[str, str], *, secret_file: str) -> str:
         assert made["channel"] == "webhook"
         assert posted["recipients"]["count"] == 1
         return line
+
+
+def test_a_calendar_a_roster_and_a_delegation_come_from_files_and_words(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    cps, poster = agencies["cps"], agencies["poster"]
+    (bus.folder / "hours.json").write_text(
+        '{"hours": {"opens": "08:00", "closes": "17:00", "weekdays": ["mon"]}}'
+    )
+    (bus.folder / "night.csv").write_text(
+        "contact,position,starts,ends\nIntake desk,on_duty,2098-01-01 20:00,2098-01-02 08:00\n"
+    )
+
+    for revision in (1, 2):
+        assert bus.json("calendar", "set", cps, "hours.json")["revision"] == revision
+        imported = bus.json("roster", "import", cps, "night.csv")
+        assert [one["contact_name"] for one in imported] == ["Intake desk"]
+    assert bus.json("calendar", "show", cps)["hours"]["opens"] == "08:00"
+    span = ("--from", "2098-01-01T00:00:00Z", "--until", "2098-02-01T00:00:00Z")
+    assert len(bus.json("roster", "show", cps, *span)) == 1
+    made = bus.json("delegation", "create", cps, poster)
+    assert [one["hours"] for one in bus.json("delegation", "list", cps)] == ["out_of_hours"]
+    assert bus.json("delegation", "end", cps, made["id"])["ended_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("calendar", "import", "night.txt"), "Line 1"),
+        (("roster", "import", "night.txt"), "no ending that says what it is"),
+        (("roster", "import", "nowhere.csv"), "cannot be read"),
+        (("roster", "import", "large.csv"), "larger than 1,048,576 bytes"),
+    ],
+)
+def test_a_file_that_is_no_roster_is_refused_with_what_to_do(
+    bus: Bus, agencies: dict[str, str], words: tuple[str, str, str], said: str
+) -> None:
+    (bus.folder / "night.txt").write_text("nothing")
+    (bus.folder / "large.csv").write_bytes(b"x" * (1024 * 1024 + 1))
+
+    group, action, file = words
+    ended = bus.do(group, action, agencies["cps"], file)
+
+    assert ended.code == 1
+    assert said in ended.err
+    assert "remedy: " in ended.err
 
 
 def _until_active(bus: Bus, subscription_id: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from harness import desk as furnish
+from harness.api import Api, County
 from harness.desk import principal
 from harness.member import Member, Posted
 from harness.place import Place, embedded, production
@@ -257,6 +258,36 @@ async def test_exercise_that_would_be_over_is_refused(bus: Bus) -> None:
 
     assert refused.value.details[0].pointer == "/ends_at"
     assert await exercises.list_exercises(bus.desk, poster(bus), before="", limit=5) == []
+
+
+async def test_exercise_over_http_from_schedule_to_report(api: Api, county: County) -> None:
+    starts_at = api.desk.world.now() + hours(1)
+    post = {
+        "name": "Autumn exercise",
+        "starts_at": starts_at.isoformat(),
+        "ends_at": (starts_at + hours(2)).isoformat(),
+        "notice": furnish.notice_body(api.desk, status="exercise"),
+    }
+
+    made = await county.poster.post("/v1/exercises", post, key="e")
+    again = await county.poster.post("/v1/exercises", post, key="e")
+    listed = await county.poster.get("/v1/exercises")
+    report = await county.poster.get(f"/v1/exercises/{made['id']}/report")
+    ended = await county.poster.send("DELETE", f"/v1/exercises/{made['id']}")
+    late = await county.poster.send("DELETE", f"/v1/exercises/{made['id']}")
+
+    assert made == again == listed["items"][0]
+    assert made["state"] == "scheduled"
+    assert report["summary"]["mandatory"] == 3
+    assert report["summary"]["slowest"] is None
+    assert [one["told_at"] for one in report["recipients"]] == [None, None, None]
+    assert ended.json()["state"] == "cancelled"
+    assert (late.status_code, late.json()["code"]) == (409, "exercise-started")
+    await county.cps.get("/v1/exercises", status=403)
+    await county.poster.get("/v1/exercises/nothing", status=404)
+    wrong = post | {"notice": furnish.notice_body(api.desk)}
+    refused = await county.poster.post("/v1/exercises", wrong, status=422)
+    assert refused["errors"][0]["pointer"] == "/notice/status"
 
 
 # --- never mixed (I9) -----------------------------------------------------------------------------

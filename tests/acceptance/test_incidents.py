@@ -178,6 +178,78 @@ async def test_cancel_withdraws_what_is_open_and_takes_no_further_version(
     assert problem["code"] == "incident-cancelled"
 
 
+async def test_cancel_is_asked_for_taken_back_and_confirmed_over_http(
+    api: Api, county: County
+) -> None:
+    first = await county.poster.post_notice(notice_body(api.desk))
+    asked = {"base_version": 1, "reason": "A mistake", "by": FIRST}
+    second = await api.caller(Scope.POST, agency=county.agencies["poster"])
+    confirmed = {"by": {"name": "B. Second", "role": "supervisor"}}
+
+    waiting = await county.poster.post(of(first, "/cancel"), asked, status=202)
+    again = await county.poster.post(of(first, "/cancel"), asked, status=202)
+    own = await county.poster.post(of(first, "/cancel/confirm"), confirmed, status=403)
+    same_name = await second.post(of(first, "/cancel/confirm"), {"by": FIRST}, status=403)
+    pending = await second.post(of(first, "/cancel"), asked, status=409)
+    seen = (await county.poster.get(of(first)))["cancel_request"]
+    hidden = (await county.cps.get(of(first)))["cancel_request"]
+    kept = await second.send("DELETE", of(first, "/cancel"))
+    nothing = await second.post(of(first, "/cancel/confirm"), confirmed, status=409)
+
+    assert waiting == again == seen
+    assert waiting["needs_second_person"] is True
+    assert hidden is None
+    assert (own["code"], same_name["code"]) == ("second-person-needed", "second-person-needed")
+    assert (pending["code"], nothing["code"]) == ("cancel-pending", "no-cancel-requested")
+    assert (kept.status_code, kept.json()["cancel_request"]) == (200, None)
+    await county.cps.post(of(first, "/cancel/confirm"), confirmed, status=403)
+    await second.post("/v1/incidents/nothing/cancel/confirm", confirmed, status=404)
+
+
+async def test_all_clear_over_http_is_stored_once_under_its_key(api: Api, county: County) -> None:
+    first = await county.poster.post_notice(notice_body(api.desk, **{"class": "A"}))
+    over = {"base_version": 1, "headline": "It is over", "still_open": []}
+
+    refused = await county.poster.post(of(first, "/all-clear"), over, status=409)
+    unsaid = await county.poster.post(
+        of(first, "/all-clear"), {"base_version": 1, "headline": "It is over"}, status=422
+    )
+    reason = over | {"override_reason": "Reached by radio."}
+    made = await county.poster.post(of(first, "/all-clear"), reason, key="c")
+    again = await county.poster.post(of(first, "/all-clear"), reason, key="c")
+    other = await county.poster.post(
+        of(first, "/all-clear"), reason | {"headline": "Over"}, key="c", status=422
+    )
+
+    assert refused["code"] == "class-a-open"
+    assert len(refused["errors"]) == 3
+    assert unsaid["errors"][0]["pointer"] == "/still_open"
+    assert made == again
+    assert other["code"] == "idempotency-key-reused"
+    assert (made["material"], made["version"]) == (False, 2)
+    told = await county.church.get(f"/v1/notices/{made['id']}")
+    assert (told["kind"], told["still_open"], told["msg"]) == ("all_clear", [], "update")
+    assert "override_reason" not in told
+    assert (await county.poster.get(of(first)))["state"] == "cleared"
+    await county.cps.post(of(first, "/all-clear"), over, status=403)
+
+
+@pytest.mark.parametrize("path", ["/v1/notices", "/updates"])
+async def test_an_all_clear_is_no_plain_notice_or_update(
+    api: Api, county: County, path: str
+) -> None:
+    first = await county.poster.post_notice(notice_body(api.desk))
+    body = an_update(api) if path == "/updates" else notice_body(api.desk)
+    target = of(first, path) if path == "/updates" else path
+
+    problem = await county.poster.post(
+        target, body | {"kind": "all_clear"}, status=422, key="another"
+    )
+
+    assert problem["errors"][0]["pointer"] == "/kind"
+    assert "all-clear" in problem["errors"][0]["message"]
+
+
 async def test_notice_cancelled_before_its_release_is_seen_by_nobody(
     api: Api, county: County
 ) -> None:

@@ -109,13 +109,14 @@ async def confirm_cancel(
     return posted(answered)
 
 
-@router.delete("/incidents/{incident_id}/cancel", status_code=204, responses=responses(*READ))
-async def take_back_cancel(incident_id: str, desk: TheDesk, caller: Caller) -> None:
+@router.delete("/incidents/{incident_id}/cancel", responses=responses(*READ))
+async def take_back_cancel(incident_id: str, desk: TheDesk, caller: Caller) -> IncidentView:
     """Take back a cancel that waits for its second person; where none waits nothing changes.
 
     Needs `post` of the agency that posted the incident, or `operate`.
     """
     await cancel.take_back_cancel(desk, caller, incident_id=IncidentId(incident_id))
+    return await reading.get_incident(desk, caller, incident_id=incident_id)
 
 
 @router.post(
