@@ -23,6 +23,7 @@ from noticebus.contracts import (
     kafka,
     key,
     notice,
+    offer,
     question,
     report,
     subscription,
@@ -49,6 +50,8 @@ ACCEPTED: Mapping[str, type[BaseModel]] = {
     "subscription-post.v1.json": subscription.SubscriptionPost,
     "question-post.v1.json": question.QuestionPost,
     "question-answer-post.v1.json": question.AnswerPost,
+    "offer-post.v1.json": offer.OfferPost,
+    "offer-answer-post.v1.json": offer.OfferAnswerPost,
     "api-key-post.v1.json": key.ApiKeyPost,
 }
 PUBLISHED: Mapping[str, type[BaseModel]] = {

@@ -380,6 +380,7 @@ async def test_reading_changes_nothing(api: Api, county: County) -> None:
         incident,
         f"{incident}/obligations",
         f"{incident}/questions",
+        f"{incident}/offers",
         f"/v1/obligations/{owed}",
     ]
     world(api.desk).advance(dt.timedelta(minutes=5))
@@ -402,6 +403,7 @@ NOTHING_THERE = (
     "/v1/incidents/nothing",
     "/v1/incidents/nothing/obligations",
     "/v1/incidents/nothing/questions",
+    "/v1/incidents/nothing/offers",
     "/v1/obligations/nothing",
 )
 

@@ -27,6 +27,8 @@ EXAMPLES_OF = {
         "question-answer-post.v1.number",
         "question-answer-post.v1.later",
     ),
+    "POST /v1/incidents/{incident_id}/offers": ("offer-post.v1.meals",),
+    "POST /v1/offers/{offer_id}/answers": ("offer-answer-post.v1.accept",),
     "POST /v1/notices/{notice_id}/acknowledgements": (
         "acknowledgement-post.v1.accepted",
         "acknowledgement-post.v1.declined",

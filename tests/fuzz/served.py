@@ -211,3 +211,5 @@ class _Furnisher:
         question = example("question-post.v1.how-many")
         path = f"/v1/incidents/{posted['incident_id']}/questions"
         self.call(path, question, key=callers["cps"])
+        path = f"/v1/incidents/{posted['incident_id']}/offers"
+        self.call(path, example("offer-post.v1.meals"), key=callers["cps"])

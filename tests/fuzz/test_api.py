@@ -44,6 +44,7 @@ PREFIX_OF = {
     "key_id": "key",
     "notice_id": "ntc",
     "obligation_id": "obl",
+    "offer_id": "ofr",
     "question_id": "qst",
     "responsibility_id": "rsp",
     "subscription_id": "sub",
@@ -66,6 +67,8 @@ FAVOURED = {
     "DELETE /v1/exercises/{exercise_id}": "poster",
     "POST /v1/questions/{question_id}/answers": "poster",
     "POST /v1/incidents/{incident_id}/questions": "cps",
+    "POST /v1/incidents/{incident_id}/offers": "cps",
+    "POST /v1/offers/{offer_id}/answers": "cps",
     "POST /v1/notices/{notice_id}/acknowledgements": "cps",
     "GET /v1/inbox": "cps",
 }

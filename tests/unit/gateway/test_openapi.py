@@ -13,6 +13,7 @@ from noticebus.contracts.notice import (
     NoticePost,
     UpdatePost,
 )
+from noticebus.contracts.offer import OfferAnswerPost, OfferPost
 from noticebus.contracts.question import AnswerPost, QuestionPost
 from noticebus.contracts.vocabulary import Cause
 from noticebus.contracts.webhook import event_type
@@ -28,6 +29,8 @@ GIVEN: list[tuple[type[BaseModel], Any]] = [
     (OperatorAcknowledgementPost, examples.OPERATOR_ANSWER_EXAMPLES),
     (QuestionPost, examples.QUESTION_EXAMPLES),
     (AnswerPost, examples.QUESTION_ANSWER_EXAMPLES),
+    (OfferPost, examples.OFFER_EXAMPLES),
+    (OfferAnswerPost, examples.OFFER_ANSWER_EXAMPLES),
 ]
 
 
