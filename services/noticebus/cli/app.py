@@ -21,6 +21,7 @@ from noticebus.cli import (
     listen,
     notices,
     policies,
+    rosters,
     serve,
     unacked,
 )
@@ -93,6 +94,7 @@ def install() -> None:
         "kafka": kafka.app,
         "config": config.app,
         **administration.GROUPS,
+        **rosters.GROUPS,
         **policies.GROUPS,
         "notice": notices.app,
         "exercise": exercises.app,

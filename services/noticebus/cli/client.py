@@ -61,7 +61,10 @@ class Client:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Make one call; CommandError with cause and remedy where it does not succeed."""
+        """Make one call; CommandError with cause and remedy where it does not succeed.
+
+        A body of bytes is sent as it is, and needs its `Content-Type` among the headers.
+        """
         sent = dict(headers or {})
         if self.key is not None:
             sent["Authorization"] = f"Bearer {self.key}"
@@ -72,7 +75,8 @@ class Client:
                 session.request(
                     method,
                     URL(self.server + path),
-                    json=body,
+                    json=None if isinstance(body, bytes) else body,
+                    data=body if isinstance(body, bytes) else None,
                     params=query,
                     headers=sent,
                     allow_redirects=False,  # the key goes where it was meant to go
