@@ -13,6 +13,7 @@ After a change, `NOTICEBUS_TEST_DOCS=paste pytest tests/test_docs.py` pastes wha
 """
 
 import ast
+import asyncio
 import contextlib
 import json
 import os
@@ -22,20 +23,26 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 from fastapi.routing import APIRoute
 
+from harness.desk import open_desk, principal
+from harness.district import furnish_district
+from noticebus.casework import simulate
+from noticebus.cli import policies
+from noticebus.cli.output import as_markdown
 from noticebus.cli.session import KEY, KEY_FILE, URL
 from noticebus.console import acknowledge, report
-from noticebus.contracts.vocabulary import AgencyKind, NoticeClass
+from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Scope, Status
 from noticebus.contracts.webhook import EVENT_DATA, event_type, schema_name
 from noticebus.domain.policies import Hold, Policy, default_policies
 from noticebus.gateway.app import ROUTERS
@@ -438,7 +445,65 @@ def _operations() -> str:
     return "\n".join(rows) + "\n"
 
 
+FRIDAY = "2019-08-09T13:50-05:00"
+OTHER_TIMES = (
+    (NoticeClass.A, "2019-08-09T09:00-05:00"),
+    (NoticeClass.A, "2019-08-16T09:45-05:00"),
+    (NoticeClass.A, "2019-08-09T18:30-05:00"),
+    (NoticeClass.B, "2019-08-09T11:30-05:00"),
+    (NoticeClass.B, "2019-08-09T13:50-05:00"),
+    (NoticeClass.B, "2019-08-09T16:00-05:00"),
+)
+
+
+def _friday_afternoon() -> str:
+    (found,) = _simulated([(NoticeClass.A, FRIDAY)])
+    said = f"{policies.headline_of(found)}\n".replace("\n", "\n\n", 1)
+    return f"{said}{as_markdown(policies.rows_of(found), columns=policies.SIMULATION_COLUMNS)}"
+
+
+def _friday_other_times() -> str:
+    rows = ["| class | notice | due | steps |", "| --- | --- | --- | --- |"]
+    for found in _simulated(OTHER_TIMES):
+        steps = [
+            f"{one['local'][11:16]} {one['notify']}"
+            for one in found["calls"]
+            if one["kind"] == "step"
+        ]
+        due = next(one["local"] for one in found["calls"] if one["kind"] == "due")
+        rows.append(
+            f"| {found['class']} | {found['calls'][0]['local']} | {due} | {' → '.join(steps)} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _simulated(asked: Sequence[tuple[NoticeClass, str]]) -> list[dict[str, Any]]:
+    """Play notices on a furnished district, on a bus with a telephone provider."""
+
+    async def play(folder: Path) -> list[dict[str, Any]]:
+        async with open_desk(folder) as desk:
+            rings = replace(desk, dials=True)
+            district = await furnish_district(rings)
+            played = [
+                await simulate.simulate(
+                    rings,
+                    principal(Scope.OPERATE),
+                    agency_id=district.row.id,
+                    notice_class=notice_class,
+                    status=Status.ACTUAL,
+                    at=policies.moment_of(at),
+                )
+                for notice_class, at in asked
+            ]
+            return [one.model_dump(mode="json", by_alias=True) for one in played]
+
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(play(Path(folder)))
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "friday-afternoon": _friday_afternoon,
+    "friday-other-times": _friday_other_times,
     "policies": _policies,
     "problems": _problems,
     "events": _events,
