@@ -21,7 +21,7 @@ def commands(group: Any, *words: str) -> Iterator[tuple[str, Any]]:
 
 
 def test_every_command_has_a_heading_and_every_heading_a_command() -> None:
-    written = set(re.findall(r"^### `noticebus ([a-z ]+)`", PAGE.read_text(), re.MULTILINE))
+    written = set(re.findall(r"^### `noticebus ([a-z -]+)`", PAGE.read_text(), re.MULTILINE))
 
     assert written == {name for name, _ in commands(typer.main.get_command(app))}
 
@@ -29,7 +29,7 @@ def test_every_command_has_a_heading_and_every_heading_a_command() -> None:
 def test_every_option_is_in_its_commands_section() -> None:
     sections = dict(
         re.findall(
-            r"^### `noticebus ([a-z ]+)`(.*?)(?=^##|\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL
+            r"^### `noticebus ([a-z -]+)`(.*?)(?=^##|\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL
         )
     )
 
