@@ -14,6 +14,7 @@ from noticebus.contracts.notice import (
     UpdatePost,
 )
 from noticebus.contracts.offer import OfferAnswerPost, OfferPost
+from noticebus.contracts.policy import PolicyPut
 from noticebus.contracts.question import AnswerPost, QuestionPost
 from noticebus.contracts.vocabulary import Cause
 from noticebus.contracts.webhook import event_type
@@ -29,6 +30,7 @@ GIVEN: list[tuple[type[BaseModel], Any]] = [
     (OperatorAcknowledgementPost, examples.OPERATOR_ANSWER_EXAMPLES),
     (QuestionPost, examples.QUESTION_EXAMPLES),
     (AnswerPost, examples.QUESTION_ANSWER_EXAMPLES),
+    (PolicyPut, examples.POLICY_EXAMPLES),
     (OfferPost, examples.OFFER_EXAMPLES),
     (OfferAnswerPost, examples.OFFER_ANSWER_EXAMPLES),
 ]
