@@ -453,6 +453,82 @@ def test_a_file_that_is_no_roster_is_refused_with_what_to_do(
     assert "remedy: " in ended.err
 
 
+def test_a_policy_of_ones_own_is_set_shown_tried_out_and_ended(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    cps = agencies["cps"]
+    steps = [
+        {"after_s": 300, "notify": "on_duty", "channels": ["email"]},
+        {"after_s": 600, "notify": "second", "channels": ["email"]},
+    ]
+    policy = {"due_after_s": 300, "hold": "never", "steps": steps}
+    (bus.folder / "policy.json").write_text(json.dumps(policy))
+    of_cps = ("--agency", cps, "--class", "B")
+
+    made = bus.json("policy", "set", "policy.json", *of_cps)
+    warned = bus.do("policy", "set", "policy.json", *of_cps)
+    again = bus.json("policy", "show", f"{cps}.B")
+    applied = bus.json("policy", "list", "--agency", cps)
+    by_id = bus.json("policy", "set", "policy.json", "--policy", "default.cps.county_office.B")
+    every = {one["id"] for one in bus.json("policy", "list")}
+    ended = bus.json("policy", "end", *of_cps)
+
+    assert (made["version"], again["version"], by_id["version"]) == (1, 2, 2)
+    assert warned.code == 0
+    assert "warning: /steps/1: " in warned.err
+    assert [one["id"] for one in applied][1] == f"{cps}.B"
+    assert applied[1]["why"] == "State CPS has a policy of its own for class B."
+    assert {f"{cps}.B", "default.cps.state_desk.A"} <= every
+    assert ended["ended_at"]
+
+
+def test_a_simulation_says_minute_by_minute_who_would_be_called(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    words = ("policy", "simulate", "--agency", agencies["cps"], "--class", "A", "--at")
+    moment = "2026-12-24T15:00-06:00"
+
+    table = bus.do(*words, moment)
+    as_csv = bus.do(*words, moment, "--format", "csv").out
+    markdown = bus.do(*words, moment, "--format", "markdown").out
+    found = bus.json(*words, moment)
+
+    assert (table.code, found["at"]) == (0, "2026-12-24T21:00:00Z")
+    assert table.out.startswith("State CPS, class A, mandatory, actual: policy default.cps.")
+    assert "2026-12-24 15:10 CST" in table.out
+    assert "warning: " in table.err
+    assert '"2026-12-24 15:10 CST","10","step 1: on_duty","Intake desk (intake)"' in as_csv
+    assert "| 2026-12-24 15:10 CST | 10 | step 1: on_duty | Intake desk (intake) |" in markdown
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("simulate", "--class", "A", "--at", "2026-12-24T15:00"), 1, "in which zone"),
+        (("simulate", "--class", "A", "--at", "at three"), 1, "no moment of the calendar"),
+        (("simulate", "--class", "E"), USAGE, "'E' is not one of"),
+        (("set", "policy.json"), USAGE, "Give --policy, or --agency together with --class."),
+        (("set", "nowhere.json", "--class", "A"), 1, "cannot be read"),
+        (("set", "large.json", "--class", "A"), 1, "larger than 65,536 bytes"),
+        (("set", "broken.json", "--class", "A"), 1, "is not JSON"),
+        (("set", "loop.json", "--class", "A"), 1, "comes back to where it was"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused_with_what_to_do(
+    bus: Bus, agencies: dict[str, str], words: tuple[str, ...], code: int, said: str
+) -> None:
+    head = {"notify": "head", "channels": ["email"]}
+    loop = {"due_after_s": 60, "hold": "never", "steps": [head | {"after_s": n} for n in (60, 90)]}
+    (bus.folder / "large.json").write_bytes(b" " * (64 * 1024 + 1))
+    (bus.folder / "broken.json").write_text("{")
+    (bus.folder / "loop.json").write_text(json.dumps(loop))
+
+    ended = bus.do("policy", *words, "--agency", agencies["cps"])
+
+    assert ended.code == code
+    assert said in ended.err
+
+
 def _until_active(bus: Bus, subscription_id: str) -> None:
     """Wait until the bus has recorded that the endpoint echoed its challenge."""
     states: dict[str, str] = {}
