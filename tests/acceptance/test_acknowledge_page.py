@@ -720,18 +720,26 @@ async def test_page_says_so_when_the_database_does_not_answer(mail: Mail, tmp_pa
     assert page.headers["retry-after"] == "60"
 
 
-async def test_question_cannot_be_accepted_away(mail: Mail) -> None:
-    asked = replace(
-        await mail.obligation(), id=new_obligation_id(), owed=Owed.QUESTION, owed_for="qst_1"
-    )
+@pytest.mark.parametrize(
+    ("owed", "said"),
+    [
+        (Owed.QUESTION, "only the answer itself closes it"),
+        (Owed.UPDATE, "only the update itself closes it"),
+    ],
+)
+async def test_what_a_poster_owes_cannot_be_accepted_or_declined_away(
+    mail: Mail, owed: Owed, said: str
+) -> None:
+    asked = replace(await mail.obligation(), id=new_obligation_id(), owed=owed, owed_for="qst_1")
     async with mail.desk.database.begin() as conn:
         await obligations.insert_obligations(conn, [asked])
     question = replace(mail, claims=replace(mail.claims, obligation_id=asked.id))
     page = await question.opens()
     receipt = await question.sends(answer="received")
 
-    assert "only the answer itself closes it" in page.text
+    assert said in page.text
     assert 'value="accepted"' not in page.text
+    assert 'value="declined"' not in page.text
     assert receipt.status_code == 201
     async with mail.desk.database.read() as conn:
         after = await obligations.obligation_by_id(conn, asked.id)

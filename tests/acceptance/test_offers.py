@@ -16,6 +16,7 @@ from harness.system import Bus, hours, open_bus
 from noticebus.casework import offers, reports
 from noticebus.casework.offers import Made
 from noticebus.casework.reports import Asked
+from noticebus.console.report import render_report
 from noticebus.contracts.offer import OfferAnswerPost, OfferPost, OfferView
 from noticebus.contracts.vocabulary import AgencyKind, OfferState, Position, Scope, Status
 from noticebus.errors import ConflictError
@@ -122,6 +123,9 @@ async def test_offer_nobody_answers_lapses_by_itself_and_stands_on_the_report_un
     )
 
     before = await unanswered(bus)
+    operator = furnish.principal(Scope.OPERATE)
+    read = await reports.read_report(bus.desk, operator, asked=Asked(), output="html")
+    page = bytes(render_report(read).body).decode()
     await bus.fast_forward(hours(24))
     after = await unanswered(bus)
     past = await unanswered(bus, as_of=MORNING + hours(1))
@@ -129,6 +133,7 @@ async def test_offer_nobody_answers_lapses_by_itself_and_stands_on_the_report_un
         await answered(bus, None, made, answer="accept")
 
     assert made.offer.lapses_at == MORNING + hours(24)
+    assert "<strong>First Church</strong> offers meals:" in page
     assert (before, after, past) == ([made.offer.id], [], [made.offer.id])
     assert settled.value.code == "offer-settled"
     (lapsed,) = await offers.list_offers(

@@ -21,6 +21,7 @@ from noticebus.casework import intake, questions, reports
 from noticebus.casework.drafts import first_version
 from noticebus.casework.questions import Seen
 from noticebus.casework.reports import Asked
+from noticebus.console.report import render_report
 from noticebus.contracts.notice import NoticePost
 from noticebus.contracts.question import AnswerPost, QuestionPost
 from noticebus.contracts.report import OwedItem
@@ -562,6 +563,13 @@ async def test_spreadsheet_and_page_show_what_posters_owe(api: Api, county: Coun
     assert debt["contact_name"] == "Duty officer"
     assert debt["next_action"] == "on_duty"
     assert {one["owed"] for one in lines} == {"notice", "question"}
+    reader = furnish.principal(Scope.OPERATE)
+    read = await reports.read_report(api.desk, reader, asked=Asked(), output="html")
+    page = bytes(render_report(read).body).decode()
+    assert "owes the answer to a question" in page
+    assert "ages: 2 agencies ask this" in page
+    assert "ring <strong>Duty officer</strong>" in page
+    assert "next: remind the desk on duty" in page
 
 
 async def test_statements_do_not_grow_with_those_who_ask(api: Api, county: County) -> None:

@@ -17,11 +17,10 @@ from noticebus.contracts.vocabulary import (
     DeclineReason,
     NoticeClass,
     ObligationState,
-    Owed,
     Status,
 )
 from noticebus.domain.gazetteer import Gazetteer
-from noticebus.domain.obligation import closes_with
+from noticebus.domain.obligation import OWED_BY_POSTERS, closes_with
 from noticebus.store.acknowledgements import Acknowledgement
 
 PLACES_SHOWN_MAX = 12
@@ -178,8 +177,8 @@ class Writer:
 
     def _asked(self) -> str:
         owed = self._facts.obligation
-        if owed.owed is Owed.QUESTION:
-            return self._say("asked_question")
+        if owed.owed in OWED_BY_POSTERS:
+            return self._say(f"asked_{owed.owed}")
         match closes_with(owed.notice_class):
             case Answer.ACCEPTED:
                 return self._say("asked_accept")
@@ -232,8 +231,8 @@ class Writer:
 
     def _answers(self) -> list[Answer]:
         offered = list(Answer)
-        if self._facts.obligation.owed is Owed.QUESTION:
-            offered.remove(Answer.ACCEPTED)
+        if self._facts.obligation.owed in OWED_BY_POSTERS:
+            offered = [Answer.RECEIVED, Answer.NEED_MORE_TIME]  # nothing here closes it
         if not self._etas():
             offered.remove(Answer.NEED_MORE_TIME)
         return offered

@@ -68,6 +68,18 @@ TEXTS: Mapping[str, tuple[str, str]] = {  # English, Spanish
         "No answer is asked for. This notice is for your record.",
         "No se pide respuesta. Este aviso es para su registro.",
     ),
+    "asked_update": (
+        (
+            "Your agency promised an update of this notice by the time above. Here you can say that"
+            " you have read this or need time; only the update itself closes it. Post it through"
+            " the bus, or ring the operators."
+        ),
+        (
+            "Su agencia prometió una actualización de este aviso para la hora indicada. Aquí puede"
+            " decir que lo ha leído o que necesita tiempo; solo la actualización misma lo cierra."
+            " Publíquela por el sistema o llame a los operadores."
+        ),
+    ),
     "asked_question": (
         (
             "A recipient has asked your agency a question about this notice. Here you can say"

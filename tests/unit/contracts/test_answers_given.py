@@ -12,8 +12,9 @@ from noticebus.contracts.acknowledgement import AcknowledgementPost, OperatorAck
 from noticebus.contracts.agency import AgencyPatch, AgencyPost, ContactPatch, ResponsibilityPost
 from noticebus.contracts.answers import NoticeView, Page
 from noticebus.contracts.key import ApiKeyPost
+from noticebus.contracts.offer import OfferAnswerPost, OfferPost
 from noticebus.contracts.places import NATION, StandingArea, area_keys, standing_areas
-from noticebus.contracts.question import AnswerPost, QuestionPost
+from noticebus.contracts.question import AnswerPost, QuestionPost, same_words
 from noticebus.contracts.report import percentile
 from noticebus.contracts.subscription import SubscriptionPatch, SubscriptionPost
 from noticebus.contracts.vocabulary import NoticeClass
@@ -101,6 +102,52 @@ def test_question_on_another_topic_needs_words(said: Said) -> None:
 )
 def test_poster_answers_in_exactly_one_way(said: Said, body: Body, *, good: bool) -> None:
     assert (said(AnswerPost, body) == {}) is good
+
+
+def test_questions_are_compared_without_case_and_spaces() -> None:
+    assert same_words("  Who  has\nthe KEYS? ") == same_words("who has the keys?")
+    assert same_words("Who has the keys?") != same_words("Who has the car keys?")
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointers"),
+    [
+        ({}, set()),
+        ({"from": "2019-08-07T20:00:00Z", "until": "2019-08-07T21:00:00Z"}, set()),
+        (
+            {"from": "2019-08-07T21:00:00Z", "until": "2019-08-07T21:00:00Z"},
+            {"/until"},
+        ),
+        ({"offer_type": "childcare"}, {"/background_checked"}),
+        ({"offer_type": "childcare", "background_checked": "yes"}, set()),
+        ({"quantity": 0, "contact": {"name": "M."}}, {"/quantity", "/contact/phone"}),
+    ],
+)
+def test_offer_says_what_it_is_and_childcare_is_by_cleared_persons(
+    said: Said, example: Example, changes: Body, pointers: set[str]
+) -> None:
+    assert set(said(OfferPost, example("offer-post.v1.meals") | changes)) == pointers
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({"answer": "accept"}, set()),
+        ({"answer": "accept", "quantity": 3}, set()),
+        (
+            {"answer": "accept", "reason": "no", "until": "2019-08-07T21:00:00Z"},
+            {"/reason", "/until"},
+        ),
+        ({"answer": "decline", "reason": "no"}, set()),
+        ({"answer": "decline"}, {"/reason"}),
+        ({"answer": "hold", "until": "2019-08-07T21:00:00Z"}, set()),
+        ({"answer": "hold", "quantity": 3}, {"/quantity", "/until"}),
+    ],
+)
+def test_answer_to_an_offer_has_what_it_needs_and_nothing_else(
+    said: Said, body: Body, pointers: set[str]
+) -> None:
+    assert set(said(OfferAnswerPost, body)) == pointers
 
 
 def test_patch_says_only_what_changes_and_null_removes_only_what_may_go(said: Said) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noticebus.contracts.rendering import ALLOWED, band, redact
+from noticebus.contracts.rendering import ALLOWED, band, reads_at, redact
 from noticebus.contracts.vocabulary import ContentLevel
 
 Body = dict[str, Any]
@@ -149,3 +149,10 @@ def test_band_of_a_small_number_does_not_tell_it_apart(value: int) -> None:
     assert (band(value) == small) is (1 <= value <= 10)
     assert band(0) == "none reported"
     assert band(1001) == "more than 1000"
+
+
+def test_who_reads_at_a_level_reads_what_is_below_it_and_nothing_above() -> None:
+    assert reads_at(ContentLevel.CPS, ContentLevel.PARTNER)
+    assert reads_at(ContentLevel.PARTNER, ContentLevel.PARTNER)
+    assert not reads_at(ContentLevel.PARTNER, ContentLevel.CPS)
+    assert not reads_at(ContentLevel.ID_ONLY, ContentLevel.PUBLIC)
