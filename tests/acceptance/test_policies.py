@@ -332,3 +332,45 @@ async def test_a_simulation_of_what_cannot_be_is_refused(
 
     assert problem["code"] == "invalid"
     assert unseen["code"] == "not-found"
+
+
+async def test_the_report_lists_agencies_that_their_policy_would_leave_alone(
+    api: Api, county: County
+) -> None:
+    """The church's own policy calls nobody but its one person, who then leaves."""
+    church = county.agencies["church"]
+    caller = await api.caller(Scope.OPERATE)
+    admin = await api.caller(Scope.ADMIN)
+    only_the_desk = a_policy(steps=[step(600)])
+    await put(caller, f"/v1/agencies/{church.id}/policies/B", only_the_desk)
+    await put(caller, f"/v1/agencies/{county.agencies['cps'].id}/policies/B", only_the_desk)
+    (person,) = (await admin.get(f"/v1/agencies/{church.id}/contacts"))["items"]
+    assert await silent(caller) == []
+
+    path = f"/v1/agencies/{church.id}/contacts/{person['id']}"
+    await admin.send("DELETE", path, headers={"If-Match": '"1"'})
+
+    assert await silent(caller) == [church.id]
+    operators = await add_agency(api.desk, "Bus operators", kind=AgencyKind.OPERATOR)
+    await add_contact(api.desk, operators, "Operator on duty")
+    assert await silent(caller) == []  # what falls through reaches them
+
+
+async def test_where_no_operator_is_in_reach_a_default_may_leave_an_agency_alone(
+    api: Api, county: County
+) -> None:
+    caller = await api.caller(Scope.OPERATE)
+    lonely = await add_agency(api.desk, "Lonely CPS")
+
+    before = await silent(caller)
+    await add_contact(api.desk, lonely, "Desk")
+
+    assert (before, await silent(caller)) == ([lonely.id], [])
+    assert await silent(county.cps) == []
+
+
+async def silent(caller: Caller) -> list[str]:
+    report = await caller.get("/v1/reports/unacknowledged")
+    found = [one for one in report["data_quality"] if one["code"] == "policy_reaches_nobody"]
+    assert all("would be called by nobody" in one["message"] for one in found)
+    return [one["agency"]["id"] for one in found]
