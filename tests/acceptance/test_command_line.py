@@ -231,6 +231,30 @@ def test_an_operator_records_an_answer_given_by_phone(bus: Bus, agencies: dict[s
     assert answer["how"] == "phone"
 
 
+def test_a_recipient_asks_the_poster_and_offers_help(bus: Bus, agencies: dict[str, str]) -> None:
+    posted = bus.json("notice", "post", notice_file(bus.folder), key_file="poster.key")
+    incident = posted["incident_id"]
+    meals = json.loads((EXAMPLES / "offer-post.v1.meals.json").read_text())
+    (bus.folder / "offer.json").write_text(
+        json.dumps({name: said for name, said in meals.items() if name != "from"})
+    )
+
+    asked = bus.do("notice", "ask", incident, "--topic", "ages", key_file="cps.key")
+    again = bus.json("notice", "ask", incident, "--topic", "ages", key_file="cps.key")
+    wordless = bus.do("notice", "ask", incident, "--topic", "other", key_file="cps.key")
+    offered = bus.do("notice", "offer", incident, "offer.json", key_file="cps.key")
+    listed = bus.do("unacked")
+
+    assert asked.code == 0, asked
+    assert again["id"] in asked.out
+    assert again["askers"]["count"] == 1
+    assert "write the question" in wordless.err
+    assert offered.code == 0, offered
+    assert "Parish hall, Morton" in offered.out
+    assert "OWED BY POSTER  Field office: question" in listed.out
+    assert "OFFER  State CPS: 40 meals (meals), open" in listed.out
+
+
 def test_a_notice_comes_from_standard_input_too(bus: Bus, agencies: dict[str, str]) -> None:
     text = (bus.folder / notice_file(bus.folder)).read_text()
 

@@ -21,7 +21,7 @@ from noticebus.cli.output import (
     show_rows,
     show_table,
 )
-from noticebus.contracts.vocabulary import Answer, DeclineReason, How
+from noticebus.contracts.vocabulary import Answer, DeclineReason, How, QuestionTopic
 from noticebus.errors import NoticebusError
 
 STANDARD_INPUT = "-"
@@ -124,6 +124,40 @@ def acknowledge(  # noqa: PLR0913, PLR0917 - each option is a parameter
     else:
         path = f"/v1/notices/{what}/acknowledgements"
     show_record(run(client_of(context).call("POST", path, body=body)).body, form=form)
+
+
+@app.command("ask")
+def ask(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id.")],
+    topic: Annotated[QuestionTopic, typer.Option(help="What about.")],
+    text: Annotated[str | None, typer.Option(help="In words; needed for the topic other.")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Ask the poster of an incident something, or join who has asked the same."""
+    path = f"/v1/incidents/{incident}/questions"
+    body = {"topic": topic, "text": text}
+    asked = run(client_of(context).call("POST", path, body=body)).body
+    if form is Format.TABLE:
+        asked = {name: value for name, value in asked.items() if name not in HIDDEN_IN_TABLE}
+        asked |= {"asked_by": asked["asked_by"]["name"], "askers": asked["askers"]["count"]}
+    show_record(asked, form=form)
+
+
+@app.command("offer")
+def offer(
+    context: typer.Context,
+    incident: Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id.")],
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="The offer as JSON.")],
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Offer help for an incident: meals, space, transport. Child protection answers."""
+    path = f"/v1/incidents/{incident}/offers"
+    made = run(client_of(context).call("POST", path, body=read_notice(file))).body
+    if form is Format.TABLE:
+        made = {name: value for name, value in made.items() if name not in HIDDEN_IN_TABLE}
+        made |= {"agency": made["agency"]["name"], "contact": made["contact"]["name"]}
+    show_record(made, form=form)
 
 
 def read_notice(file: str) -> Any:
