@@ -1,27 +1,13 @@
 """Every problem the bus answers with, in one table: what it means, what to do, and its page."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html import escape
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemPage:
-    """What a person reads behind a problem's `type`."""
-
-    code: str
-    status: int
-    title: str
-    meaning: str
-    remedy: str
-
-
-def _page(code: str, status: int, title: str, meaning: str, remedy: str) -> ProblemPage:
-    return ProblemPage(code=code, status=status, title=title, meaning=meaning, remedy=remedy)
+from noticebus.gateway.problem_conflicts import CONFLICTS, ProblemPage, make_page
 
 
 _ALL = (
-    _page(
+    make_page(
         "bad-request",
         400,
         "The request cannot be read",
@@ -30,14 +16,14 @@ _ALL = (
         "Read `detail`, repair the request and send it again. Sending it unchanged gives the "
         "same answer.",
     ),
-    _page(
+    make_page(
         "refused",
         400,
         "The request was refused",
         "The bus understood the request and will not do it.",
         "Read `detail`: it says what was refused and why.",
     ),
-    _page(
+    make_page(
         "idempotency-key-invalid",
         400,
         "The Idempotency-Key cannot be used",
@@ -45,7 +31,7 @@ _ALL = (
         "not visible ASCII.",
         "Send a key of 1 to 255 visible ASCII characters; a UUID will do.",
     ),
-    _page(
+    make_page(
         "idempotency-key-missing",
         400,
         "The Idempotency-Key is missing",
@@ -54,7 +40,7 @@ _ALL = (
         "Make a new random key for each notice (a UUID will do), send it in the header "
         "`Idempotency-Key`, and send the same key when you repeat the request.",
     ),
-    _page(
+    make_page(
         "telephone-unsigned",
         403,
         "The callback is not signed by the telephone provider",
@@ -63,7 +49,7 @@ _ALL = (
         "Operators: check that `telephone_token` is the account's present token and that "
         "`base_url` is exactly the address the provider calls.",
     ),
-    _page(
+    make_page(
         "unauthenticated",
         401,
         "No valid key",
@@ -71,14 +57,14 @@ _ALL = (
         "Send `Authorization: Bearer <key>` with the whole key, or ask an administrator of "
         "the bus for one.",
     ),
-    _page(
+    make_page(
         "key-expired",
         401,
         "The key has expired",
         "The API key was valid once; its end date has passed.",
         "Ask an administrator of the bus for a new key and put it in place of the old one.",
     ),
-    _page(
+    make_page(
         "key-revoked",
         401,
         "The key was revoked",
@@ -86,56 +72,56 @@ _ALL = (
         "Ask an administrator of the bus for a new key. If you did not expect this, ask why "
         "before you do.",
     ),
-    _page(
+    make_page(
         "forbidden",
         403,
         "This key may not do that",
         "The key is valid, but lacks the scope or belongs to an agency that may not do this.",
         "`detail` names the scope that is needed. Use another key or ask an administrator for one.",
     ),
-    _page(
+    make_page(
         "code-wrong",
         403,
         "Wrong code",
         "The typed code is not the one in the message that carried this link. The try was counted.",
         "Copy the six digits from the same message as the link.",
     ),
-    _page(
+    make_page(
         "link-locked",
         403,
         "The link is locked",
         "Too many wrong codes were typed, so the link takes no answer any more.",
         "Ring the bus's operators; they record your answer.",
     ),
-    _page(
+    make_page(
         "link-read-only",
         403,
         "This link only shows",
         "The link lets the bus's own people read along; it does not answer for the recipient.",
         "Record what the recipient tells you as an operator's record, with how it reached you.",
     ),
-    _page(
+    make_page(
         "link-contact-ended",
         403,
         "The contact has ended",
         "The link was sent to somebody who no longer answers for the agency.",
         "Ask a present contact of the agency, or ring the bus's operators.",
     ),
-    _page(
+    make_page(
         "link-unknown",
         404,
         "No such link",
         "The address is not a link of this bus, or what it led to is gone.",
         "Copy the whole address from the newest message, without a line break.",
     ),
-    _page(
+    make_page(
         "link-expired",
         410,
         "The link has expired",
         "Links live until 30 days after their incident ends.",
         "Use the link in a newer message, or ring the bus's operators.",
     ),
-    _page(
+    make_page(
         "not-found",
         404,
         "Nothing there",
@@ -143,14 +129,14 @@ _ALL = (
         "which.",
         "Check the id and the path; ids are case-sensitive and carry their kind, as in `sub_…`.",
     ),
-    _page(
+    make_page(
         "method-not-allowed",
         405,
         "The method does not exist here",
         "The address exists, but not for this HTTP method.",
         "The `Allow` header lists the methods that do.",
     ),
-    _page(
+    make_page(
         "slow-body",
         408,
         "The body came too slowly",
@@ -158,149 +144,8 @@ _ALL = (
         "stored.",
         "Send the request again over a working connection.",
     ),
-    _page(
-        "conflict",
-        409,
-        "Not in this state",
-        "The request was right once or will be later, but not for the state the thing is in now.",
-        "Read the thing again, look at its `state`, and decide anew.",
-    ),
-    _page(
-        "delegation-loop",
-        409,
-        "The delegation leads back to the agency",
-        "The delegate has handed its answering to others, and following them leads back to the "
-        "agency itself: nobody would answer.",
-        "End one of the delegations on the way, or name another delegate.",
-    ),
-    _page(
-        "contacts-first",
-        409,
-        "A contact must come first",
-        "A webhook needs a person behind it: when it fails, somebody must be told. The agency"
-        " has no contact with mail or phone.",
-        "Create a contact for the agency (`POST /v1/agencies/{id}/contacts`), then the "
-        "subscription.",
-    ),
-    _page(
-        "contact-unverified",
-        409,
-        "The mail address is not verified",
-        "Nothing is sent to an address that nobody has confirmed belongs to the contact.",
-        "Ask an operator to enter the contact's address; that verifies it. Then repeat the "
-        "request.",
-    ),
-    _page(
-        "stale-version",
-        409,
-        "Another version came first",
-        "`base_version` is no longer the incident's newest version.",
-        "Read the incident, apply your change to its newest version, and send it with that "
-        "`base_version`.",
-    ),
-    _page(
-        "incident-cancelled",
-        409,
-        "The incident was cancelled",
-        "A cancelled incident takes no further version.",
-        "Post a new notice instead.",
-    ),
-    _page(
-        "cancel-pending",
-        409,
-        "A cancel waits already",
-        "Somebody has asked to cancel this incident, and the second person has not confirmed it.",
-        "Confirm that request at `/v1/incidents/{id}/cancel/confirm` as another person, or take it "
-        "back with `DELETE /v1/incidents/{id}/cancel` and ask again.",
-    ),
-    _page(
-        "no-cancel-requested",
-        409,
-        "Nothing to confirm",
-        "Nobody has asked to cancel this incident in the last 24 hours.",
-        "Ask for it at `/v1/incidents/{id}/cancel` with a reason; another person confirms it.",
-    ),
-    _page(
-        "second-person-needed",
-        403,
-        "A second person must confirm",
-        "A cancel takes two people. This key, or this name, is the one that asked for it.",
-        "Let somebody else confirm it, under another name and with another key of the agency, or "
-        "an operator of the bus.",
-    ),
-    _page(
-        "class-a-open",
-        409,
-        "Matters of class A are open",
-        "Somebody must still act for children who may be without a carer, so an all-clear would "
-        "say what is not so. `errors` names each matter.",
-        "See that each is answered. If the all-clear stands all the same, send it with "
-        "`override_reason`.",
-    ),
-    _page(
-        "exercise-started",
-        409,
-        "The exercise is not to come any more",
-        "Only an exercise that has not started can be called off: it has, or it is over.",
-        "Let it end at its time. To tell those who were told that it stops, cancel its incident.",
-    ),
-    _page(
-        "exercise-ended",
-        409,
-        "The exercise has ended",
-        "An exercise takes no further version after its end.",
-        "Read its report. Schedule another exercise if you want to go on.",
-    ),
-    _page(
-        "embargoed",
-        409,
-        "Still embargoed",
-        "The notice has not been released, so nobody has been told and there is nothing to update.",
-        "Cancel it and post it anew.",
-    ),
-    _page(
-        "question-answered",
-        409,
-        "The question has its answer",
-        "Somebody answered this question already; answers are never replaced.",
-        "Read the answer. If it is wrong, post an update of the notice that corrects it.",
-    ),
-    _page(
-        "too-many-questions",
-        409,
-        "Too many open questions",
-        "This incident has as many questions as it can take.",
-        "Ring the poster: the number is in `sender`.",
-    ),
-    _page(
-        "too-many-offers",
-        409,
-        "Too many offers",
-        "This incident has as many offers as it can take.",
-        "Ring child protection or the bus's operators, and tell them what you offer.",
-    ),
-    _page(
-        "offer-settled",
-        409,
-        "The offer takes no further answer",
-        "It was accepted or declined already, or it has lapsed.",
-        "Read the incident's offers. If you still need what was offered, ring its contact.",
-    ),
-    _page(
-        "offer-held",
-        409,
-        "Another holds the offer",
-        "Somebody else has asked for this offer to be kept for them for a while.",
-        "Wait until `held_until`, or ring who holds it.",
-    ),
-    _page(
-        "idempotency-conflict",
-        409,
-        "The first request still runs",
-        "Another request with the same `Idempotency-Key` has not finished.",
-        "Wait a few seconds and send the same request again with the same key.",
-    ),
-    _page(
+    *CONFLICTS,
+    make_page(
         "stale-revision",
         412,
         "Somebody else changed it first",
@@ -308,21 +153,21 @@ _ALL = (
         "Read the thing again, take its `ETag`, look at what changed, and repeat your change "
         "on it.",
     ),
-    _page(
+    make_page(
         "too-large",
         413,
         "The body is too large",
         "A request may carry 262,144 bytes (256 KiB) at most.",
         "Send less: leave out what belongs behind a link, or split the request.",
     ),
-    _page(
+    make_page(
         "unsupported-media-type",
         415,
         "Not JSON",
         "The body's `Content-Type` is not JSON.",
         "Send JSON with the header `Content-Type: application/json`.",
     ),
-    _page(
+    make_page(
         "invalid",
         422,
         "The request says something wrong",
@@ -330,14 +175,14 @@ _ALL = (
         "have. Nothing was stored.",
         "`errors` lists every fault with a JSON pointer into your body and what to do about it.",
     ),
-    _page(
+    make_page(
         "unknown-place",
         422,
         "A place does not exist",
         "The notice names a county, district, ZIP code or state that does not exist.",
         "`errors` points at each; correct it and post again.",
     ),
-    _page(
+    make_page(
         "policy-loop",
         422,
         "The policy goes in circles",
@@ -347,7 +192,7 @@ _ALL = (
         "Go up the line instead: `on_duty`, `second`, `head`, `all_contacts`, `operators`. "
         "`errors` names the steps.",
     ),
-    _page(
+    make_page(
         "policy-reaches-nobody",
         422,
         "The policy reaches nobody",
@@ -356,70 +201,70 @@ _ALL = (
         "Enter a contact with a verified channel, or let a step go to `operators`; then send the "
         "policy again.",
     ),
-    _page(
+    make_page(
         "invalid-update",
         422,
         "The update does not follow",
         "The update contradicts the version before it: a total that falls, a place that vanishes.",
         "`errors` says which. A figure may fall only in a correction that says so.",
     ),
-    _page(
+    make_page(
         "reason-missing",
         422,
         "A decline needs a reason",
         "The answer `declined` came without `reason`.",
         "Send `reason`: no_jurisdiction, no_capacity, duplicate or other.",
     ),
-    _page(
+    make_page(
         "several-obligations",
         409,
         "You stand in for several agencies",
         "Your agency stands in for more than one that must answer this notice.",
         "Answer each of them at `/v1/obligations/{id}/acknowledgements`; the problem names them.",
     ),
-    _page(
+    make_page(
         "more-time-used",
         422,
         "More time was given already",
         "In one round of an obligation more time is given once.",
         "Answer `accepted` or `declined`.",
     ),
-    _page(
+    make_page(
         "eta-missing",
         422,
         "An eta is needed",
         "The answer `need_more_time` came without `eta`.",
         "Send the time by which you will answer.",
     ),
-    _page(
+    make_page(
         "eta-past",
         422,
         "The eta has passed",
         "`eta` lies in the past.",
         "Send a time in the future.",
     ),
-    _page(
+    make_page(
         "eta-too-far",
         422,
         "The eta is too far away",
         "`eta` is later than the class of the notice allows.",
         "Send an earlier `eta`, or decline.",
     ),
-    _page(
+    make_page(
         "offer-time",
         422,
         "The offer's time does not work",
         "The offer would lapse in the past, or later than 30 days from now.",
         "Send a `lapses_at` that lies ahead, by 30 days at most.",
     ),
-    _page(
+    make_page(
         "idempotency-key-reused",
         422,
         "The key belongs to another request",
         "The same `Idempotency-Key` was used before with another body.",
         "Use a fresh key for each new request, and the same key only to repeat one unchanged.",
     ),
-    _page(
+    make_page(
         "precondition-required",
         428,
         "If-Match is missing",
@@ -427,14 +272,14 @@ _ALL = (
         " revision it changes.",
         "Read the thing, and send its `ETag` back in the header `If-Match`.",
     ),
-    _page(
+    make_page(
         "rate-limited",
         429,
         "Too many requests",
         "The key has used up its share for now.",
         "Wait for the seconds in `Retry-After`, then go on.",
     ),
-    _page(
+    make_page(
         "internal",
         500,
         "A fault of the bus",
@@ -442,7 +287,7 @@ _ALL = (
         "Send the request again with the same `Idempotency-Key`. If it stays, give the "
         "operator the `request_id`.",
     ),
-    _page(
+    make_page(
         "unavailable",
         503,
         "Not available now",
