@@ -15,6 +15,7 @@ class ProblemPage:
 
 
 def make_page(code: str, status: int, title: str, meaning: str, remedy: str) -> ProblemPage:
+    """Make a page; its parts always stand in this order."""
     return ProblemPage(code=code, status=status, title=title, meaning=meaning, remedy=remedy)
 
 

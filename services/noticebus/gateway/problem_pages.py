@@ -5,7 +5,6 @@ from html import escape
 
 from noticebus.gateway.problem_conflicts import CONFLICTS, ProblemPage, make_page
 
-
 _ALL = (
     make_page(
         "bad-request",
