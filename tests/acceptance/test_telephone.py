@@ -31,7 +31,7 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.store.agencies import Contact
 from noticebus.store.deliveries import Attempt, Delivery
-from noticebus.store.tables import acknowledgements, contacts, links
+from noticebus.store.tables import acknowledgements, attempts, contacts, links
 
 NIGHT = dt.datetime(2019, 8, 7, 7, 0, tzinfo=dt.UTC)  # 2 in the morning in Mississippi
 PHONE = "+16015550123"
@@ -216,6 +216,29 @@ async def test_an_undelivered_text_is_tried_again_not_sooner_than_two_minutes(to
         "",
         "delivered",
     ]
+
+
+async def test_a_message_that_carried_several_notices_is_delivered_for_each(town: Town) -> None:
+    first, text, _ = await town.told()
+    second, other, _ = await town.told()
+    one_message = sa.update(attempts).where(attempts.c.provider_id == other.sid)
+    async with town.bus.desk.database.begin() as conn:
+        await conn.execute(one_message.values(provider_id=text.sid))
+
+    await town.line.says(text, "undelivered")
+    await town.bus.settled()
+    waiting = [await town.delivery(one, Channel.SMS) for one in (first, second)]
+    await town.bus.fast_forward(minutes(2))
+    again = await town.phones.texts(PHONE, times=2)
+    for one in again:
+        await town.line.says(one, "delivered")
+    await town.bus.settled()
+
+    assert [one.state for one in waiting] == [DeliveryState.QUEUED] * 2
+    assert len({one.due_at for one in waiting}) == 1
+    for notice in (first, second):
+        assert (await town.delivery(notice, Channel.SMS)).state is DeliveryState.DELIVERED
+        await town.district.answers(notice)
 
 
 async def test_a_telephone_that_nobody_answers_is_rung_five_times_and_no_more(town: Town) -> None:

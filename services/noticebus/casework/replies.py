@@ -180,7 +180,7 @@ async def _called(
 ) -> tuple[Contact, Delivery, LinkClaims] | None:
     """Find whom a call was for, if it went to this telephone and the contact still speaks."""
     async with desk.database.read() as conn:
-        delivery = await telephone.delivery_by_id(conn, delivery_id)
+        delivery = next(iter(await telephone.deliveries_by_id(conn, [delivery_id])), None)
         if delivery is None or delivery.channel is not Channel.VOICE:
             return None
         if delivery.notice_id is None or delivery.obligation_id is None:

@@ -63,6 +63,7 @@ class _Case:
     attempt: Attempt | None
     now: dt.datetime
     machine_now: dt.datetime
+    jitter: float
 
     @property
     def current(self) -> bool:
@@ -78,6 +79,11 @@ class _Case:
 class _Written:
     entries: list[Entry] = field(default_factory=list)
     history: list[History] = field(default_factory=list)
+
+    def add(self, more: "_Written") -> None:
+        """Take what another delivery of the same message has written."""
+        self.entries += more.entries
+        self.history += more.history
 
 
 async def take_report(desk: Desk, report: Report) -> None:
@@ -101,33 +107,37 @@ async def take_report(desk: Desk, report: Report) -> None:
 async def _take_report(desk: Desk, report: Report, heard: Heard) -> bool:
     """Take a report in one transaction; false where its attempt is still being recorded."""
     async with desk.database.begin() as conn:
-        attempt = await telephone.attempt_of(conn, report.provider_id)
-        id_ = report.delivery_id if attempt is None else attempt.delivery_id
-        seen = await telephone.delivery_by_id(conn, id_)
-        if seen is None or seen.channel not in BY_TELEPHONE:
+        ids = set(await telephone.attempts_of(conn, report.provider_id)) or {report.delivery_id}
+        seen = await telephone.deliveries_by_id(conn, ids)
+        owed = {one.obligation_id for one in seen if one.obligation_id is not None}
+        if not any(one.channel in BY_TELEPHONE for one in seen):
             log.info("telephone.report_unknown", delivery_id=report.delivery_id)
             return True
-        if attempt is None and seen.state is DeliveryState.SENDING:
+        # Before the deliveries: the order of locks.
+        await obligations.lock_obligations(conn, ids=sorted(owed))
+        locked = await telephone.deliveries_by_id(conn, ids, lock=True)
+        tried = await telephone.attempts_of(conn, report.provider_id)
+        unsure = [one for one in locked if one.bundle is not None or one.id not in tried]
+        sending = [await telephone.is_being_sent(conn, one) for one in unsure]
+        if any(sending) or set(tried) - ids:
             return False
-        if seen.obligation_id is not None:  # before the delivery: the order of locks
-            await obligations.lock_obligations(conn, ids=[seen.obligation_id])
-        locked = await telephone.delivery_by_id(conn, id_, lock=True)
-        assert locked is not None, "a delivery is never deleted"
-        case = _Case(
-            report=report,
-            heard=heard,
-            delivery=locked,
-            attempt=await telephone.attempt_of(conn, report.provider_id),
-            now=desk.world.now(),
-            machine_now=desk.machine.now(),
-        )
-        written = await _apply(conn, desk, case)
+        written = _Written()
+        jitter = random.random()  # noqa: S311 - jitter, nothing secret; one for all of a bundle
+        for delivery in locked:
+            case = _Case(
+                report=report,
+                heard=heard,
+                delivery=delivery,
+                attempt=tried.get(delivery.id),
+                now=desk.world.now(),
+                machine_now=desk.machine.now(),
+                jitter=jitter,
+            )
+            written.add(await _apply(conn, desk, case))
         await ledger.append(conn, written.entries)
         await ledger.append_history(conn, written.history)
     if written.entries:
-        log.info(
-            "telephone.reported", delivery_id=id_, outcome=heard.value, channel=seen.channel.value
-        )
+        log.info("telephone.reported", delivery_id=locked[0].id, outcome=heard.value)
         desk.committed()
     return True
 
@@ -179,7 +189,7 @@ async def _not_reached(conn: AsyncConnection, desk: Desk, case: _Case) -> _Writt
         notice_class=delivery.notice_class,
         failed_at=case.now,
         first_failed_at=delivery.first_failed_at,
-        jitter=random.random(),  # noqa: S311 - jitter, nothing secret
+        jitter=case.jitter,
     )
     tries = delivery.recipient_attempts + 1
     retry = verdict if isinstance(verdict, RetryAt) and tries < TRIES_MAX else None

@@ -1,16 +1,19 @@
 """What a telephone provider says of attempts, and whose telephone a reply came from."""
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import Channel, ObligationState
+from noticebus.contracts.vocabulary import Channel, DeliveryState, ObligationState
 from noticebus.ids import DeliveryId
 from noticebus.store.agencies import Contact
 from noticebus.store.deliveries import Attempt, Delivery, Recording
 from noticebus.store.tables import attempts, contacts, deliveries, obligations
+
+BUNDLE_MAX = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,27 +24,49 @@ class Texted:
     delivery: Delivery
 
 
-async def attempt_of(conn: AsyncConnection, provider_id: str) -> Attempt | None:
-    """Read the attempt that a provider knows by `provider_id`."""
+async def attempts_of(conn: AsyncConnection, provider_id: str) -> dict[DeliveryId, Attempt]:
+    """Read the attempts that a provider knows by `provider_id`.
+
+    There are several where one message carried a bundle.
+    """
     statement = (
         sa.select(attempts)
         .where(attempts.c.provider_id == provider_id)
         .order_by(attempts.c.delivery_id, attempts.c.number)
+        .limit(BUNDLE_MAX)
+    )
+    found = [Attempt(**row) for row in (await conn.execute(statement)).mappings()]
+    return {one.delivery_id: one for one in found}
+
+
+async def is_being_sent(conn: AsyncConnection, delivery: Delivery) -> bool:
+    """Say whether a delivery, or another of its bundle, is on its way and not yet recorded."""
+    if delivery.bundle is None:
+        return delivery.state is DeliveryState.SENDING
+    statement = (
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.contact_id == delivery.contact_id,
+            deliveries.c.bundle == delivery.bundle,
+            deliveries.c.state == DeliveryState.SENDING,
+        )
         .limit(1)
     )
-    row = (await conn.execute(statement)).mappings().one_or_none()
-    return None if row is None else Attempt(**row)
+    return (await conn.execute(statement)).first() is not None
 
 
-async def delivery_by_id(
-    conn: AsyncConnection, delivery_id: DeliveryId, *, lock: bool = False
-) -> Delivery | None:
-    """Read one delivery, locked where its state is to change; its obligation is locked before."""
-    statement = sa.select(deliveries).where(deliveries.c.id == delivery_id)
+async def deliveries_by_id(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, lock: bool = False
+) -> list[Delivery]:
+    """Read deliveries, locked where their state is to change; obligations are locked before."""
+    statement = (
+        sa.select(deliveries)
+        .where(deliveries.c.id.in_(sorted(delivery_ids)))
+        .order_by(deliveries.c.id)
+    )
     if lock:
         statement = statement.with_for_update(key_share=True)  # SQLite: the single writer
-    row = (await conn.execute(statement)).mappings().one_or_none()
-    return None if row is None else Delivery(**row)
+    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
 
 
 async def note_status(
