@@ -120,8 +120,7 @@ def name_library(
 class Metrics:
     """The process's figures for Prometheus, without ids or names in labels.
 
-    Obligations, answers and steps of exercises are not counted (I9); attempts are the bus's own
-    work, and all are.
+    Nothing of exercises and tests is counted (I9): obligations, answers, steps nor attempts.
     """
 
     registry: CollectorRegistry

@@ -396,6 +396,7 @@ async def test_older_versions_page_says_so_and_its_answer_counts_for_that_versio
     receipt = await mail.sends()
 
     assert "There is a newer version of this notice: version 2." in page.text
+    assert "1 of 2" in page.text
     assert "your answer counts for version 1" in receipt.text
     (made,) = await mail.answers()
     assert (made.version, made.notice_id) == (1, mail.notice.id)

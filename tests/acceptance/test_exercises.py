@@ -15,9 +15,10 @@ from harness.member import Member, Posted
 from harness.place import Place, embedded, production
 from harness.system import Bus, hours, minutes, open_bus
 from noticebus.access.principals import Principal
-from noticebus.casework import exercise_report, exercises, questions, reports, upkeep
+from noticebus.casework import exercise_report, exercises, offers, questions, reports, upkeep
 from noticebus.console.report import render_report
 from noticebus.contracts.exercise import ExercisePost, ExerciseReport, ExerciseView
+from noticebus.contracts.offer import OfferPost
 from noticebus.contracts.question import QuestionPost
 from noticebus.contracts.vocabulary import (
     AgencyKind,
@@ -37,6 +38,21 @@ from noticebus.store.tables import notices as notice_rows
 
 ON_DUTY = {Position.ON_DUTY}
 SIX_HOURS = hours(6)
+FIGURES = (
+    "noticebus_deliveries_total",
+    "noticebus_escalations_total",
+    "noticebus_obligations",
+    "noticebus_oldest_overdue_seconds",
+    "noticebus_ack_latency_seconds",
+)
+OFFER = {
+    "offer_type": "meals",
+    "quantity": 40,
+    "unit": "meals",
+    "where": "Parish hall, Morton",
+    "contact": {"name": "P. Hale", "phone": "+16015550120"},
+    "background_checked": "not_applicable",
+}
 NO_FIGURES = ("_created", "ledger", "last_tick")  # the machinery's own
 
 
@@ -317,6 +333,68 @@ async def _never_exercised(bus: Bus) -> list[str]:
         for one in read.report.data_quality
         if one.code == "never_completed_exercise" and one.agency is not None
     ]
+
+
+@pytest.mark.parametrize("profile", ["sqlite", "postgresql"])
+async def test_a_night_of_the_actual_counts_the_same_with_a_drill_of_it_beside_it(
+    tmp_path: Path, profile: str
+) -> None:
+    """Live through the same night twice, alone and beside its drill, on databases of their own."""
+    nights = []
+    for number, beside in enumerate((False, True)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        made = embedded(folder) if profile == "sqlite" else production(folder)
+        async with made as place, open_bus(place, strict=False) as bus:
+            nights.append(await _night(bus, beside=beside))
+
+    alone, with_drill = nights
+    assert with_drill == alone
+    assert alone["metrics"]["noticebus_escalations_total"]
+    assert alone["metrics"]["noticebus_deliveries_total"]
+
+
+async def _night(bus: Bus, *, beside: bool) -> dict[str, Any]:
+    """Let reminders go out, a question and a promised update fall due, and an offer be made."""
+    county = await bus.agency("Scott County CPS", contacts_at=ON_DUTY)
+    posted = [await bus.post_notice(next_update_due=_in_an_hour(bus))]
+    if beside:
+        promised = _in_an_hour(bus)
+        posted.append(await bus.post_notice(status=Status.EXERCISE, next_update_due=promised))
+    for one in posted:
+        await questions.ask(
+            bus.desk,
+            principal(Scope.ANSWER, agency=county.row),
+            incident_id=one.incident_id,
+            post=QuestionPost(topic=QuestionTopic.AGES),
+        )
+        await offers.make_offer(
+            bus.desk,
+            principal(Scope.ANSWER, agency=county.row),
+            incident_id=one.incident_id,
+            post=OfferPost.model_validate(OFFER),
+        )
+    await bus.fast_forward(hours(12))
+    for one in posted:
+        await county.answers(one)
+    await bus.settled()
+    seen = await _surfaces(bus)
+    report = seen["report"]
+    return {
+        "figures": seen["figures"],
+        "items": [one["step"] for one in report["items"]],
+        "debts": [(one["owed"], one["overdue_s"]) for one in report["owed_by_posters"]],
+        "records": sorted(
+            (one["code"], one["agency"] and one["agency"]["name"])
+            for one in report["data_quality"]
+            if one["code"] != "never_completed_exercise"
+        ),
+        "csv": seen["csv"],
+        "title": seen["title"],
+        "metrics": {
+            name: sorted(one for one in seen["metrics"] if one.startswith(name)) for name in FIGURES
+        },
+    }
 
 
 @pytest.mark.parametrize("status", [Status.EXERCISE, Status.TEST])

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, require, require_visible, visible_agency
-from noticebus.casework import accepted, shards
+from noticebus.casework import accepted, offers, shards
 from noticebus.casework.answer import MOOT_CAUSES
 from noticebus.casework.binding import Moment
 from noticebus.casework.cancel import cancelling, carry_out
@@ -194,6 +194,7 @@ async def _end(conn: AsyncConnection, exercise: Exercise, *, at: Moment) -> None
             conn, [one.id for one in bound], finished_at=at.world, causes=MOOT_CAUSES
         )
     await _end_untold(conn, exercise)
+    await offers.lapse_all(conn, exercise.incident_id, now=at.world)
     entry = make_entry(
         "exercise.ended",
         {"exercise_id": exercise.id, "bound": len(bound), "unanswered": len(silent)},
