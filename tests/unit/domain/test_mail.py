@@ -94,6 +94,7 @@ def test_a_first_notice_says_what_where_and_until_when() -> None:
             {"owed": Owed.UPDATE, "reminder": 1},
             "Reminder 1: Update you promised, not posted yet: ",
         ),
+        ({"owed": Owed.COVERAGE}, "Nobody answers for a place: "),
         ({"cause": Cause.ANSWER}, "Answer to a question: "),
         ({"cause": Cause.OFFER}, "Offer of help: "),
         ({"cause": Cause.TEST}, "Test message: "),
