@@ -569,16 +569,20 @@ async def test_warnings_name_what_will_keep_a_notice_from_somebody(database: Dat
         await add_attempt(conn, fine, 2, at=START, outcome=Outcome.DELIVERED)
 
     async with database.read() as conn:
-        found = await report_quality.warnings(conn, agency_id=None)
-        own = await report_quality.warnings(conn, agency_id=alone)
+        found = await report_quality.warnings(conn, agency_id=None, now=NOW)
+        own = await report_quality.warnings(conn, agency_id=alone, now=NOW)
     assert [(one.code, one.agency_id, one.subscription_id) for one in found] == [
         (report_quality.NO_CONTACT, lonely, None),
         (report_quality.NO_VERIFIED_CHANNEL, unverified, None),
         (report_quality.ENDPOINT_FAILING, whole, failing),
         (report_quality.NEVER_VERIFIED, whole, never),
         (report_quality.NO_SECOND_CONTACT, alone, None),
+        *((report_quality.NEVER_EXERCISED, one, None) for one in (unverified, alone, whole)),
     ]
-    assert [one.code for one in own] == [report_quality.NO_SECOND_CONTACT]
+    assert [one.code for one in own] == [
+        report_quality.NO_SECOND_CONTACT,
+        report_quality.NEVER_EXERCISED,
+    ]
 
 
 async def test_warnings_are_bounded(database: Database) -> None:
@@ -587,5 +591,5 @@ async def test_warnings_are_bounded(database: Database) -> None:
             await add_agency(conn, f"Agency {number}")
 
     async with database.read() as conn:
-        found = await report_quality.warnings(conn, agency_id=None)
+        found = await report_quality.warnings(conn, agency_id=None, now=NOW)
     assert len(found) == report_quality.WARNINGS_MAX
