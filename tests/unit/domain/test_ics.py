@@ -261,3 +261,89 @@ def test_a_csv_has_at_most_2000_rows() -> None:
     (said,) = read_csv("\n".join(rows), names=NAMES, zone=ZONE).faults
 
     assert "at most 2,000 rows" in said.message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("garbage", "Line 1"),
+        ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nEND:VCALENDAR", "Line 3"),
+        ("BEGIN:VCALENDAR\nBEGIN:VEVENT", "line 2 has no end"),
+        ("X:1", "not an iCalendar file"),
+    ],
+)
+def test_a_file_that_is_no_calendar_is_refused_with_its_line(text: str, words: str) -> None:
+    (said,) = ics.read(text, zone=ZONE, now=NOW).faults
+
+    assert words in said.message
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (("SUMMARY:Ada", "CATEGORIES:COOK"), "name one position"),
+        (("SUMMARY:Ada", "CATEGORIES:HEAD,SECOND"), "name one position"),
+        (("SUMMARY:Nobody",), "no living contact"),
+        (("ATTENDEE:mailto:a@b.example", "ATTENDEE:mailto:c@b.example"), "one ATTENDEE"),
+        (("ATTENDEE:tel:1",), "mailto"),
+    ],
+)
+def test_an_event_that_is_no_shift_is_refused(lines: tuple[str, ...], words: str) -> None:
+    text = calendar(event("DTSTART:20191010T080000", "DURATION:PT1H", *lines))
+
+    (said,) = read_ics(text, names=NAMES, zone=ZONE, now=NOW).faults
+
+    assert words in said.message
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("Ada,cook,2019-11-03 00:30,2019-11-03 01:30", "on_duty, second or head"),
+        ("Ada,,soon,2019-11-03 01:30", "2026-11-01 20:00"),
+        ("Ada,,2019-11-03 00:30", "4 fields"),
+    ],
+)
+def test_a_row_that_is_no_shift_is_refused(row: str, words: str) -> None:
+    text = f"contact,position,starts,ends\n\n{row}"
+
+    (said,) = read_csv(text, names=NAMES, zone=ZONE).faults
+
+    assert said.message.startswith("Row 3")
+    assert words in said.message
+
+
+def test_a_calendar_file_says_closures_terms_and_early_releases() -> None:
+    found, faults = read_calendar(
+        calendar(
+            event("DTSTART;VALUE=DATE:20191007", "DTEND;VALUE=DATE:20191009"),
+            event("DTSTART;VALUE=DATE:20200106", "DTEND;VALUE=DATE:20200523", "CATEGORIES:term"),
+            event("DTSTART:20191101T180000Z", "DURATION:PT1H", "CATEGORIES:Early_Release"),
+        ),
+        zone=ZONE,
+        now=NOW,
+    )
+
+    assert faults == ()
+    assert found.closures == {dt.date(2019, 10, 7), dt.date(2019, 10, 8)}
+    assert found.terms == {(dt.date(2020, 1, 6), dt.date(2020, 5, 22))}
+    assert found.early_release == ((dt.date(2019, 11, 1), dt.time(13, 0)),)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (("DTSTART:20191007T130000", "DURATION:PT1H", "CATEGORIES:TERM"), "all-day event"),
+        (("DTSTART;VALUE=DATE:20191007", "CATEGORIES:EARLY-RELEASE"), "with a time"),
+        (("DTSTART:20191007T130000", "DURATION:PT1H"), "no closure"),
+        (("DTSTART;VALUE=DATE:20191007", "DTEND;VALUE=DATE:20200601"), "at most 120 days"),
+        (("DTSTART;VALUE=DATE:20191007", "CATEGORIES:PARTY"), "must be one of"),
+        (("DTSTART;VALUE=DATE:20180101",), "nothing to import"),
+    ],
+)
+def test_an_event_that_says_nothing_of_a_calendar_is_refused(
+    lines: tuple[str, ...], words: str
+) -> None:
+    _, (said,) = read_calendar(calendar(event(*lines)), zone=ZONE, now=NOW)
+
+    assert words in said.message
