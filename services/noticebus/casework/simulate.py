@@ -6,7 +6,7 @@ Rules, people and calendars are those the engine asks; only the clock is made up
 import datetime as dt
 import zoneinfo
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -206,7 +206,8 @@ async def _run(
             return
         reach, _ = await reachable_at(conn, desk, facts, at=now)
         step, index = policy.steps[decision.step_index], decision.step_index + 1
-        play.happenings.append(_fired(step, reach, policy, number=decision.step_index, at=now))
+        fired = _fired(step, reach, policy, number=decision.step_index, at=now)
+        play.happenings.append(_without_repeats(fired, play.happenings))
         play.warnings += [
             f"{_local(facts, now)}: {one.message}" for one in weaknesses([step], reach)
         ]
@@ -245,6 +246,21 @@ def _fired(
         notify=step.notify,
         fell_through=reached.fell_through,
         lists_only=step.lists_only,
+    )
+
+
+def _without_repeats(fired: Happening, before: Sequence[Happening]) -> Happening:
+    """Leave out whom the notice itself calls at this very moment (casework/told.py)."""
+    told = [one for one in before if one.kind == "notice" and one.at == fired.at]
+    if fired.notify is not Notify.FIRST_TWO or not told:
+        return fired
+    (notice,) = told
+    pairs = {(person.id, channel) for person, channel in notice.calls}
+    return replace(
+        fired,
+        calls=[(one, by) for one, by in fired.calls if (one.id, by) not in pairs],
+        endpoints=tuple(one for one in fired.endpoints if one not in notice.endpoints),
+        why=f"{fired.why}; whom the notice itself calls is called once",
     )
 
 

@@ -26,6 +26,7 @@ from noticebus.casework.desk import Desk
 from noticebus.casework.reach import People
 from noticebus.casework.recipients import Found, find_for, route_notice, tell
 from noticebus.casework.rounds import begin, policies_in_force
+from noticebus.casework.told import Told, told_at_once
 from noticebus.casework.tracing import obligation_entry
 from noticebus.contracts.vocabulary import Cause, NoticeState, Notify
 from noticebus.domain.escalation import (
@@ -59,6 +60,7 @@ class Reach:
     people: People
     orders: Mapping[AgencyId, Sequence[SubscriptionMatch]]
     operators: Sequence[ContactPoint]
+    told: Told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,7 @@ async def fire_due_steps(desk: Desk, *, most: int = BATCH_OBLIGATIONS_MAX) -> in
             people=people,
             orders=await reaching.endpoints(conn, agency_ids, people),
             operators=await matching.operator_points(conn, at=at.world, telephone=desk.dials),
+            told=await told_at_once(conn, due),
         )
         about = await notices.notices_by_id(conn, {one.round_notice_id for one in due})
         fired = [_fire_or_park(one, about[one.round_notice_id], reach, at=at) for one in due]
@@ -152,7 +155,9 @@ def _fire(owed: Obligation, notice: Notice, reach: Reach, *, at: Moment) -> Fire
     )
     after = replace(owed, step=decision.step_index + 1, next_step_at=decision.next_at)
     rows = _rows(owed, decision, policy.steps, reached, now=at.world)
-    sent = _deliveries(owed, notice, step, reached, reach, index=decision.step_index, at=at)
+    told = reach.told.get(owed.id, frozenset())
+    made = _deliveries(owed, notice, step, reached, reach, index=decision.step_index, at=at)
+    sent = [one for one in made if one.destination not in told]
     data = {
         "epoch": owed.epoch,
         "step": decision.step_index,

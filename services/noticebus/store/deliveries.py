@@ -321,6 +321,16 @@ async def deliveries_of(
     return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
 
 
+async def notices_carried(
+    conn: AsyncConnection, obligation_ids: Collection[ObligationId]
+) -> list[Delivery]:
+    """Read what carries the notice itself to the recipients of obligations."""
+    statement = sa.select(deliveries).where(
+        deliveries.c.obligation_id.in_(sorted(obligation_ids)), deliveries.c.cause == Cause.NOTICE
+    )
+    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
+
+
 async def attempts_of(
     conn: AsyncConnection, delivery_ids: Collection[DeliveryId]
 ) -> dict[DeliveryId, list[Attempt]]:
