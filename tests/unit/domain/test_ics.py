@@ -151,6 +151,7 @@ def test_an_occurrence_that_was_moved_stands_once() -> None:
         (("DTSTART;VALUE=DATE:20191010", "RRULE:FREQ=WEEKLY;BYDAY=1MO"), "bounds"),
         (("DTSTART;VALUE=DATE:20191010", "RRULE:FREQ=DAILY;INTERVAL=0"), "bounds"),
         (("DTSTART;VALUE=DATE:20191010", "RRULE:FREQ=DAILY;COUNT=x"), "RRULE"),
+        (("DTSTART;VALUE=DATE:20191010", "RRULE:FREQ=DAILY;COUNT=1,2"), "RRULE cannot be read"),
         (
             ("DTSTART;VALUE=DATE:20191010", "RRULE:FREQ=DAILY", "RRULE:FREQ=WEEKLY"),
             "exactly one RRULE",
@@ -347,3 +348,21 @@ def test_an_event_that_says_nothing_of_a_calendar_is_refused(
     _, (said,) = read_calendar(calendar(event(*lines)), zone=ZONE, now=NOW)
 
     assert words in said.message
+
+
+def test_shifts_come_from_attendee_or_summary_with_the_position_of_their_category() -> None:
+    rule = ("DTSTART:20191010T080000", "DURATION:PT1H")
+    until = "RRULE:FREQ=DAILY;UNTIL=20191011T130000Z"
+    text = calendar(
+        event(*rule, until, "ATTENDEE:MAILTO:Ada@a.example", uid="one"),
+        event(*rule, "SUMMARY:Ada", "CATEGORIES:Supervisor", uid="two"),
+    )
+
+    found = read_ics(text, names=NAMES, zone=ZONE, now=NOW)
+
+    assert found.faults == ()
+    assert [(one.where, one.shift.position) for one in found.written] == [
+        ("Event one", Position.ON_DUTY),
+        ("Event two", Position.HEAD),
+        ("Event one", Position.ON_DUTY),
+    ]
