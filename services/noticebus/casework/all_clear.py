@@ -17,6 +17,7 @@ from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Answered
 from noticebus.casework.revise import lock_latest
+from noticebus.casework.spacing import spaced
 from noticebus.casework.telling import tell_bound
 from noticebus.casework.tracing import notice_entry
 from noticebus.contracts.canonical import canonical
@@ -219,7 +220,7 @@ async def _store(
         conn, notice=notice, state=IncidentState.CLEARED, ended_at=at.world
     )
     await obligations.save_all(conn, cleared.changed)
-    await deliveries.insert_deliveries(conn, cleared.told)
+    await deliveries.insert_deliveries(conn, await spaced(conn, cleared.told, now=at.world))
     entries = [notice_entry(notice, at=at.world), _entry(cleared, override, now=at.world)]
     recorded = await ledger.append(conn, entries)
     await ledger.append_history(conn, _history(cleared, entries[1].id))

@@ -17,6 +17,7 @@ from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Answered
 from noticebus.casework.revise import lock_latest, refuse_ended_or_stale
+from noticebus.casework.spacing import spaced
 from noticebus.casework.telling import tell_bound
 from noticebus.casework.tracing import notice_entry
 from noticebus.contracts.acknowledgement import Person, PersonView
@@ -326,4 +327,4 @@ async def _store(conn: AsyncConnection, ended: Ended, latest: Notice, *, at: Mom
     ids = [one.id for one in ended.changed if one.state is ObligationState.WITHDRAWN]
     if ids:
         await deliveries.make_moot(conn, ids, finished_at=at.world, causes=MOOT_CAUSES)
-    await deliveries.insert_deliveries(conn, ended.told)
+    await deliveries.insert_deliveries(conn, await spaced(conn, ended.told, now=at.world))

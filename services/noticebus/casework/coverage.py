@@ -15,6 +15,7 @@ from noticebus.casework.binding import Moment, bind, notice_deliveries
 from noticebus.casework.desk import Desk
 from noticebus.casework.in_force import policy_ids
 from noticebus.casework.rounds import begin
+from noticebus.casework.spacing import spaced
 from noticebus.casework.tracing import obligation_entry
 from noticebus.contracts.vocabulary import (
     Cause,
@@ -96,9 +97,7 @@ async def hold(
     The incidents are new or locked. Nothing is read where no place lacks anybody.
     """
     touched = [
-        one
-        for one in holdings
-        if (one.notice.uncovered or one.before) and _asks(one.notice)
+        one for one in holdings if (one.notice.uncovered or one.before) and _asks(one.notice)
     ]
     operators = await _operators(conn, desk, at=at) if touched else None
     if operators is None:
@@ -107,7 +106,7 @@ async def hold(
     written = await _written(conn, touched, operators, held, at=at)
     await obligations.insert_obligations(conn, written.new)
     await obligations.save_all(conn, written.changed)
-    await insert_deliveries(conn, written.deliveries)
+    await insert_deliveries(conn, await spaced(conn, written.deliveries, now=at.world))
     await ledger.append(conn, [entry for entry, _ in written.traces])
     await ledger.append_history(conn, [line for _, line in written.traces])
     return written.deliveries

@@ -23,6 +23,7 @@ from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
 from noticebus.casework.drafts import Draft
 from noticebus.casework.recipients import Bound, bind_all, find, route_notice, uncovered_of
+from noticebus.casework.spacing import spaced
 from noticebus.casework.tracing import routing_entries
 from noticebus.domain.routing import Routing
 from noticebus.errors import NoticebusError, RefusedError, UnavailableError
@@ -285,7 +286,7 @@ async def _store(
     await notices.insert_incidents(conn, [one.incident(at.world) for one in drafts])
     await notices.insert_notices(conn, [one.notice for one in bound])
     await obligations.insert_obligations(conn, [owed for one in bound for owed in one.obligations])
-    await insert_deliveries(conn, number(every_delivery, first))
+    await insert_deliveries(conn, await spaced(conn, number(every_delivery, first), now=at.world))
     traces = [
         routing_entries(one.notice, one.obligations, one.routing, at=at.world) for one in bound
     ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework.desk import Desk
+from noticebus.casework.spacing import spaced
 from noticebus.contracts.vocabulary import Cause, Channel, ContentLevel, DeliveryState, Notify
 from noticebus.domain.delivery import next_channel
 from noticebus.domain.escalation import ContactPoint, resolve
@@ -78,7 +79,7 @@ async def start(
         if (channel := next_channel(one.delivery.channel, reached_by=contact.channels)) is not None
         for at in [one.next_at]
     ]
-    await deliveries.insert_missing(conn, made)
+    await deliveries.insert_missing(conn, await spaced(conn, made, now=now))
     at_once = [one.delivery for one in started if one.next_at <= now]
     if at_once:
         await deliveries.hasten_next_channel(conn, carried(at_once), now=now)

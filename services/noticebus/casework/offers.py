@@ -16,6 +16,7 @@ from noticebus.casework import accepted, shards
 from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
 from noticebus.casework.informing import Message, inform
+from noticebus.casework.spacing import spaced
 from noticebus.contracts.offer import OfferAnswerPost, OfferPost
 from noticebus.contracts.vocabulary import (
     AgencyKind,
@@ -191,7 +192,7 @@ async def _tell(
         number=answer.get("number", 0),
     )
     sent = await inform(conn, desk, notice, bound, message, at=at)
-    await insert_deliveries(conn, sent)
+    await insert_deliveries(conn, await spaced(conn, sent, now=at.world))
     return sent
 
 

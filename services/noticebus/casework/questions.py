@@ -16,6 +16,7 @@ from noticebus.casework import accepted, debts, shards
 from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
 from noticebus.casework.informing import Message, inform
+from noticebus.casework.spacing import spaced
 from noticebus.casework.tracing import obligation_entry
 from noticebus.casework.views import level_of
 from noticebus.contracts.question import AnswerPost, QuestionPost, same_words
@@ -191,7 +192,7 @@ async def _put(
     )
     await obligations.insert_obligations(conn, [owed])
     await questions.insert_question(conn, question)
-    await insert_deliveries(conn, sent)
+    await insert_deliveries(conn, await spaced(conn, sent, now=at.world))
     (recorded,) = await ledger.append(conn, [entry])
     await ledger.append_history(conn, [line])
     receipt = accepted.receipt(desk.keyring, recorded)
@@ -252,7 +253,7 @@ async def _tell_askers(  # noqa: PLR0913  (whom, of which answer to which questi
     }
     told = Message(cause=Cause.ANSWER, subject=question.id, detail={"question": detail})
     sent = await inform(conn, desk, notice, bound, told, at=at)
-    await insert_deliveries(conn, sent)
+    await insert_deliveries(conn, await spaced(conn, sent, now=at.world))
     return sent
 
 

@@ -14,6 +14,7 @@ from noticebus.casework.binding import Moment, counts_of, number
 from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
 from noticebus.casework.recipients import bind_all, find_for, route_notice, uncovered_of, without
+from noticebus.casework.spacing import spaced
 from noticebus.casework.tracing import routing_entries
 from noticebus.contracts.vocabulary import ObligationState, Owed
 from noticebus.store import ledger, matching, notices, obligations
@@ -46,7 +47,7 @@ async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation)
         bound.deliveries, await matching.take_sequences(conn, counts_of(bound.deliveries))
     )
     await obligations.insert_obligations(conn, bound.obligations)
-    await insert_deliveries(conn, numbered)
+    await insert_deliveries(conn, await spaced(conn, numbered, now=at.world))
     uncovered = uncovered_of(notice, found, lost=lost)
     await notices.set_uncovered(conn, notice.id, uncovered)
     trace = routing_entries(notice, bound.obligations, routing, at=at.world)

@@ -26,6 +26,7 @@ from noticebus.casework.recipients import (
     without,
 )
 from noticebus.casework.rounds import begin, policies_in_force
+from noticebus.casework.spacing import spaced
 from noticebus.casework.telling import reached_now
 from noticebus.casework.tracing import routing_entries
 from noticebus.contracts.notice import NoticePost, UpdatePost, falling_totals
@@ -360,7 +361,7 @@ async def _store(conn: AsyncConnection, revision: Revision, *, at: Moment) -> Re
             conn, ids, finished_at=at.world, causes=[Cause.STEP], version_max=notice.version
         )
     await obligations.insert_obligations(conn, revision.bound.obligations)
-    await insert_deliveries(conn, revision.deliveries)
+    await insert_deliveries(conn, await spaced(conn, revision.deliveries, now=at.world))
     trace = routing_entries(notice, revision.bound.obligations, revision.bound.routing, at=at.world)
     recorded = await ledger.append(conn, trace.entries)
     reopened = [

@@ -26,6 +26,7 @@ from noticebus.casework.desk import Desk
 from noticebus.casework.reach import People
 from noticebus.casework.recipients import Found, find_for, route_notice, tell
 from noticebus.casework.rounds import begin, policies_in_force
+from noticebus.casework.spacing import spaced
 from noticebus.casework.told import Told, told_at_once
 from noticebus.casework.tracing import obligation_entry
 from noticebus.contracts.vocabulary import Cause, NoticeState, Notify
@@ -98,7 +99,7 @@ async def fire_due_steps(desk: Desk, *, most: int = BATCH_OBLIGATIONS_MAX) -> in
         sent = [delivery for one in fired for delivery in one.deliveries]
         await obligations.save_all(conn, [one.obligation for one in fired])
         await obligations.insert_steps(conn, [row for one in fired for row in one.rows])
-        await insert_deliveries(conn, sent)
+        await insert_deliveries(conn, await spaced(conn, sent, now=at.world))
         await ledger.append(conn, [one.entry for one in fired])
         await ledger.append_history(conn, [one.history for one in fired])
     for one in fired:
@@ -270,7 +271,7 @@ async def release_due_notices(desk: Desk) -> int:
         await notices.mark_notices(
             conn, list(released), state=NoticeState.RELEASED, released_at=at.world
         )
-        await insert_deliveries(conn, numbered)
+        await insert_deliveries(conn, await spaced(conn, numbered, now=at.world))
         await ledger.append(conn, [one.entry for one in started])
         await ledger.append_history(conn, [line for one in started for line in one.history])
         await debts.promise(conn, list(released.values()), at=at)

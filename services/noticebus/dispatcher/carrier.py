@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from noticebus.access.keyring import Keyring
@@ -17,6 +18,7 @@ from noticebus.contracts.vocabulary import (
     Fault,
     ObligationState,
     Outcome,
+    Status,
     SubscriptionState,
 )
 from noticebus.dispatcher.email import EmailSender, MailRequest
@@ -28,8 +30,9 @@ from noticebus.dispatcher.telephone import (
     TextRequest,
 )
 from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, answers_challenge
+from noticebus.domain.bundle import bundle_mails, bundle_texts
 from noticebus.domain.delivery import AttemptResult
-from noticebus.domain.mail import compose_test_mail
+from noticebus.domain.mail import ComposedMail, compose_test_mail
 from noticebus.store.claims import Destination
 from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
@@ -111,19 +114,70 @@ class Carrier:
     async def _by_mail(self, load: Load) -> AttemptResult:
         if self._email is None:
             return _no_mail()
+        return await self._mail([load], self._email, self._composed(load))
+
+    def _composed(self, load: Load) -> ComposedMail:
         if load.notice is None:  # a subscription's own test: nothing else goes without a notice
-            mail = compose_test_mail(load.destination.agency_name)
-        else:
-            mail = mail_text(
-                load.delivery, notice=load.notice, destination=load.destination, desk=self._desk
-            )
-        return await self._email.send(
+            return compose_test_mail(load.destination.agency_name)
+        return mail_text(
+            load.delivery, notice=load.notice, destination=load.destination, desk=self._desk
+        )
+
+    async def _mail(
+        self, loads: Sequence[Load], email: EmailSender, mail: ComposedMail
+    ) -> AttemptResult:
+        first = loads[0]
+        return await email.send(
             MailRequest(
-                delivery_id=load.delivery.id,
-                to=load.destination.email or "",
+                delivery_id=first.delivery.id,
+                to=first.destination.email or "",
                 subject=mail.subject,
                 text=mail.text,
-                written_at=load.delivery.created_at,
+                written_at=first.delivery.created_at,
+            )
+        )
+
+    async def carry_together(self, loads: Sequence[Load]) -> list[AttemptResult | Dropped]:
+        """Send a bundle as one message, without those that must not be sent; one result each."""
+        dropped = {one.delivery.id: _why_dropped(one) for one in loads}
+        left = [one for one in loads if dropped[one.delivery.id] is None]
+        sent = await self._together(left) if left else None
+        results = [dropped[one.delivery.id] or sent for one in loads]
+        return [one for one in results if one is not None]
+
+    async def _together(self, left: Sequence[Load]) -> AttemptResult | Dropped:
+        """Send what is left of a bundle: in the order of ids, so that a repeat is the same."""
+        if len(left) == 1:
+            return await self.carry(left[0])
+        if left[0].delivery.channel is Channel.SMS:
+            return await self._text_together(left)
+        if self._email is None:
+            return _no_mail()
+        mail = bundle_mails(
+            [self._composed(one) for one in left],
+            status=_status(left[0]),
+            gravest=min(one.delivery.notice_class for one in left),
+        )
+        return await self._mail(left, self._email, mail)
+
+    async def _text_together(self, left: Sequence[Load]) -> AttemptResult:
+        first = left[0]
+        if self._telephone is None:
+            return NO_TELEPHONE
+        if first.destination.phone is None:
+            return NO_NUMBER
+        parts = [
+            text_message(
+                one.delivery, notice=one.notice, destination=one.destination, desk=self._desk
+            )
+            for one in left
+            if one.notice is not None
+        ]
+        return await self._telephone.text(
+            TextRequest(
+                delivery_id=first.delivery.id,
+                to=first.destination.phone,
+                text=bundle_texts(parts),
             )
         )
 
@@ -144,6 +198,11 @@ class Carrier:
         return await self._telephone.call(
             CallRequest(delivery_id=delivery.id, to=destination.phone, document=document)
         )
+
+
+def _status(load: Load) -> Status:
+    assert load.notice is not None, "only what carries a notice is bundled"
+    return load.notice.status
 
 
 def _differs(load: Load, body: bytes) -> bool:

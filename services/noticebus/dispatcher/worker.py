@@ -17,6 +17,7 @@ from noticebus.casework.outcomes import Dropped, Tried, Unsent
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher.carrier import Carrier, Load
 from noticebus.dispatcher.slots import Room
+from noticebus.domain.bundle import PARTS_MAX
 from noticebus.domain.delivery import AttemptResult
 from noticebus.errors import UnavailableError
 from noticebus.store import claims, notices
@@ -183,12 +184,34 @@ class Dispatcher:
         async with self._desk.database.read() as conn:
             destinations = await claims.destinations_of(conn, ids)
             carried = await notices.notices_by_id(conn, about) if about else {}
+        loads = [
+            Load(
+                delivery=one,
+                destination=destinations[one.id],
+                notice=carried.get(one.notice_id) if one.notice_id is not None else None,
+            )
+            for one in claimed
+        ]
         async with asyncio.TaskGroup() as tasks:
-            for one in claimed:
-                notice = carried.get(one.notice_id) if one.notice_id is not None else None
-                load = Load(delivery=one, destination=destinations[one.id], notice=notice)
+            for together in _messages(loads):
                 self._room.take()
-                tasks.create_task(self._send_one(load)).add_done_callback(self._room.give_back)
+                tasks.create_task(self._send(together)).add_done_callback(self._room.give_back)
+
+    async def _send(self, loads: Sequence[Load]) -> None:
+        """Send one message; a bundle that cannot be made goes apart: one spoils no other."""
+        if len(loads) == 1:
+            await self._send_one(loads[0])
+            return
+        started_at, jitter = self._desk.world.now(), self._random.random()
+        try:
+            results = await self._carrier.carry_together(loads)
+        except Exception:  # the boundary of one item is in `_send_one`
+            log.exception("bundle.broken", count=len(loads))
+            for one in loads:
+                await self._send_one(one)
+            return
+        for one, result in zip(loads, results, strict=True):
+            await self._note(one, result, started_at=started_at, jitter=jitter)
 
     async def _send_one(self, load: Load) -> None:
         started_at = self._desk.world.now()
@@ -197,6 +220,17 @@ class Dispatcher:
         except Exception:  # the boundary of one item: whatever is wrong with it stays with it
             log.exception("delivery.broken", delivery_id=load.delivery.id)
             result = _broken()
+        await self._note(load, result, started_at=started_at, jitter=self._random.random())
+
+    async def _note(
+        self,
+        load: Load,
+        result: AttemptResult | Dropped,
+        *,
+        started_at: dt.datetime,
+        jitter: float,
+    ) -> None:
+        """Hand what came of a delivery to the recorder."""
         if isinstance(result, Dropped):
             await self._tried.put(Unsent(delivery=load.delivery, dropped=result))
             return
@@ -205,7 +239,7 @@ class Dispatcher:
             result=result,
             started_at=started_at,
             finished_at=self._desk.world.now(),
-            jitter=self._random.random(),
+            jitter=jitter,
         )
         await self._tried.put(tried)
 
@@ -241,6 +275,21 @@ class Dispatcher:
             else:
                 return
         log.error("outcomes.lost", count=len(batch))
+
+
+def _messages(loads: Sequence[Load]) -> list[list[Load]]:
+    """Put together what goes as one message: the loads of one bundle, in the order of ids."""
+    alone = [[one] for one in loads if one.delivery.bundle is None]
+    bundles: dict[str, list[Load]] = {}
+    for one in sorted(loads, key=lambda load: load.delivery.id):
+        if one.delivery.bundle is not None:
+            bundles.setdefault(one.delivery.bundle, []).append(one)
+    return [*alone, *(part for bundle in bundles.values() for part in _parts(bundle))]
+
+
+def _parts(bundle: Sequence[Load]) -> list[list[Load]]:
+    most = PARTS_MAX.get(bundle[0].delivery.channel, 1)
+    return [list(bundle[start : start + most]) for start in range(0, len(bundle), most)]
 
 
 def _broken() -> AttemptResult:

@@ -25,7 +25,7 @@ KIND_WORDS = {
     NoticeKind.ADVANCE: "advance notice",
     NoticeKind.ALL_CLEAR: "all clear",
 }
-_DRILL_WORDS = {
+DRILL_WORDS = {
     Status.EXERCISE: "THIS IS AN EXERCISE. Nothing has happened. Answer as you would in earnest.",
     Status.TEST: "THIS IS A TEST. Nothing has happened and nothing needs to be done.",
 }
@@ -131,7 +131,7 @@ class ComposedMail:
 
 def compose_notice_mail(mail: NoticeMail) -> ComposedMail:
     """Write the mail; an exercise or test says so first, in the subject and in the text (I9)."""
-    drill = _DRILL_WORDS.get(mail.status, "")
+    drill = DRILL_WORDS.get(mail.status, "")
     mark = "" if not drill else f"[{mail.status.upper()}] "
     due = None if mail.due_at is None else local_time(mail.due_at, zone=mail.zone)
     by = "" if due is None else f", answer by {due}"

@@ -55,13 +55,17 @@ class Destination:
 async def claim_shard(
     conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, lease_until: dt.datetime
 ) -> list[Delivery]:
-    """Claim what the bus handed over and nobody has tried yet; its hold by the bus is ignored."""
+    """Claim what the bus handed over and nobody has tried yet; its hold by the bus is ignored.
+
+    What waits for its bundle, an hour or its turn is left to the sweep.
+    """
     ours = (
         sa.select(deliveries.c.id)
         .where(
             deliveries.c.id.in_(sorted(delivery_ids)),
             deliveries.c.state == DeliveryState.QUEUED,
             deliveries.c.attempts == 0,
+            deliveries.c.held_reason.is_(None),
         )
         .order_by(deliveries.c.id)
         .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
@@ -77,7 +81,11 @@ async def claim_due(
     lease_until: dt.datetime,
     batch_size_max: int,
 ) -> list[Delivery]:
-    """Claim at most `batch_size_max` deliveries due at `now` that nobody holds, oldest first."""
+    """Claim at most `batch_size_max` deliveries due at `now` that nobody holds, oldest first.
+
+    Each takes along what still waits of its bundle, also what would be tried again later: a bundle
+    goes as one message every time. Two dispatchers that meet on one bundle may send it in two.
+    """
     ours = (
         sa.select(deliveries.c.id)
         .where(
@@ -89,7 +97,23 @@ async def claim_due(
         .limit(batch_size_max)
         .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
     )
-    return await _claim(conn, ours, lease_until=lease_until)
+    claimed = await _claim(conn, ours, lease_until=lease_until)
+    bundled = {one.bundle: one.contact_id for one in claimed if one.bundle is not None}
+    if not bundled:
+        return claimed
+    rest = (
+        sa.select(deliveries.c.id)
+        .where(
+            deliveries.c.contact_id.in_(sorted({one for one in bundled.values() if one})),
+            deliveries.c.bundle.in_(sorted(bundled)),
+            deliveries.c.state == DeliveryState.QUEUED,
+            deliveries.c.lease_until <= machine_now,
+        )
+        .order_by(deliveries.c.id)
+        .limit(batch_size_max)
+        .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
+    )
+    return [*claimed, *await _claim(conn, rest, lease_until=lease_until)]
 
 
 async def _claim(

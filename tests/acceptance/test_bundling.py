@@ -1,0 +1,249 @@
+"""Timelines of what a contact gets when much happens at once, and after an outage."""
+
+import datetime as dt
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from harness.place import Place, embedded, production
+from harness.system import Bus, hours, minutes, open_bus
+from noticebus.casework import intake
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Cause,
+    Channel,
+    DeliveryState,
+    HeldReason,
+    Position,
+)
+from noticebus.store.deliveries import Delivery
+
+DESK = (Position.ON_DUTY,)
+SECOND = dt.timedelta(seconds=1)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
+    async with made as lent:
+        yield lent
+
+
+@pytest.fixture
+async def bus(place: Place) -> AsyncIterator[Bus]:
+    async with open_bus(place) as opened:
+        yield opened
+
+
+def _turns(steps: list[Delivery], *, since: dt.datetime) -> dict[int, int]:
+    """Count steps by the seconds for which they wait."""
+    waits = [(one.due_at - since).total_seconds() for one in steps if one.due_at is not None]
+    return dict(Counter(int(one) for one in waits))
+
+
+def links_in(text: str) -> set[str]:
+    return set(re.findall(r"/a/([^\s?]+)", text))
+
+
+async def test_three_notices_in_a_minute_are_two_mails_and_three_facts(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=DESK, endpoint=False)
+
+    posted = [await bus.post_notice()]
+    (first,) = await county.mailed(Position.ON_DUTY)
+    for _ in range(2):
+        await bus.fast_forward(30 * SECOND)
+        posted.append(await bus.post_notice())
+    await bus.fast_forward(59 * SECOND)
+    assert len(county.mails_to(Position.ON_DUTY)) == 1
+    await bus.fast_forward(SECOND)
+    (second,) = await county.mailed(Position.ON_DUTY)
+    await bus.settled()
+
+    assert len(links_in(first.text)) == 1
+    assert len(links_in(second.text)) == 2
+    assert second.message["Subject"] == "2 messages in one, the gravest of class B"
+    delivered = [
+        one["data"]["obligation_id"]
+        for one in await bus.entries_of()
+        if one["type"] == "delivery.delivered"
+    ]
+    owed = [(await county.obligation(one)).id for one in posted]
+    assert sorted(delivered) == sorted(owed)
+    tries = [
+        attempt
+        for one in posted[1:]
+        for delivery in await bus.deliveries_of(one)
+        for attempt in await bus.attempts_of(delivery)
+    ]
+    assert len({one.body_digest for one in tries}) == 1
+    assert len(tries) == 2
+
+
+async def test_an_answer_before_the_bundle_goes_leaves_the_others_in_it(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=DESK, endpoint=False)
+    await bus.post_notice()
+    await county.mailed(Position.ON_DUTY)
+    answered, second, third = [await bus.post_notice() for _ in range(3)]
+
+    await county.answers(answered)
+    await bus.fast_forward(minutes(2))
+    (mail,) = await county.mailed(Position.ON_DUTY)
+
+    assert len(links_in(mail.text)) == 2
+    states = {
+        one.incident_id: one.state
+        for posted in (answered, second, third)
+        for one in await bus.deliveries_of(posted)
+    }
+    assert states == {
+        answered.incident_id: DeliveryState.MOOT,
+        second.incident_id: DeliveryState.DELIVERED,
+        third.incident_id: DeliveryState.DELIVERED,
+    }
+
+
+async def test_class_a_goes_at_once_within_the_window_of_another(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=DESK, endpoint=False)
+    await bus.post_notice()
+    await county.mailed(Position.ON_DUTY)
+    await bus.post_notice()
+
+    grave = await bus.post_notice(**{"class": "A"})
+    (mail,) = await county.mailed(Position.ON_DUTY)
+
+    assert "class A" in mail.message["Subject"]
+    assert [one.held_reason for one in await bus.deliveries_of(grave)] == [None]
+    await bus.fast_forward(minutes(2))
+    await county.mailed(Position.ON_DUTY)
+
+
+async def test_an_exercise_shares_no_mail_with_the_actual_and_delays_none(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=DESK, endpoint=False)
+    for _ in range(3):
+        await bus.post_notice(status="exercise")
+    (drill,) = await county.mailed(Position.ON_DUTY)
+    assert "EXERCISE" in drill.message["Subject"]
+
+    for _ in range(3):
+        await bus.post_notice()
+    (actual,) = await county.mailed(Position.ON_DUTY)
+    await bus.fast_forward(minutes(2))
+    mails = await county.mailed(Position.ON_DUTY, times=2)
+
+    assert "EXERCISE" not in actual.message["Subject"]
+    subjects = sorted(one.message["Subject"] for one in mails)
+    assert subjects == [
+        "2 messages in one, the gravest of class B",
+        "[EXERCISE] 2 messages in one, the gravest of class B",
+    ]
+    (drilled,) = [one for one in mails if "EXERCISE" in one.message["Subject"]]
+    assert drilled.text.startswith("THIS IS AN EXERCISE.")
+    assert len(links_in(drilled.text)) == 2
+
+
+async def test_notices_of_one_batch_to_one_contact_are_spaced_too(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=DESK, endpoint=False)
+    await bus.post_notice()
+    await county.mailed(Position.ON_DUTY)
+    await bus.fast_forward(minutes(3))
+
+    drafts = [await bus.draft() for _ in range(3)]
+    await intake.take_in(bus.desk, drafts)
+    (alone,) = await county.mailed(Position.ON_DUTY)
+    await bus.fast_forward(minutes(2))
+    (rest,) = await county.mailed(Position.ON_DUTY)
+
+    assert len(links_in(alone.text)) == 1
+    assert len(links_in(rest.text)) == 2
+
+
+async def test_a_contact_gets_twenty_messages_an_hour_and_the_rest_when_one_is_free(
+    bus: Bus,
+) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=DESK, endpoint=False)
+    for _ in range(20):
+        await bus.post_notice(**{"class": "D"})
+        await county.mailed(Position.ON_DUTY)
+        await bus.fast_forward(minutes(2))
+
+    capped = [await bus.post_notice(**{"class": "D"}) for _ in range(3)]
+    (grave,) = [await bus.post_notice(**{"class": "A"})]
+    (passed,) = await county.mailed(Position.ON_DUTY)
+    held = [one for posted in capped for one in await bus.deliveries_of(posted)]
+    assert {one.held_reason for one in held} == {HeldReason.HOURLY_CAP}
+    assert len({one.bundle for one in held}) == 1
+    await county.answers(grave)
+    await bus.fast_forward(minutes(19))
+    assert len(county.mails_to(Position.ON_DUTY)) == 21
+    await bus.fast_forward(minutes(1))
+    (mail,) = await county.mailed(Position.ON_DUTY)
+
+    assert "class A" in passed.message["Subject"]
+    assert len(links_in(mail.text)) == 3
+
+
+async def test_a_bundle_that_fails_goes_again_as_one_message(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=DESK, endpoint=False)
+    await bus.post_notice()
+    await county.mailed(Position.ON_DUTY)
+    posted = [await bus.post_notice(), await bus.post_notice(**{"class": "C"})]
+
+    bus.mail.data_then.append("451 try later")
+    await bus.fast_forward(minutes(2))
+    await bus.fast_forward(minutes(10))
+    (mail,) = await county.mailed(Position.ON_DUTY)
+
+    assert len(links_in(mail.text)) == 2
+    for one in posted:
+        for delivery in await bus.deliveries_of(one):
+            assert len(await bus.attempts_of(delivery)) == 2
+            assert delivery.state is DeliveryState.DELIVERED
+
+
+async def test_after_two_hours_of_outage_a_recipient_gets_its_steps_in_turns(
+    place: Place,
+) -> None:
+    async with open_bus(place, roles=(), strict=False) as bus:
+        parish = await bus.agency("Parish", kind=AgencyKind.FAITH, contacts_at=DESK)
+        posted = [await bus.post_notice() for _ in range(60)]
+        bus.world.advance(hours(2))
+
+        await bus.system.engine.sweep()
+        back_at = bus.world.now()
+        steps = [
+            one
+            for notice in posted
+            for one in await bus.deliveries_of(notice)
+            if one.cause is Cause.STEP
+        ]
+        fired = [step for one in posted for step in await parish.steps(one)]
+        calls = [one for one in steps if one.channel is Channel.WEBHOOK]
+        mails = [one for one in steps if one.channel is Channel.EMAIL]
+
+    assert len(fired) == 60
+    assert _turns(calls, since=back_at) == {0: 20, 10: 20, 20: 20}
+    assert _turns(mails, since=back_at) == {0: 1, 120: 59}
+    assert Counter(one.held_reason for one in calls) == {None: 20, HeldReason.BURST: 40}
+
+
+async def test_steps_in_turns_all_arrive(bus: Bus) -> None:
+    parish = await bus.agency("Parish", kind=AgencyKind.FAITH)
+    operators = await bus.operators()
+    for _ in range(25):
+        await bus.post_notice()
+    await parish.next_events(25)
+
+    await bus.fast_forward(hours(2))
+    first = await parish.next_events(20)
+    await bus.fast_forward(10 * SECOND)
+    rest = await parish.next_events(5)
+
+    told = [one["data"]["obligation"]["id"] for one in first + rest]
+    assert len(set(told)) == 25
+    (alone,) = await bus.expect_mail(operators)
+    await bus.fast_forward(minutes(2))
+    (bundle,) = await bus.expect_mail(operators)
+    assert len(links_in(alone.text) | links_in(bundle.text)) == 25
