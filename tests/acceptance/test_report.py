@@ -106,7 +106,7 @@ class Office:
             obligation_id=owed.id,
             given=given,
             how=How.PHONE,
-            on_behalf_of=None,
+            on_behalf_of="the duty desk",
         )
 
     async def entries_of_type(self, type_: str) -> list[str]:

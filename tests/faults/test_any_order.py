@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from harness import desk as furnish
-from noticebus.casework import answer, cancel, drafts, intake, revise, speaking
+from noticebus.casework import answer, cancel, drafts, intake, revise, speaking, step
 from noticebus.casework.desk import Desk
 from noticebus.clock import ManualClock
 from noticebus.contracts.acknowledgement import Person
@@ -78,6 +78,7 @@ class Incidents(RuleBasedStateMachine):
     def begin(self) -> None:
         """Furnish the installation."""
         self._run(self._furnish())
+        self._run(self._post("A", promised=True))
 
     async def _furnish(self) -> None:
         opened = furnish.open_desk(Path(self._folder.name))
@@ -142,7 +143,7 @@ class Incidents(RuleBasedStateMachine):
         assert incident_id not in self.ended
         self._note(made)
 
-    @precondition(lambda self: self.versions)
+    @precondition(lambda self: len(self.versions) > 1 + len(self.ended))
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
         """Cancel some incident; a second person confirms."""
@@ -179,6 +180,13 @@ class Incidents(RuleBasedStateMachine):
         owed = self._run(self._obligation_ids())
         self._run(self._answer(data.draw(st.sampled_from(owed)), given, reason, more_s))
 
+    @rule(data=st.data())
+    def accept(self, data: st.DataObject) -> None:
+        """Let some recipient accept: what closes classes A and B."""
+        owed = self._run(self._obligation_ids())
+        chosen = data.draw(st.sampled_from(owed))
+        self._run(self._answer(chosen, Answer.ACCEPTED, DeclineReason.OTHER, 0))
+
     async def _answer(
         self, obligation_id: ObligationId, given: Answer, reason: DeclineReason, more_s: int
     ) -> None:
@@ -204,6 +212,17 @@ class Incidents(RuleBasedStateMachine):
     def pass_time(self, seconds: int) -> None:
         """Let time pass while the engine is away, however long."""
         self._world().advance(dt.timedelta(seconds=seconds))
+
+    @rule()
+    def chase(self) -> None:
+        """Let the world's clock reach the next step, and the engine fire it."""
+        self._run(self._chase())
+
+    async def _chase(self) -> None:
+        due = await step.next_due_at(self.desk)
+        if due is not None:
+            self._world().move_to(max(due, self._world().now()))
+        await Engine(self.desk).sweep()
 
     @rule()
     def sweep(self) -> None:
@@ -276,6 +295,8 @@ class Incidents(RuleBasedStateMachine):
             _check_history(history[one["id"]], one)
         fresh = [one for one in fired if not one["skipped"]]
         assert stepped == len(fresh), "a step is one row and one entry (I5)"
+        open_ones = {one["incident_id"] for one in owed if one["state"] is ObligationState.OPEN}
+        assert open_ones.isdisjoint(self.ended), "a cancel leaves nothing open"
         assert not waiting, "a closing answer leaves nothing queued"
         for obligation_id, at in answered:
             later = [
@@ -306,7 +327,9 @@ def _check_history(lines: list[Any], row: Any) -> None:
         state = ObligationState(facts["state"])
         assert state in LEGAL[before], f"{before} to {state}"
         assert facts["epoch"] in {epoch, epoch + 1}, "rounds come one after the other"
-        if facts["epoch"] == epoch:
+        if facts["epoch"] != epoch:
+            assert facts["step"] == 0, "a round begins with its first step"
+        else:
             assert facts["step"] >= step, "a round's steps only go forward"
         assert state is ObligationState.OPEN or facts["next_step_at"] is None
         before, epoch, step = state, facts["epoch"], facts["step"]
@@ -326,8 +349,8 @@ def _reopened(lines: list[Any], epoch: int, *, after: dt.datetime) -> bool:
 
 TestAnyOrder = pytest.mark.slow(reason="some hundred transactions on disk")(Incidents.TestCase)
 TestAnyOrder.settings = settings(
-    max_examples=12,
-    stateful_step_count=25,
+    max_examples=15,
+    stateful_step_count=30,
     deadline=None,
     derandomize=True,
     phases=(Phase.generate, Phase.shrink),  # explaining would trace every line

@@ -10,7 +10,7 @@ from noticebus.contracts.calendar import CalendarPut, CalendarView, HoursPart
 from noticebus.domain.working_time import Hours
 from noticebus.errors import BadRequestError
 from noticebus.gateway.dependencies import Caller, IfMatch, TheDesk, set_etag
-from noticebus.gateway.examples import CALENDAR_EXAMPLES, ICS_CALENDAR
+from noticebus.gateway.examples import CALENDAR_EXAMPLES, ICS_CALENDAR, file_example
 from noticebus.gateway.middleware import media_type_of
 from noticebus.gateway.problems import EDITED, READ, responses
 from noticebus.store.calendars import WEEKDAYS
@@ -59,7 +59,9 @@ async def put_calendar(
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {ICS: {"schema": {"type": "string"}, "example": ICS_CALENDAR}},
+            "content": {
+                ICS: {"schema": {"type": "string"}, "examples": file_example(ICS_CALENDAR)}
+            },
         }
     },
 )

@@ -271,6 +271,13 @@ ROSTER_EXAMPLES = {
         },
     ),
 }
+
+
+def file_example(text: str) -> dict[str, Any]:
+    """Show a file that may be sent as it is."""
+    return {"file": {"summary": "A file as a calendar or roster program writes it", "value": text}}
+
+
 CSV_ROSTER = """contact,position,starts,ends
 desk@scott.example,on_duty,2026-10-31 20:00,2026-11-01 08:00
 """

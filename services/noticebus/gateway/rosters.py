@@ -11,7 +11,7 @@ from noticebus.contracts.base import Instant
 from noticebus.contracts.roster import RosterPut, RosterView, ShiftView
 from noticebus.gateway.calendars import ICS, text_of
 from noticebus.gateway.dependencies import Caller, IfMatch, TheDesk, set_etag
-from noticebus.gateway.examples import CSV_ROSTER, ICS_ROSTER, ROSTER_EXAMPLES
+from noticebus.gateway.examples import CSV_ROSTER, ICS_ROSTER, ROSTER_EXAMPLES, file_example
 from noticebus.gateway.middleware import media_type_of
 from noticebus.gateway.problems import EDITED, READ, from_validation, responses
 from noticebus.store.rows import values_of
@@ -74,8 +74,8 @@ async def get_roster(
             "required": True,
             "content": {
                 JSON: {"schema": inlined(RosterPut), "examples": ROSTER_EXAMPLES},
-                CSV: {"schema": {"type": "string"}, "example": CSV_ROSTER},
-                ICS: {"schema": {"type": "string"}, "example": ICS_ROSTER},
+                CSV: {"schema": {"type": "string"}, "examples": file_example(CSV_ROSTER)},
+                ICS: {"schema": {"type": "string"}, "examples": file_example(ICS_ROSTER)},
             },
         }
     },

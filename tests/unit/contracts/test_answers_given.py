@@ -50,10 +50,12 @@ def test_answer_has_what_it_needs_and_nothing_else(
     assert set(said(AcknowledgementPost, {**body, **BY})) == pointers
 
 
-def test_operator_says_how_it_heard_and_for_whom(said: Said) -> None:
-    assert set(said(OperatorAcknowledgementPost, {"answer": "accepted", **BY})) == {
-        "/how",
-        "/on_behalf_of",
+def test_a_record_of_an_answer_may_say_how_it_came_and_for_whom(said: Said) -> None:
+    heard = {"how": "phone", "on_behalf_of": "the duty desk"}
+
+    assert said(OperatorAcknowledgementPost, {"answer": "accepted", **BY, **heard}) == {}
+    assert set(said(OperatorAcknowledgementPost, {"answer": "accepted", **BY, "how": "owl"})) == {
+        "/how"
     }
 
 
