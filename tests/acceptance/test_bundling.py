@@ -3,14 +3,18 @@
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from harness import desk as furnish
 from harness.place import Place, embedded, production
 from harness.system import Bus, hours, minutes, open_bus
-from noticebus.casework import intake
+from noticebus.casework import intake, reports
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Cause,
@@ -18,6 +22,7 @@ from noticebus.contracts.vocabulary import (
     DeliveryState,
     HeldReason,
     Position,
+    Scope,
 )
 from noticebus.store.deliveries import Delivery
 
@@ -42,6 +47,14 @@ def _turns(steps: list[Delivery], *, since: dt.datetime) -> dict[int, int]:
     """Count steps by the seconds for which they wait."""
     waits = [(one.due_at - since).total_seconds() for one in steps if one.due_at is not None]
     return dict(Counter(int(one) for one in waits))
+
+
+async def _held_back(bus: Bus) -> list[str]:
+    """Read what the report says of messages held back."""
+    read = await reports.read_report(
+        bus.desk, furnish.principal(Scope.OPERATE), asked=reports.Asked(), output="json"
+    )
+    return [one.message for one in read.report.data_quality if one.code == "messages_held"]
 
 
 def links_in(text: str) -> set[str]:
@@ -175,6 +188,8 @@ async def test_a_contact_gets_twenty_messages_an_hour_and_the_rest_when_one_is_f
     held = [one for posted in capped for one in await bus.deliveries_of(posted)]
     assert {one.held_reason for one in held} == {HeldReason.HOURLY_CAP}
     assert len({one.bundle for one in held}) == 1
+    (said,) = await _held_back(bus)
+    assert said.startswith("Scott County CPS has messages held back (3)")
     await county.answers(grave)
     await bus.fast_forward(minutes(19))
     assert len(county.mails_to(Position.ON_DUTY)) == 21
@@ -183,6 +198,7 @@ async def test_a_contact_gets_twenty_messages_an_hour_and_the_rest_when_one_is_f
 
     assert "class A" in passed.message["Subject"]
     assert len(links_in(mail.text)) == 3
+    assert await _held_back(bus) == []
 
 
 async def test_a_bundle_that_fails_goes_again_as_one_message(bus: Bus) -> None:
@@ -247,3 +263,40 @@ async def test_steps_in_turns_all_arrive(bus: Bus) -> None:
     await bus.fast_forward(minutes(2))
     (bundle,) = await bus.expect_mail(operators)
     assert len(links_in(alone.text) | links_in(bundle.text)) == 25
+
+
+@contextmanager
+def _statements(bus: Bus) -> Iterator[list[str]]:
+    """Record every statement that the block sends to the database."""
+    seen: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        seen.append(arguments[2])
+
+    engines = [one.sync_engine for one in bus.desk.database.engines]
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", note)
+
+
+async def test_spacing_costs_one_statement_and_none_where_nobody_is_written_to(
+    place: Place,
+) -> None:
+    counted = {}
+    async with open_bus(place, roles=(), strict=False) as bus:
+        await bus.agency("Scott County CPS")
+        await bus.post_notice()
+        for what in ("webhook", "mail"):
+            for size in (1, 20):
+                drafts = [await bus.draft() for _ in range(size)]
+                with _statements(bus) as seen:
+                    await intake.take_in(bus.desk, drafts)
+                counted[what, size] = len(seen)
+            await bus.agency("Scott County Schools", contacts_at=DESK, endpoint=False)
+
+    assert counted["webhook", 1] == counted["webhook", 20]
+    assert counted["mail", 1] == counted["mail", 20] == counted["webhook", 1] + 1

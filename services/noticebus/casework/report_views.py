@@ -31,6 +31,7 @@ from noticebus.store.report_quality import (
     CANCEL_PENDING,
     DECLINED_AFTER_ACCEPTING,
     ENDPOINT_FAILING,
+    MESSAGES_HELD,
     NEVER_EXERCISED,
     NEVER_VERIFIED,
     NO_CONTACT,
@@ -54,6 +55,8 @@ _SENTENCES = {
     " to it: ring it, and record what it says about that version.",
     CANCEL_PENDING: "has asked to cancel an incident, and no second person has confirmed it:"
     " confirm it or take it back.",
+    MESSAGES_HELD: "has messages held back ({count}), for many fell due at once: they follow by"
+    " themselves. Ring it if one of them cannot wait.",
     NEVER_EXERCISED: "must answer for places and has never completed an exercise: invite it to"
     " one.",
     NOBODY_ON_DUTY: "has nobody on duty in the next 7 days: enter a shift, or a contact on duty"
@@ -217,7 +220,7 @@ def data_quality_view(warned: Warned) -> DataQualityItem:
     """Say a warning in a sentence that says what to do."""
     return DataQualityItem(
         code=warned.code,
-        message=f"{warned.agency_name} {_SENTENCES[warned.code]}",
+        message=f"{warned.agency_name} {_SENTENCES[warned.code].format(count=warned.count)}",
         agency=AgencyRef(id=warned.agency_id, name=warned.agency_name, kind=warned.agency_kind),
         subscription_id=warned.subscription_id,
         incident_id=warned.incident_id,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from noticebus.contracts.base import DeliveryIdText, Instant, NoticeIdText, Published
-from noticebus.contracts.vocabulary import Cause, Channel, DeliveryState, Fault, Outcome
+from noticebus.contracts.vocabulary import Cause, Channel, DeliveryState, Fault, HeldReason, Outcome
 from noticebus.store.deliveries import Attempt, Delivery
 
 EXCERPT_MAX = 2048
@@ -34,7 +34,12 @@ class AttemptView(Published):
 
 
 class DeliveryView(Published):
-    """One delivery. `id` is the `webhook-id` of every one of its attempts."""
+    """One delivery. `id` is the `webhook-id` of every one of its attempts.
+
+    `held_reason` says why it was held until `due_at`: others to the same contact go with it
+    (`bundle`), the contact had its fill for the hour (`hourly_cap`), or many steps fell due at once
+    (`burst`).
+    """
 
     id: DeliveryIdText
     cause: Cause
@@ -44,6 +49,7 @@ class DeliveryView(Published):
     version: int
     sequence: int | None
     due_at: Instant | None
+    held_reason: HeldReason | None
     finished_at: Instant | None
     created_at: Instant
     attempts: tuple[AttemptView, ...]
@@ -60,6 +66,7 @@ def delivery_view(delivery: Delivery, attempts: Sequence[Attempt]) -> DeliveryVi
         version=delivery.version,
         sequence=delivery.sequence,
         due_at=delivery.due_at,
+        held_reason=delivery.held_reason,
         finished_at=delivery.finished_at,
         created_at=delivery.created_at,
         attempts=tuple(_attempt(one) for one in attempts),

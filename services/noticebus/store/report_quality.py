@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Answer,
+    HeldReason,
     IncidentState,
     ObligationState,
     Outcome,
@@ -28,6 +29,7 @@ from noticebus.store.tables import (
     contacts,
     deliveries,
     incidents,
+    notices,
     obligations,
     responsibilities,
     subscriptions,
@@ -43,6 +45,7 @@ DECLINED_AFTER_ACCEPTING = "declined_after_accepting"
 PAST_RECIPIENT_UNREACHABLE = "past_recipient_unreachable"
 CANCEL_PENDING = "cancel_pending"
 NEVER_EXERCISED = "never_completed_exercise"
+MESSAGES_HELD = "messages_held"
 SHOWN_AFTER_END = dt.timedelta(days=7)  # how long whom a last version did not reach is listed
 
 
@@ -56,6 +59,7 @@ class Warned:
     agency_kind: AgencyKind
     subscription_id: SubscriptionId | None = None
     incident_id: IncidentId | None = None
+    count: int | None = None
 
 
 async def warnings(
@@ -234,9 +238,31 @@ def _never_exercised() -> sa.Select[tuple[object, ...]]:
     return sa.select(*_AGENCY).where(_answers(), ~completed).order_by(agencies.c.id)
 
 
+def _messages_held() -> sa.Select[tuple[object, ...]]:
+    """Count what waits for actual notices because of the hourly cap, or its turn in a burst."""
+    waiting = (
+        sa.select(deliveries.c.agency_id, sa.func.count().label("count"))
+        .join(notices, notices.c.id == deliveries.c.notice_id)
+        .where(
+            deliveries.c.due_at.is_not(None),  # what the partial index holds
+            deliveries.c.attempts == 0,
+            deliveries.c.held_reason.in_([HeldReason.HOURLY_CAP, HeldReason.BURST]),
+            notices.c.status == Status.ACTUAL,
+        )
+        .group_by(deliveries.c.agency_id)
+        .subquery()
+    )
+    return (
+        sa.select(*_AGENCY, waiting.c["count"])
+        .join(waiting, waiting.c.agency_id == agencies.c.id)
+        .order_by(agencies.c.id)
+    )
+
+
 _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
     (PAST_RECIPIENT_UNREACHABLE, _past_recipients_unreachable()),
     (CANCEL_PENDING, _cancel_pending()),
+    (MESSAGES_HELD, _messages_held()),
     (DECLINED_AFTER_ACCEPTING, _declined_after_accepting()),
     (NO_CONTACT, _without_contact()),
     (NO_VERIFIED_CHANNEL, _without_verified_channel()),
