@@ -36,6 +36,7 @@ _NOT_OURS = (  # the test suite's own, and what the commands read to reach a bus
     "NOTICEBUS_KEY",
 )
 _ACCOUNT = re.compile(r"[A-Za-z0-9]{2,64}")
+_ADDRESS = re.compile(r"https?://[^\s/?#]+\S*")
 _PASSWORD = re.compile(r"(?<=://)([^/@]*):[^/@]*@")
 
 
@@ -105,6 +106,10 @@ class Settings(BaseSettings):
     # Interface
     idempotency_days: int = Field(7, ge=1, le=365)
 
+    # Watching from outside
+    deadman_url: SecretStr | None = None
+    deadman_every_s: float = Field(60.0, ge=1, le=3600)
+
     # Logs
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -132,6 +137,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 "telephone_account is not an account id like AC0123…, letters and digits"
             )
+        address = self.deadman_url and self.deadman_url.get_secret_value()
+        if address and not _ADDRESS.fullmatch(address):
+            raise ValueError("deadman_url is not an address like https://watch.example.org/abc")
         if self.lease_s <= self.request_timeout_s:
             raise ValueError(
                 "lease_s must be longer than request_timeout_s, or a slow call is repeated"

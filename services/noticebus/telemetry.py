@@ -9,7 +9,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -133,6 +133,7 @@ class Metrics:
     escalations: Counter
     dispatcher_last_tick: Gauge
     ledger_sequence: Gauge
+    watch: "Watch"
 
     @classmethod
     def create(cls) -> "Metrics":
@@ -184,6 +185,7 @@ class Metrics:
             ledger_sequence=Gauge(
                 "noticebus_ledger_sequence", "Greatest index the sequencer has given", registry=to
             ),
+            watch=Watch.create(to),
         )
 
     def count_delivery(self, channel: str, outcome: str, duration: dt.timedelta) -> None:
@@ -198,6 +200,49 @@ class Metrics:
     def observe_answer(self, latency: dt.timedelta) -> None:
         """Note how long an obligation waited for the answer that closed it."""
         self.answer_latency.observe(latency.total_seconds())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What watches the bus, in figures: the auditor's looks and the pings to the outside."""
+
+    findings: Gauge
+    last_look: Gauge
+    last_ping: Gauge
+    failures: Counter
+
+    @classmethod
+    def create(cls, to: CollectorRegistry) -> "Watch":
+        """Build the figures on `to`."""
+        return cls(
+            findings=Gauge(
+                "noticebus_audit_findings",
+                "What the auditor's last look found, by check; 0 is good",
+                ["check"],
+                registry=to,
+            ),
+            last_look=Gauge(
+                "noticebus_audit_last_look_timestamp_seconds",
+                "When the auditor of this process last looked",
+                registry=to,
+            ),
+            last_ping=Gauge(
+                "noticebus_deadman_last_ping_timestamp_seconds",
+                "When the dead-man address last took a ping",
+                registry=to,
+            ),
+            failures=Counter(
+                "noticebus_deadman_failures_total",
+                "Pings that the dead-man address did not take",
+                registry=to,
+            ),
+        )
+
+    def show(self, found: Mapping[str, int], *, at: dt.datetime) -> None:
+        """Show what each check of the auditor found, and when it looked."""
+        for check, count in found.items():
+            self.findings.labels(check=check).set(count)
+        self.last_look.set(at.timestamp())
 
 
 def _renderer(log_format: str) -> structlog.typing.Processor:

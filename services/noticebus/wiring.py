@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +31,9 @@ from noticebus.domain.policies import default_policies
 from noticebus.domain.working_time import Window, hours_for
 from noticebus.gateway import telephone as callbacks
 from noticebus.gateway.app import create_app, create_health_app
+from noticebus.gateway.dependencies import Check
+from noticebus.ledger.auditor import Auditor
+from noticebus.ledger.deadman import Deadman
 from noticebus.ledger.engine import Engine
 from noticebus.ledger.sequencer import Sequencer
 from noticebus.ledger.upkeep import Upkeep
@@ -64,6 +67,8 @@ class System:
     sequencer: Sequencer
     upkeep: Upkeep
     dispatcher: Dispatcher
+    auditor: Auditor
+    deadman: Deadman
 
 
 async def open_desk(
@@ -194,7 +199,9 @@ async def _services(
         provider = telephone_of(settings)
         telephone = None if provider is None else await stack.enter_async_context(provider)
         intake = Intake(desk)
-        app = _application(desk, intake, guard, roles)
+        auditor = Auditor(desk)
+        checks = _checks(desk, auditor if Role.LEDGER in roles else None)
+        app = _application(desk, intake, guard, roles, checks=checks)
         if settings.telephone_token is not None:
             callbacks.install(app, token=settings.telephone_token.get_secret_value())
         yield System(
@@ -209,14 +216,35 @@ async def _services(
                 Carrier(desk, webhook=webhook, email=email, telephone=telephone),
                 lease=dt.timedelta(seconds=settings.lease_s),
             ),
+            auditor=auditor,
+            deadman=_deadman(settings, desk, auditor, loops=checks["loops"]),
         )
 
 
+def _deadman(settings: Settings, desk: Desk, auditor: Auditor, *, loops: Check) -> Deadman:
+    """Make what pings outside while every loop lives and every check of the auditor is good."""
+    url = settings.deadman_url
+
+    async def is_good() -> bool:
+        return await loops() is None and await auditor.is_good()
+
+    return Deadman(
+        desk,
+        url=None if url is None else url.get_secret_value(),
+        every=dt.timedelta(seconds=settings.deadman_every_s),
+        is_good=is_good,
+    )
+
+
 def _application(
-    desk: Desk, intake: Intake, guard: EgressGuard, roles: Collection[Role]
+    desk: Desk,
+    intake: Intake,
+    guard: EgressGuard,
+    roles: Collection[Role],
+    *,
+    checks: Mapping[str, Check],
 ) -> FastAPI:
     """Choose what a process answers over HTTP: everything, or health and metrics alone."""
-    checks = _checks(desk)
     if Role.GATEWAY not in roles:
         return create_health_app(desk, checks=checks)
     app = create_app(
@@ -275,11 +303,15 @@ def _chosen(
         chosen.append(("intake", system.intake.run()))
     if Role.LEDGER in roles:
         chosen += [("engine", system.engine.run()), ("sequencer", system.sequencer.run())]
+        chosen += [("auditor", system.auditor.run()), ("deadman", system.deadman.run())]
     return chosen
 
 
-def _checks(desk: Desk) -> dict[str, Callable[[], Awaitable[str | None]]]:
+def _checks(desk: Desk, auditor: Auditor | None) -> dict[str, Check]:
     """Say what `/readyz` looks at beside the database: every loop this process runs.
+
+    What the auditor found is shown by the processes that run one: a gateway takes posts all the
+    same.
 
     The bus is not among it: without it posts are taken as before, and the sweep delivers.
     """
@@ -293,7 +325,8 @@ def _checks(desk: Desk) -> dict[str, Callable[[], Awaitable[str | None]]]:
             else None
         )
 
-    return {"loops": loops}
+    checks: dict[str, Check] = {"loops": loops}
+    return checks if auditor is None else {**checks, "audit": auditor.trouble}
 
 
 def _reference_data() -> counties.VendoredGazetteer:

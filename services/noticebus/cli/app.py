@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 
 from noticebus.cli import (
     administration,
+    audit,
     config,
     database,
     doctor,
@@ -86,7 +87,7 @@ def begin(
 
 def install() -> None:
     """Put the parts together."""
-    for part in (demo, serve, doctor, unacked, listen, notices):
+    for part in (demo, serve, doctor, audit, unacked, listen, notices):
         part.install(app)
     endings.install(notices.app)
     for name, group in {

@@ -86,8 +86,7 @@ def only_server(database: Path) -> Iterator[None]:
     The lock ends with the process, however it ends; the file stays, since removing it would let
     two processes lock two files of one name.
     """
-    path = database.with_name(database.name + ".serve-lock")
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(_lock_of(database), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,6 +101,25 @@ def only_server(database: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_served(database: Path) -> bool:
+    """Tell whether a `serve` holds the database, without holding it."""
+    try:
+        descriptor = os.open(_lock_of(database), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock_of(database: Path) -> Path:
+    return database.with_name(database.name + ".serve-lock")
 
 
 @contextlib.contextmanager

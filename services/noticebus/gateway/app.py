@@ -17,6 +17,7 @@ from noticebus.domain.egress_rules import Network
 from noticebus.gateway import (
     acknowledgements,
     agencies,
+    audit,
     calendars,
     delegations,
     exercises,
@@ -55,6 +56,7 @@ ROUTERS = (
     policies.router,
     keys.router,
     telephone.router,
+    audit.router,
     operations.router,
 )
 
