@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -13,6 +13,7 @@ from noticebus.bus.ending import ending
 from noticebus.bus.kafka_reader import KafkaReader
 from noticebus.bus.options import Connection, KafkaOptions, connect_with
 from noticebus.bus.port import (
+    AGENCY_TIMEOUT,
     CLOSE_GRACE,
     CONTENT_TYPE,
     OUTSTANDING_SHARDS_MAX,
@@ -25,6 +26,9 @@ from noticebus.bus.port import (
     encode,
 )
 from noticebus.bus.publisher import LinkLostError, Publisher, Send
+from noticebus.bus.topics import open_agency_topic
+from noticebus.errors import UnavailableError
+from noticebus.ids import AgencyId
 
 CONNECT_TIMEOUT = dt.timedelta(seconds=5)
 PUBLISH_TIMEOUT = dt.timedelta(
@@ -32,6 +36,8 @@ PUBLISH_TIMEOUT = dt.timedelta(
 )  # after this the sweep takes the deliveries, and the shard is useless
 DISCONNECT_TIMEOUT = dt.timedelta(seconds=2)
 HEADERS = [("content-type", CONTENT_TYPE.encode())]
+
+_AWAY = "Kafka did not take the record. See to the broker and the agency's topic"
 
 log = structlog.get_logger()
 
@@ -56,7 +62,36 @@ class KafkaBus:
         self._tally = Tally()
         self._closed = False
         self._readers: set[KafkaReader] = set()
+        self._producer: AIOKafkaProducer | None = None  # while the link holds
+        self._linked = asyncio.Event()
         self._publisher = Publisher(connect=self._link, tally=self._tally, queue_max=queue_max)
+
+    @property
+    def serves_agencies(self) -> bool:
+        return True
+
+    async def open_topic(self, agency_id: AgencyId) -> None:
+        await open_agency_topic(self._options, agency_id)
+
+    async def send_to_agency(
+        self, agency_id: AgencyId, *, key: str, value: bytes, headers: Mapping[str, str]
+    ) -> None:
+        topic = self._options.agency_topic(agency_id)
+        described = [(name, text.encode()) for name, text in headers.items()]
+        future: asyncio.Future[object] | None = None
+        try:
+            async with asyncio.timeout(AGENCY_TIMEOUT.total_seconds()):
+                await self._linked.wait()
+                assert self._producer is not None, "there while the link holds"
+                future = await self._producer.send(
+                    topic, value, key=key.encode(), headers=described
+                )
+                await future
+        except (KafkaError, OSError) as error:  # TimeoutError is an OSError
+            raise UnavailableError(f"{_AWAY} ({type(error).__name__})") from error
+        finally:
+            if future is not None:
+                _abandon(future)
 
     def offer(self, shards: Sequence[Shard]) -> None:
         self._publisher.offer(shards)
@@ -119,10 +154,14 @@ class KafkaBus:
             async with asyncio.timeout(CONNECT_TIMEOUT.total_seconds()):
                 await producer.start()
                 await producer.partitions_for(self._options.notices_topic)
+            self._producer = producer
+            self._linked.set()
             yield send
         except (KafkaError, OSError) as error:  # TimeoutError is an OSError
             raise LinkLostError(type(error).__name__) from error
         finally:
+            self._linked.clear()
+            self._producer = None
             await _disconnect(producer)
 
     async def _publish(self, producer: AIOKafkaProducer, shards: Sequence[Shard]) -> None:

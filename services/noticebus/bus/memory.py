@@ -5,7 +5,7 @@ import contextlib
 import datetime as dt
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from noticebus.bus.port import (
     CLOSE_GRACE,
@@ -16,6 +16,10 @@ from noticebus.bus.port import (
     Shard,
     Tally,
 )
+from noticebus.errors import ConflictError, UnavailableError
+from noticebus.ids import AgencyId
+
+NO_KAFKA = "This installation has no Kafka, so agencies have no topics. Choose another channel."
 
 
 class MemoryBus:
@@ -34,6 +38,18 @@ class MemoryBus:
         self._pool = _Pool(shards_max=queue_max)
         self._outstanding_max = outstanding_max
         self._tally = Tally()
+
+    @property
+    def serves_agencies(self) -> bool:
+        return False
+
+    async def open_topic(self, agency_id: AgencyId) -> None:
+        raise ConflictError(NO_KAFKA)
+
+    async def send_to_agency(
+        self, agency_id: AgencyId, *, key: str, value: bytes, headers: Mapping[str, str]
+    ) -> None:
+        raise UnavailableError(NO_KAFKA)
 
     def offer(self, shards: Sequence[Shard]) -> None:
         taken = self._pool.put(shards)

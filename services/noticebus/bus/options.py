@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from noticebus.errors import InvalidError
+from noticebus.ids import AgencyId
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -45,6 +46,10 @@ class KafkaOptions:
     @property
     def events_topic(self) -> str:
         return f"{self.prefix}.events.v1"
+
+    def agency_topic(self, agency_id: AgencyId) -> str:
+        """Name the topic that one agency reads."""
+        return f"{self.prefix}.agency.{agency_id}.v1"
 
     @property
     def group(self) -> str:

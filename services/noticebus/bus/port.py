@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 
-from noticebus.ids import DeliveryId, NoticeId
+from noticebus.ids import AgencyId, DeliveryId, NoticeId
 
 SHARD_DELIVERIES_MAX = 500
 SHARD_BYTES_MAX = 256 * 1024  # a record above this is not one of ours
 QUEUE_SHARDS_MAX = 1_000  # offered and not yet published; about 500,000 deliveries
 OUTSTANDING_SHARDS_MAX = 64  # received by one consumer and not yet done
 CLOSE_GRACE = dt.timedelta(seconds=5)
+AGENCY_TIMEOUT = dt.timedelta(seconds=5)  # for one record of an agency
 
 SHARD_TYPE = "org.noticebus.shard.v1"
 SOURCE = "noticebus"  # a URI-reference, as CloudEvents wants; the readers are our own dispatchers
@@ -91,6 +92,29 @@ class Bus(Protocol):
     Concurrency: `offer` from any task of the loop; each consumer is for one task, `done` may be
     called from others and in any order; `run` once.
     """
+
+    @property
+    def serves_agencies(self) -> bool:
+        """Tell whether agencies can have a topic of their own here."""
+        ...
+
+    async def open_topic(self, agency_id: AgencyId) -> None:
+        """Make an agency's topic where it is missing; safe to repeat.
+
+        Raises `ConflictError` where there is no Kafka, `UnavailableError` where it is away.
+        """
+        ...
+
+    async def send_to_agency(
+        self, agency_id: AgencyId, *, key: str, value: bytes, headers: Mapping[str, str]
+    ) -> None:
+        """Put one record on an agency's topic; on return every in-sync replica has it.
+
+        Waits `AGENCY_TIMEOUT` at most and then raises `UnavailableError`; the record may still
+        arrive, so that a repeat makes two. Records of one key keep their order while none is
+        repeated.
+        """
+        ...
 
     def offer(self, shards: Sequence[Shard]) -> None:
         """Take shards for publication: never waits, never raises; a full queue drops and counts."""

@@ -1,5 +1,9 @@
-"""Make the bus's topics, for `noticebus kafka init`; what is there is compared, never changed."""
+"""Make the bus's topics, for `noticebus kafka init`; what is there is compared, never changed.
 
+An agency's own topic is made when its subscription is approved.
+"""
+
+import asyncio
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Mapping
@@ -13,8 +17,11 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from noticebus.bus.options import KafkaOptions, connect_with
 from noticebus.errors import UnavailableError
+from noticebus.ids import AgencyId
 
 CREATE_TIMEOUT_MS = 10_000
+OPEN_TIMEOUT = dt.timedelta(seconds=8)  # while an operator waits
+AGENCY_PARTITIONS_MAX = 3
 
 
 class TopicState(StrEnum):
@@ -55,11 +62,38 @@ async def init_topics(options: KafkaOptions) -> tuple[TopicOutcome, ...]:
                 [await _settle(admin, wanted, present=present) for wanted in _wanted(options)]
             )
     except (KafkaError, OSError) as error:
+        raise UnavailableError(_away(options, error), code="kafka-unavailable") from error
+
+
+async def open_agency_topic(options: KafkaOptions, agency_id: AgencyId) -> None:
+    """Make the topic of one agency where it is missing; safe to repeat and to run twice.
+
+    Nothing on it is ever compacted: a later record, of an exercise say, takes the place of none.
+    Raises `UnavailableError` when no broker answers or the broker refuses.
+    """
+    wanted = _Wanted(
+        topic=options.agency_topic(agency_id),
+        partitions=min(options.partitions, AGENCY_PARTITIONS_MAX),
+        replication=options.replication,
+        configs=_configured(options, options.events_retention),
+    )
+    try:
+        async with asyncio.timeout(OPEN_TIMEOUT.total_seconds()), _admin(options) as admin:
+            refusal = await _make(admin, wanted)
+    except (KafkaError, OSError) as error:  # TimeoutError is an OSError
+        raise UnavailableError(_away(options, error)) from error
+    if refusal is not None and refusal is not TopicAlreadyExistsError:
         raise UnavailableError(
-            f"Kafka at {options.bootstrap} did not answer ({type(error).__name__}):"
-            " check the address and that the broker runs, then repeat.",
-            code="kafka-unavailable",
-        ) from error
+            f"Kafka refused to make the topic {wanted.topic} ({refusal.__name__}):"
+            " let the bus create topics, or create it with Kafka's own tools, then repeat."
+        )
+
+
+def _away(options: KafkaOptions, error: Exception) -> str:
+    return (
+        f"Kafka at {options.bootstrap} did not answer ({type(error).__name__}):"
+        " check the address and that the broker runs, then repeat."
+    )
 
 
 def _wanted(options: KafkaOptions) -> tuple[_Wanted, ...]:
@@ -72,14 +106,18 @@ def _wanted(options: KafkaOptions) -> tuple[_Wanted, ...]:
             topic=topic,
             partitions=options.partitions,
             replication=options.replication,
-            configs={
-                "retention.ms": str(retention // dt.timedelta(milliseconds=1)),
-                "min.insync.replicas": str(options.min_insync),
-                "cleanup.policy": "delete",
-            },
+            configs=_configured(options, retention),
         )
         for topic, retention in retentions.items()
     )
+
+
+def _configured(options: KafkaOptions, retention: dt.timedelta) -> dict[str, str]:
+    return {
+        "retention.ms": str(retention // dt.timedelta(milliseconds=1)),
+        "min.insync.replicas": str(options.min_insync),
+        "cleanup.policy": "delete",
+    }
 
 
 @contextlib.asynccontextmanager

@@ -1,13 +1,14 @@
 """The subscriber's side of an endpoint: consent, secrets, tests, and what was delivered."""
 
 import datetime as dt
+import hmac
 from dataclasses import dataclass, replace
 from typing import Any
 
 from noticebus.access.keyring import new_webhook_secret
 from noticebus.access.principals import Principal
-from noticebus.casework.administration import check_revision, enter
-from noticebus.casework.consent import ask_consent, carry
+from noticebus.casework.administration import check_revision, enter, invalid
+from noticebus.casework.consent import ask_consent, carry, confirm_handshake
 from noticebus.casework.desk import Desk
 from noticebus.casework.orders import (
     WithSecret,
@@ -38,9 +39,14 @@ class Carried:
 
 
 async def verify_subscription(
-    desk: Desk, principal: Principal, *, subscription_id: str
+    desk: Desk, principal: Principal, *, subscription_id: str, challenge: str | None = None
 ) -> Subscription:
-    """Send the handshake again, for a webhook that has not answered it yet."""
+    """Send the handshake again, for a webhook or topic that has not answered it yet.
+
+    Who reads a topic answers here: with the `challenge` that came over it.
+    """
+    if challenge is not None:
+        return await _confirm(desk, principal, subscription_id=subscription_id, said=challenge)
     async with desk.database.begin() as conn:
         found = await held(conn, principal, subscription_id)
         require_state(found, SubscriptionState.PENDING_VERIFICATION, verb="verified")
@@ -49,6 +55,29 @@ async def verify_subscription(
         await enter(conn, "subscription.asked", body, by=principal, at=desk.world.now())
     desk.committed()
     return found
+
+
+async def _confirm(
+    desk: Desk, principal: Principal, *, subscription_id: str, said: str
+) -> Subscription:
+    async with desk.database.begin() as conn:
+        found = await held(conn, principal, subscription_id)
+        if found.channel is not Channel.KAFKA:
+            raise invalid(
+                "/challenge", "Only a topic's challenge is sent here; a webhook answers it itself."
+            )
+        require_state(found, SubscriptionState.PENDING_VERIFICATION, verb="verified")
+        if not hmac.compare_digest(said.encode(), found.challenge.encode()):
+            raise invalid(
+                "/challenge",
+                "This is not the challenge. Copy data.challenge of the newest handshake.",
+            )
+        now = desk.world.now()
+        await confirm_handshake(conn, subscription_id=found.id, challenge_ok=True, at=now)
+        active = await rows.find_subscription(conn, subscription_id=found.id)
+        assert active is not None, "it is locked"
+    desk.committed()
+    return active
 
 
 async def rotate_secret(

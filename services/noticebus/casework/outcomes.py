@@ -15,6 +15,7 @@ from noticebus.casework.desk import Desk
 from noticebus.casework.next_channel import Undelivered
 from noticebus.contracts.vocabulary import (
     Cause,
+    Channel,
     DeliveryState,
     Notify,
     Outcome,
@@ -354,7 +355,8 @@ async def _after_handshake(
     conn: AsyncConnection, one: Tried, verdict: Verdict, *, now: dt.datetime
 ) -> None:
     """Let an endpoint that echoed its challenge receive notices."""
-    if one.delivery.cause is Cause.HANDSHAKE and isinstance(verdict, Delivered):
+    answered = one.delivery.channel is Channel.WEBHOOK  # a topic takes it and answers nothing
+    if one.delivery.cause is Cause.HANDSHAKE and answered and isinstance(verdict, Delivered):
         assert one.delivery.subscription_id is not None, "a handshake belongs to a subscription"
         await consent.confirm_handshake(
             conn, subscription_id=one.delivery.subscription_id, challenge_ok=True, at=now

@@ -54,6 +54,7 @@ from noticebus.store import subscriptions as rows
 from noticebus.store.subscriptions import Subscription
 
 CHALLENGE_BYTES = 24
+PROVES_CONSENT = frozenset({Channel.WEBHOOK, Channel.KAFKA})
 MAY_READ_CPS = frozenset({AgencyKind.CPS, AgencyKind.TRIBAL_CHILD_WELFARE})
 LEVELS = (ContentLevel.ID_ONLY, ContentLevel.PUBLIC, ContentLevel.PARTNER, ContentLevel.CPS)
 _State = SubscriptionState
@@ -69,9 +70,12 @@ async def create_subscription(
     agency_id = post.agency_id or own_agency(principal)
     require_manager(principal, agency_id, what="agency")
     _check_url(post.url, allow=allow)
+    _check_topic(desk, post.channel)
     area_keys = resolve_areas(desk, post.areas)
     secret = new_webhook_secret() if post.channel is Channel.WEBHOOK else None
     new = _new(desk, post, agency_id=agency_id, area_keys=area_keys, secret=secret)
+    if administers_bus(principal):
+        await _open_topic(desk, new)
     async with desk.database.begin() as conn:
         await _check_agency(conn, new)
         await rows.insert_subscription(conn, new)
@@ -154,6 +158,9 @@ async def approve_subscription(
 ) -> Subscription:
     """Approve areas and content level: a webhook is asked for consent, other channels begin."""
     require(principal, Scope.OPERATE, Scope.ADMIN)
+    seen = await get_subscription(desk, principal, subscription_id=subscription_id)
+    if seen.state is _State.PENDING_APPROVAL:
+        await _open_topic(desk, seen)
     async with desk.database.begin() as conn:
         old = await held(conn, principal, subscription_id)
         check_revision(old.revision, revision=revision)
@@ -252,7 +259,7 @@ async def _approve(
     conn: AsyncConnection, desk: Desk, old: Subscription, *, by: Principal
 ) -> Subscription:
     now = desk.world.now()
-    if old.channel is Channel.WEBHOOK:
+    if old.channel in PROVES_CONSENT:
         approved = old.became(_State.PENDING_VERIFICATION)
     else:
         await _check_mailbox(conn, old)
@@ -294,6 +301,19 @@ def _check_edit(principal: Principal, old: Subscription, new: Subscription) -> N
             "More areas or a higher content level need an operator's approval. Create another "
             "subscription with them, and end this one when that is active."
         )
+
+
+def _check_topic(desk: Desk, channel: Channel) -> None:
+    if channel is Channel.KAFKA and not desk.bus.serves_agencies:
+        raise invalid(
+            "/channel", "This installation has no Kafka; use 'webhook', 'email' or 'inbox'."
+        )
+
+
+async def _open_topic(desk: Desk, order: Subscription) -> None:
+    """Make the topic before the transaction: no transaction is held across a network call."""
+    if order.channel is Channel.KAFKA:
+        await desk.bus.open_topic(order.agency_id)
 
 
 def _check_url(url: str | None, *, allow: Sequence[Network]) -> None:

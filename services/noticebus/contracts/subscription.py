@@ -26,7 +26,10 @@ Kinds = Annotated[tuple[NoticeKind, ...], Field(max_length=20)]
 
 
 class SubscriptionPost(Accepted):
-    """A new standing order. A webhook needs its `url`, mail its `contact_id`, an inbox neither."""
+    """A new standing order.
+
+    A webhook needs its `url`, mail its `contact_id`, an inbox and a Kafka topic neither.
+    """
 
     agency_id: AgencyIdText | None = None
     name: Name
@@ -51,6 +54,15 @@ class SubscriptionPatch(Accepted):
     kinds: Kinds = UNSET
     content_level: ContentLevel = UNSET
     url: Url = UNSET
+
+
+class ConsentPost(Accepted):
+    """What proves that somebody reads a topic: `data.challenge` of the handshake that came over it.
+
+    Without it, the handshake is sent again.
+    """
+
+    challenge: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
 def _destination_faults(post: SubscriptionPost) -> list[Detail]:

@@ -29,6 +29,7 @@ from noticebus.dispatcher.telephone import (
     Telephone,
     TextRequest,
 )
+from noticebus.dispatcher.topic import send_to_topic
 from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, answers_challenge
 from noticebus.domain.bundle import bundle_mails, bundle_texts
 from noticebus.domain.delivery import AttemptResult
@@ -79,6 +80,8 @@ class Carrier:
         match load.delivery.channel:
             case Channel.WEBHOOK:
                 return await self._by_webhook(load)
+            case Channel.KAFKA:
+                return await self._by_topic(load)
             case Channel.EMAIL:
                 return await self._by_mail(load)
             case Channel.SMS | Channel.VOICE:
@@ -86,18 +89,32 @@ class Carrier:
             case _:
                 return Dropped(state=DeliveryState.REVOKED, reason="a feed is fetched, not sent")
 
-    async def _by_webhook(self, load: Load) -> AttemptResult | Dropped:
-        delivery, destination = load.delivery, load.destination
+    def _event(self, load: Load) -> bytes | Dropped:
+        """Write what goes to an endpoint or topic, or say why it may go no more (I3, I8)."""
         body = webhook_body(
-            delivery,
+            load.delivery,
             notice=load.notice,
-            destination=destination,
+            destination=load.destination,
             contents=self._contents,
             base_url=self._desk.base_url,
         )
         if _differs(load, body):
             reason = "what the recipient may see has changed since the first attempt"
             return Dropped(state=DeliveryState.REVOKED, reason=reason, renewed=True)
+        return body
+
+    async def _by_topic(self, load: Load) -> AttemptResult | Dropped:
+        body = self._event(load)
+        if isinstance(body, Dropped):
+            return body
+        status = None if load.notice is None else load.notice.status
+        return await send_to_topic(self._desk.bus, load.delivery, body=body, status=status)
+
+    async def _by_webhook(self, load: Load) -> AttemptResult | Dropped:
+        delivery, destination = load.delivery, load.destination
+        body = self._event(load)
+        if isinstance(body, Dropped):
+            return body
         result = await self._webhook.send(
             WebhookRequest(
                 url=destination.url or "",

@@ -14,6 +14,7 @@ from noticebus.casework.orders import WithSecret
 from noticebus.contracts.answers import Page
 from noticebus.contracts.places import standing_areas
 from noticebus.contracts.subscription import (
+    ConsentPost,
     SecretRotated,
     SubscriptionCreated,
     SubscriptionPatch,
@@ -151,13 +152,23 @@ async def approve_subscription(
 
 @router.post("/{subscription_id}/verify", status_code=202, responses=responses(*DONE))
 async def verify_subscription(
-    subscription_id: str, desk: TheDesk, caller: Caller, response: Response
+    subscription_id: str,
+    desk: TheDesk,
+    caller: Caller,
+    response: Response,
+    post: ConsentPost | None = None,
 ) -> SubscriptionView:
-    """Send the handshake again to a webhook that has not answered it.
+    """Send the handshake again, or confirm the one that came over your Kafka topic.
 
-    Answer it 2xx with the challenge as the body, or as JSON `{"challenge": …}`.
+    A webhook answers it 2xx with the challenge as the body, or as JSON `{"challenge": …}`. Who
+    reads a topic sends `data.challenge` here, as `{"challenge": …}`.
     """
-    found = await endpoints.verify_subscription(desk, caller, subscription_id=subscription_id)
+    found = await endpoints.verify_subscription(
+        desk,
+        caller,
+        subscription_id=subscription_id,
+        challenge=None if post is None else post.challenge,
+    )
     return await _answer(desk, found, response)
 
 
