@@ -68,6 +68,7 @@ async def _enter(
         )
         for contact in agency.contacts
     }
+    await _state(operator, agency, path=f"/v1/agencies/{made['id']}")
     key = await _key(operator, agency, agency_id=made["id"], posts=agency.key == scenario.poster)
     member = Member(agency=agency, id=made["id"], client=stage.client(key))
     cast[agency.key] = member
@@ -81,6 +82,16 @@ async def _enter(
         mailbox = contacts[Position.ON_DUTY]["id"]
         order = _order(member, areas, channel=Channel.EMAIL, level=ContentLevel.PARTNER)
         await _make(operator, "/v1/subscriptions", {**order, "contact_id": mailbox})
+
+
+async def _state(operator: Client, agency: ScenarioAgency, *, path: str) -> None:
+    """State the agency's own calendar and policies, where it has any."""
+    if agency.calendar is not None:
+        stated = agency.calendar.model_dump(mode="json", exclude_none=True)
+        await operator.call("PUT", f"{path}/calendar", body=stated)
+    for notice_class, policy in agency.policies.items():
+        agreed = policy.model_dump(mode="json", exclude_none=True)
+        await operator.call("PUT", f"{path}/policies/{notice_class}", body=agreed)
 
 
 async def _key(operator: Client, agency: ScenarioAgency, *, agency_id: str, posts: bool) -> str:

@@ -68,6 +68,13 @@ def is_late(owed: ObligationView) -> bool:
     return any(one.closed and one.late for one in owed.acknowledgements)
 
 
+def is_kept_late(owed: ObligationView) -> bool:
+    """Say whether a promised update came, and after the time it was promised for."""
+    if owed.closed_at is None or owed.due_at is None:
+        return False
+    return owed.owed is Owed.UPDATE and owed.closed_at > owed.due_at
+
+
 def _state(owed: ObligationView, *, overdue: bool) -> str:
     if owed.state is not ObligationState.OPEN:
         return f"{owed.state} late" if is_late(owed) else str(owed.state)

@@ -13,14 +13,17 @@ from noticebus.cli.output import CommandError
 from noticebus.contracts.acknowledgement import Person
 from noticebus.contracts.agency import ContactPost
 from noticebus.contracts.base import Name, at, refuse
+from noticebus.contracts.calendar import CalendarPut
 from noticebus.contracts.faults import details
 from noticebus.contracts.notice import NoticePost, UpdatePost
 from noticebus.contracts.places import StandingArea
+from noticebus.contracts.policy import PolicyPut
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     ChangeReason,
     ContentLevel,
     How,
+    NoticeClass,
     Position,
     QuestionTopic,
     Role,
@@ -62,7 +65,10 @@ class ScenarioContact(Part):
 
 
 class ScenarioAgency(Part):
-    """An agency of the cast. Without `role` it subscribes to its areas and its duty is advisory."""
+    """An agency of the cast. Without `role` it subscribes to its areas and its duty is advisory.
+
+    `calendar` and `policies`, by class, are its own where it has any.
+    """
 
     key: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,30}$")]
     name: Name
@@ -71,6 +77,8 @@ class ScenarioAgency(Part):
     role: Role | None = None
     areas: tuple[StandingArea, ...] = ()
     webhook: Endpoint | None = None
+    calendar: CalendarPut | None = None
+    policies: dict[NoticeClass, PolicyPut] = Field(default_factory=dict)
     contacts: tuple[ScenarioContact, ...] = ()
 
     @property
@@ -88,7 +96,7 @@ class Beat(Part):
 
     at: dt.time
     day: Annotated[int, Field(ge=1, le=3)] = 1
-    do: Literal["post", "repeat", "update", "answer", "scan", "phone", "ask", "end"]
+    do: Literal["post", "repeat", "update", "answer", "scan", "phone", "ask", "simulate", "end"]
     who: str | None = None
     contact: Position = Position.ON_DUTY
     by: Literal["api", "link"] = "api"
@@ -118,6 +126,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "scan": ("who",),
     "phone": ("who", "person", "on_behalf_of"),
     "ask": ("who", "topic"),
+    "simulate": ("who",),
     "end": (),
 }
 

@@ -11,10 +11,14 @@ import aiohttp
 from noticebus.cli.client import Client
 from noticebus.cli.demo.cast import Member
 from noticebus.cli.demo.mail import Mail, MailSink
+from noticebus.cli.demo.rows import clock, is_kept_late, length
 from noticebus.cli.demo.scenario import Beat, Scenario
 from noticebus.cli.demo.stage import Stage, eventually
 from noticebus.cli.output import CommandError
 from noticebus.contracts.acknowledgement import Person
+from noticebus.contracts.answers import ObligationView
+from noticebus.contracts.policy import PolicySimulation
+from noticebus.contracts.vocabulary import Owed
 
 PAGE_LIMIT_S = 10.0
 CREATED = 201
@@ -65,6 +69,7 @@ class Script:
             "scan": self._scan,
             "phone": self._phone,
             "ask": self._ask,
+            "simulate": self._simulate,
             "end": self._end,
         }
         for beat in self._scenario.beats:
@@ -110,6 +115,7 @@ class Script:
         seen = (await self._stage.operator.call("GET", f"/v1/notices/{notice_id}")).body
         version, self.record.bound = answer.body["version"], answer.body["recipients"]["count"]
         self._tell(f"Update: version {version}, {_figures(seen)}.")
+        await self._tell_promise(version)
         if not seen["material"]:
             self._tell("Counts alone: everybody is told, nobody is asked again.")
             return
@@ -119,6 +125,16 @@ class Script:
             f"It is material: a new round for all {len(owed)};"
             f" {before} have accepted version {version - 1} of {version}."
         )
+
+    async def _tell_promise(self, version: int) -> None:
+        """Say how much later than promised the poster sent a version."""
+        kept = [one for one in await self._all_owed() if one["owed"] == Owed.UPDATE]
+        for one in map(ObligationView.model_validate, kept):
+            if one.round_version == version - 1 and is_kept_late(one):
+                assert one.due_at is not None, "held by the test before"
+                assert one.closed_at is not None, "held by the test before"
+                told = f"It was promised for {clock(one.due_at, zone=self._scenario.zone)}"
+                self._tell(f"{told}: {length(one.closed_at - one.due_at)} late, and marked so.")
 
     async def _answer(self, beat: Beat) -> None:
         member = self._member(beat)
@@ -208,6 +224,22 @@ class Script:
         self.record.asked = (await member.client.call("POST", path, body=body)).body
         self._tell(f"{member.agency.short} asks the poster: {self.record.asked['text']}")
 
+    async def _simulate(self, beat: Beat) -> None:
+        """Ask the bus whom it would call if the notice came now, and say what it answers."""
+        member = self._member(beat)
+        path = f"/v1/agencies/{member.id}/policy-simulation"
+        query = {
+            "class": self._scenario.notice["class"],
+            "status": self._scenario.notice["status"],
+        }
+        found = await self._stage.operator.call("GET", path, query=query)
+        seen = PolicySimulation.model_validate(found.body)
+        zone = self._scenario.zone
+        for sentence in seen.why.split(". "):
+            self._tell(f"{member.agency.short}, policy now: {sentence.rstrip('.')}.")
+        steps = [f"{clock(one.at, zone=zone)} {one.notify}" for one in seen.calls if one.notify]
+        self._tell(f"So, while nobody answers: {', '.join(steps)}.")
+
     async def _end(self, beat: Beat) -> None:
         await self._stage.settle()
         await self._stage.system.sequencer.sweep()
@@ -226,10 +258,13 @@ class Script:
         return owed
 
     async def _obligations(self) -> list[dict[str, Any]]:
-        """Read what the recipients owe: the questions' are the poster's."""
+        """Read what the recipients owe."""
+        return [one for one in await self._all_owed() if one["owed"] == Owed.NOTICE]
+
+    async def _all_owed(self) -> list[dict[str, Any]]:
+        """Read what everybody owes: questions and promised updates are the poster's."""
         path = f"/v1/incidents/{self.record.incident_id}/obligations"
-        found = await self._stage.operator.list_all(path)
-        return [one for one in found if one["owed"] == "notice"]
+        return await self._stage.operator.list_all(path)
 
     def _member(self, beat: Beat) -> Member:
         assert beat.who is not None, "held by the check of the scenario"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from noticebus.cli.demo.cast import Member
-from noticebus.cli.demo.rows import WAYS, clock, is_late, is_overdue, length
+from noticebus.cli.demo.rows import WAYS, clock, is_kept_late, is_late, is_overdue, length
 from noticebus.cli.demo.scenario import Scenario
 from noticebus.cli.demo.script import Record
 from noticebus.cli.demo.stage import Stage
@@ -99,7 +99,8 @@ def lines(scenario: Scenario, ending: Ending, *, names: Mapping[str, str]) -> It
     yield ""
     yield from wrapped(f"The report says: {headline(ending.report)}")
     for question in ending.questions:
-        yield from wrapped(_question(question, at=ending.at))
+        yield from wrapped(_question(question, ending))
+    yield from wrapped(_promises(ending))
 
 
 def _order(owed: ObligationView, at: dt.datetime) -> tuple[bool, str]:
@@ -152,7 +153,24 @@ def _ledger(tally: Tally) -> str:
     return f"Ledger: {tally.entries} entries, sequenced {ending}."
 
 
-def _question(question: QuestionView, *, at: dt.datetime) -> str:
-    overdue = f", overdue {length(at - question.due_at)}" if at > question.due_at else ""
-    standing = f"{question.state}{overdue}" if question.answer is None else str(question.state)
+def _question(question: QuestionView, ending: Ending) -> str:
+    """Say what the poster was asked and how that stands: the sender owes too."""
+    standing = str(question.state)
+    if question.answer is None and ending.at > question.due_at:
+        steps = [one.step for one in ending.obligations if one.id == question.obligation_id]
+        chased = f", chased {steps[0]} times" if steps else ""
+        standing = f"{question.state}, overdue {length(ending.at - question.due_at)}{chased}"
     return f"Asked by {question.asked_by.name}: {question.text} ({standing})"
+
+
+def _promises(ending: Ending) -> str:
+    """Count the updates that the poster promised by how each was kept."""
+    promised = [one for one in ending.obligations if one.owed is Owed.UPDATE]
+    if not promised:
+        return ""
+    late = sum(is_kept_late(one) for one in promised)
+    missed = sum(is_overdue(one, ending.at) for one in promised)
+    waiting = sum(one.state is ObligationState.OPEN for one in promised) - missed
+    kept = sum(one.state is ObligationState.CLOSED for one in promised) - late
+    parts = f"{kept} in time, {late} late, {missed} overdue, {waiting} not yet due"
+    return f"Updates promised by the poster: {len(promised)} ({parts})."
