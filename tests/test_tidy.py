@@ -51,6 +51,7 @@ SLEEPERS = {
     "harness/kafka.py": "between two questions whether a broker is ready",
     "harness/receivers.py": "plays a slow recipient",
     "harness/system.py": "between two looks whether the database is quiet, within a time limit",
+    "faults/test_two_engines.py": "a kill comes at a random moment; another process's end is seen",
     "faults/test_kill.py": "another process gives no signal; and a kill comes at a random moment",
 }
 
