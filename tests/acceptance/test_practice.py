@@ -1,0 +1,129 @@
+"""What practice asks for (research/domain.md section 4.8) and no other timeline holds."""
+
+import datetime as dt
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from harness import desk as furnish
+from harness import telephone
+from harness.place import Place, embedded, production
+from harness.system import Bus, hours, minutes, open_bus
+from harness.telephone import Provider
+from noticebus.casework import reports
+from noticebus.clock import ManualClock
+from noticebus.contracts.report import UnacknowledgedReport
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Answer,
+    ObligationState,
+    Position,
+    Scope,
+    Standing,
+)
+
+NIGHT = dt.datetime(2019, 8, 7, 7, 0, tzinfo=dt.UTC)  # 2 in the morning in Mississippi
+PHONE = "+16015550123"
+A_NUMBER = re.compile(r"\b(?:no|zero|\d+) (?:child|niñ)|(?:children|niños): *\d", re.IGNORECASE)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
+    async with made as lent:
+        yield lent
+
+
+@pytest.fixture
+async def phones() -> AsyncIterator[Provider]:
+    async with telephone.provider() as opened:
+        yield opened
+
+
+async def report_of(bus: Bus) -> UnacknowledgedReport:
+    operator = furnish.principal(Scope.OPERATE)
+    read = await reports.read_report(bus.desk, operator, asked=reports.Asked(), output="json")
+    return read.report
+
+
+async def test_children_not_known_are_no_number_by_text_call_or_mail_and_a_word_on_the_page(
+    place: Place, phones: Provider
+) -> None:
+    async with open_bus(place, world=ManualClock(NIGHT), telephone=phones) as bus:
+        district = await bus.agency(
+            "Scott County Schools", kind=AgencyKind.SCHOOL_DISTRICT, endpoint=False
+        )
+        await furnish.add_contact(bus.desk, district.row, "Dana Duty", phone=PHONE)
+        county = await bus.agency(
+            "Scott County CPS", contacts_at=[Position.ON_DUTY], endpoint=False
+        )
+
+        await bus.post_notice(**{"class": "A"})
+        (text,) = await phones.texts(PHONE)
+        (call,) = await phones.calls(PHONE)
+        (mail,) = await county.mailed(Position.ON_DUTY)
+        link = re.search(r"https?://\S+(/a/\S+)", mail.text)
+        assert link is not None, mail.text
+        transport = httpx2.ASGITransport(app=bus.system.app)
+        async with httpx2.AsyncClient(transport=transport, base_url=bus.desk.base_url) as reader:
+            page = await reader.get(link[1])
+
+        for said in (text.text, call.text, mail.text):
+            assert "children may be without a carer" in said
+            assert A_NUMBER.search(said) is None, said
+        assert page.status_code == 200
+        assert "number not known" in page.text
+
+
+@pytest.mark.parametrize("notice_class", ["A", "B"])
+async def test_received_stops_no_step_where_accepted_is_asked(
+    place: Place, notice_class: str
+) -> None:
+    async with open_bus(place) as bus:
+        county = await bus.agency("Scott County CPS", contacts_at=[Position.ON_DUTY])
+        notice = await bus.post_notice(**{"class": notice_class})
+        await county.receives("notice", notice)
+        if notice_class == "A":  # over every channel at once
+            await county.mailed(Position.ON_DUTY)
+
+        await county.answers(notice, Answer.RECEIVED)
+        heard = await county.obligation(notice)
+        assert heard.next_step_at is not None
+        await bus.fast_forward(heard.next_step_at - bus.world.now())
+        await county.receives("step", notice)
+        await county.mailed(Position.ON_DUTY)
+        reminded = await county.obligation(notice)
+        await county.answers(notice, Answer.ACCEPTED)
+        await bus.fast_forward(hours(12))
+
+        assert (heard.state, heard.received_at) == (ObligationState.OPEN, furnish.MORNING)
+        assert reminded.state is ObligationState.OPEN
+        assert (await county.obligation(notice)).state is ObligationState.CLOSED
+        assert len(await county.steps(notice)) == 1
+
+
+async def test_advisory_silence_is_listed_and_never_in_the_headline(place: Place) -> None:
+    async with open_bus(place) as bus:
+        county = await bus.agency("Scott County CPS")
+        church = await bus.agency("St. Brendan Parish", kind=AgencyKind.FAITH, area_key=None)
+        operators = await bus.operators()
+        notice = await bus.post_notice()
+        await county.receives("notice", notice)
+        await church.receives("notice", notice)
+        await bus.fast_forward(minutes(20))
+        await county.answers(notice)
+
+        await bus.fast_forward(hours(3))
+        await church.receives("step", notice)
+        await bus.fast_forward(hours(72))
+        await bus.expect_mail(operators)
+        after = await report_of(bus)
+
+        (silent,) = [one for one in after.items if one.standing is Standing.ADVISORY]
+        assert (silent.agency.name, silent.state) == ("St. Brendan Parish", ObligationState.OPEN)
+        assert silent.overdue_s is not None
+        assert (after.summary.due, after.summary.open, after.summary.overdue) == (1, 0, 0)
+        assert after.summary.closed_within_target_share == 1
