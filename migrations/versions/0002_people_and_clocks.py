@@ -137,6 +137,7 @@ def add_columns() -> None:
         ["contact_id", "created_at"],
         "contact_id IS NOT NULL",
     )
+    index_where("ix_deliveries_handed_over", "deliveries", ["created_at"], "state = 'handed_over'")
     op.add_column("attempts", sa.Column("provider_id", sa.String(80)))
     op.add_column("attempts", sa.Column("provider_status", sa.String(80)))
     op.add_column("attempts", sa.Column("provider_status_at", INSTANT))
@@ -280,6 +281,7 @@ def downgrade() -> None:
     op.drop_index("ix_attempts_provider", "attempts")
     for column in ("provider_status_at", "provider_status", "provider_id"):
         op.drop_column("attempts", column)
+    op.drop_index("ix_deliveries_handed_over", "deliveries")
     op.drop_index("ix_deliveries_contact", "deliveries")
     op.drop_column("deliveries", "held_reason")
     op.drop_column("deliveries", "bundle")

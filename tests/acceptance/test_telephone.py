@@ -17,6 +17,7 @@ from harness.place import Place, embedded, production
 from harness.receivers import Behaviour
 from harness.system import Bus, hours, minutes, open_bus
 from harness.telephone import BASE, Fault, Handed, Line, Provider, sign
+from noticebus.casework import reports
 from noticebus.clock import ManualClock
 from noticebus.contracts.vocabulary import (
     AgencyKind,
@@ -27,6 +28,8 @@ from noticebus.contracts.vocabulary import (
     ObligationState,
     Outcome,
     Position,
+    Scope,
+    Status,
     VerifiedBy,
 )
 from noticebus.store.agencies import Contact
@@ -85,6 +88,14 @@ class Town:
         statement = sa.update(contacts).where(contacts.c.id == self.head.id).values(**values)
         async with self.bus.desk.database.begin() as conn:
             await conn.execute(statement)
+
+    async def unheard(self, status: Status = Status.ACTUAL) -> list[str]:
+        """Read what the report says of messages that the provider has not spoken of."""
+        operator = furnish.principal(Scope.OPERATE)
+        asked = reports.Asked(status=status)
+        read = await reports.read_report(self.bus.desk, operator, asked=asked, output="json")
+        found = read.report.data_quality
+        return [one.message for one in found if one.code == "telephone_not_heard_of"]
 
     async def told(self, **changes: str) -> tuple[Posted, Handed, Handed]:
         """Post a class A notice that reaches the superintendent by text message and call."""
@@ -400,7 +411,9 @@ async def test_a_reply_that_is_no_answer_is_told_how_to_answer(town: Town) -> No
     await town.line.reply(PHONE, f"SÍ {text.code}")
     await town.bus.settled()
     assert (await town.district.obligation(notice)).state is ObligationState.CLOSED
-    assert "nothing that was sent" in await town.line.reply(PHONE, f"ACCEPT {text.code}")
+    assert "No answer is needed" in await town.line.reply(PHONE, f"ACCEPT {text.code}")
+    other = "000001" if text.code == "000000" else "000000"
+    assert "nothing that was sent" in await town.line.reply(PHONE, f"ACCEPT {other}")
 
 
 async def test_received_is_noted_and_says_what_is_still_asked(town: Town) -> None:
@@ -576,3 +589,41 @@ async def test_a_bus_without_a_provider_takes_no_callback_and_rings_nobody(place
         assert refused.json()["code"] == "not-found"
         assert {one.channel for one in await bus.deliveries_of(notice)} == {Channel.WEBHOOK}
         await county.answers(notice)
+
+
+async def test_a_message_whose_fate_is_not_told_within_an_hour_is_on_the_report(town: Town) -> None:
+    _, text, call = await town.told()
+    await town.bus.fast_forward(minutes(59))
+    in_time = await town.unheard()
+    await town.bus.fast_forward(minutes(2))
+    await town.phones.texts(PHONE)  # the step's, not an hour old
+    await town.phones.calls(PHONE)
+    await town.bus.settled()
+
+    silent = await town.unheard()
+    in_exercises = await town.unheard(Status.EXERCISE)
+    await town.line.says(text, "delivered")
+    one_left = await town.unheard()
+    await town.line.reply(PHONE, f"ACCEPT {call.code}")
+    answered = await town.unheard()
+
+    assert in_time == in_exercises == answered == []
+    assert "Scott County Schools was sent text messages or calls (2) over an hour ago" in silent[0]
+    assert "(1)" in one_left[0]
+
+
+async def test_a_reply_sent_twice_is_no_wrong_code_of_another_message(town: Town) -> None:
+    _, first, _ = await town.told()
+    await town.bus.fast_forward(minutes(3))
+    _, second, _ = await town.told()
+
+    await town.line.reply(PHONE, f"ACCEPT {first.code}")
+    again = await town.line.reply(PHONE, f"ACCEPT {first.code}")
+    counted = await town.wrong_codes()
+    taken = await town.line.reply(PHONE, f"ACCEPT {second.code}")
+    last = await town.line.reply(PHONE, f"ACCEPT {first.code}")
+
+    assert again.startswith("No answer is needed any more")
+    assert (again, counted) == (last, [])
+    assert taken.startswith("Recorded: accepted.")
+    assert len(await town.answers()) == 2

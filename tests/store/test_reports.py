@@ -569,8 +569,8 @@ async def test_warnings_name_what_will_keep_a_notice_from_somebody(database: Dat
         await add_attempt(conn, fine, 2, at=START, outcome=Outcome.DELIVERED)
 
     async with database.read() as conn:
-        found = await report_quality.warnings(conn, agency_id=None, now=NOW)
-        own = await report_quality.warnings(conn, agency_id=alone, now=NOW)
+        found = await report_quality.warnings(conn, agency_id=None, status=Status.ACTUAL, now=NOW)
+        own = await report_quality.warnings(conn, agency_id=alone, status=Status.ACTUAL, now=NOW)
     assert [(one.code, one.agency_id, one.subscription_id) for one in found] == [
         (report_quality.NO_CONTACT, lonely, None),
         (report_quality.NO_VERIFIED_CHANNEL, unverified, None),
@@ -591,5 +591,5 @@ async def test_warnings_are_bounded(database: Database) -> None:
             await add_agency(conn, f"Agency {number}")
 
     async with database.read() as conn:
-        found = await report_quality.warnings(conn, agency_id=None, now=NOW)
+        found = await report_quality.warnings(conn, agency_id=None, status=Status.ACTUAL, now=NOW)
     assert len(found) == report_quality.WARNINGS_MAX

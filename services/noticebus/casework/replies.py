@@ -44,7 +44,7 @@ from noticebus.store.deliveries import Delivery
 
 log = structlog.get_logger(__name__)
 
-TEXTS_MAX = 20  # open messages to one telephone among which a code is looked for
+TEXTS_MAX = 40  # messages to one telephone among which a code is looked for, open ones first
 HELP = (
     "Not recorded. Reply with one word and the code of the message: ACCEPT 123456, RECEIVED 123456"
     " or DECLINE 123456. ES: ACEPTO 123456."
@@ -53,6 +53,10 @@ STRANGER = "Not recorded: this telephone is not known to the notice bus. Ring it
 NOTHING_OPEN = (
     "Not recorded: nothing that was sent to this telephone is open any more."
     " Ring the bus's operators if there is something to say."
+)
+OVER = (
+    "No answer is needed any more: this was answered or withdrawn. Nothing was changed. If that is"
+    " wrong, ring the bus's operators."
 )
 LOCKED = "Not recorded: too many wrong codes. Ring the bus's operators; they record your answer."
 CALL_OVER = "This call cannot be answered any more. Use a newer message, or ring the operators."
@@ -64,11 +68,12 @@ _TAKEN = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Open:
-    """An open obligation that a message to this telephone was about."""
+class _Matter:
+    """An obligation that a message to this telephone was about."""
 
     contact: Contact
     claims: LinkClaims
+    is_open: bool
 
 
 async def take_text(desk: Desk, *, phone: str, body: str) -> str:
@@ -78,35 +83,35 @@ async def take_text(desk: Desk, *, phone: str, body: str) -> str:
         if not await telephone.knows_phone(conn, phone, at=now):
             log.info("telephone.stranger_refused")
             return STRANGER
-        found = await _open_matters(conn, phone, now=now)
+        found = await _matters(conn, phone, now=now)
     reply = read_reply(body)
     if reply is None:
         return HELP
-    if not found:
-        return NOTHING_OPEN
     fitting = [
         one for one in found if links.code_matches(desk.keyring, one.claims, given=reply.code)
     ]
-    if not fitting:
-        return await _count_wrong(desk, found, code=reply.code)
-    return await _answer(desk, fitting[0], reply)
+    if fitting:
+        return await _answer(desk, fitting[0], reply) if fitting[0].is_open else OVER
+    if not (left := [one for one in found if one.is_open]):
+        return NOTHING_OPEN
+    return await _count_wrong(desk, left, code=reply.code)
 
 
-async def _open_matters(conn: AsyncConnection, phone: str, *, now: dt.datetime) -> list[_Open]:
-    """Find what a telephone's messages were about and is open, the newest first."""
+async def _matters(conn: AsyncConnection, phone: str, *, now: dt.datetime) -> list[_Matter]:
+    """Find what a telephone's messages were about, the open first, then the newest."""
     sent = await telephone.texted(conn, phone, at=now, limit=TEXTS_MAX)
     about = await notices.notices_by_id(
         conn, {one.delivery.notice_id for one in sent if one.delivery.notice_id is not None}
     )
-    matters: dict[LinkClaims, _Open] = {}
+    matters: dict[LinkClaims, _Matter] = {}
     for one in sent:
         assert one.delivery.notice_id is not None, "only what carries a notice is found"
         claims = claims_for(one.delivery, about[one.delivery.notice_id])
-        matters.setdefault(claims, _Open(contact=one.contact, claims=claims))
+        matters.setdefault(claims, _Matter(contact=one.contact, claims=claims, is_open=one.is_open))
     return list(matters.values())
 
 
-async def _count_wrong(desk: Desk, found: list[_Open], *, code: str) -> str:
+async def _count_wrong(desk: Desk, found: list[_Matter], *, code: str) -> str:
     """Count a code that fits none of the messages against each: it was a guess at all of them."""
     left = 0
     for one in found:
@@ -121,7 +126,7 @@ async def _count_wrong(desk: Desk, found: list[_Open], *, code: str) -> str:
     return f"Not recorded: wrong code. Copy it from the message you answer; {left} more tries."
 
 
-async def _answer(desk: Desk, matter: _Open, reply: Reply) -> str:
+async def _answer(desk: Desk, matter: _Matter, reply: Reply) -> str:
     given = GivenAnswer(
         answer=reply.answer,
         by_name=matter.contact.name,

@@ -37,6 +37,7 @@ from noticebus.store.report_quality import (
     NO_CONTACT,
     NO_SECOND_CONTACT,
     NO_VERIFIED_CHANNEL,
+    NOT_HEARD_OF,
     PAST_RECIPIENT_UNREACHABLE,
     Warned,
 )
@@ -57,6 +58,9 @@ _SENTENCES = {
     " confirm it or take it back.",
     MESSAGES_HELD: "has messages held back ({count}), for many fell due at once: they follow by"
     " themselves. Ring it if one of them cannot wait.",
+    NOT_HEARD_OF: "was sent text messages or calls ({count}) over an hour ago, and the telephone"
+    " provider has not said what came of them: ring it, and check that the provider can call back"
+    " base_url.",
     NEVER_EXERCISED: "must answer for places and has never completed an exercise: invite it to"
     " one.",
     NOBODY_ON_DUTY: "has nobody on duty in the next 7 days: enter a shift, or a contact on duty"

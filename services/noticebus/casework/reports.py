@@ -175,7 +175,10 @@ async def _read(
         if wanted.is_past
         else [
             *await report_quality.warnings(
-                conn, agency_id=wanted.selection.agency_id, now=wanted.at
+                conn,
+                agency_id=wanted.selection.agency_id,
+                status=wanted.selection.status,
+                now=wanted.at,
             ),
             *await roster_quality.warnings(
                 conn, agency_id=wanted.selection.agency_id, now=wanted.at

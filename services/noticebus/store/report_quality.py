@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Answer,
+    DeliveryState,
     HeldReason,
     IncidentState,
     ObligationState,
@@ -46,6 +47,8 @@ PAST_RECIPIENT_UNREACHABLE = "past_recipient_unreachable"
 CANCEL_PENDING = "cancel_pending"
 NEVER_EXERCISED = "never_completed_exercise"
 MESSAGES_HELD = "messages_held"
+NOT_HEARD_OF = "telephone_not_heard_of"
+HEARD_WITHIN = dt.timedelta(hours=1)  # a provider's last word on a message or call
 SHOWN_AFTER_END = dt.timedelta(days=7)  # how long whom a last version did not reach is listed
 
 
@@ -63,15 +66,23 @@ class Warned:
 
 
 async def warnings(
-    conn: AsyncConnection, *, agency_id: AgencyId | None, now: dt.datetime
+    conn: AsyncConnection, *, agency_id: AgencyId | None, status: Status, now: dt.datetime
 ) -> list[Warned]:
-    """Read at most `WARNINGS_MAX` warnings, the gravest kind first, of one agency or of all."""
+    """Read at most `WARNINGS_MAX` warnings, the gravest kind first, of one agency or of all.
+
+    Those that are about incidents are about ones of `status` (I9).
+    """
     found: list[Warned] = []
-    times = {"asked_since": now - LAPSES_AFTER, "ended_since": now - SHOWN_AFTER_END}
+    bound = {
+        "status": status,
+        "asked_since": now - LAPSES_AFTER,
+        "ended_since": now - SHOWN_AFTER_END,
+        "heard_before": now - HEARD_WITHIN,
+    }
     for code, statement in _CHECKS:
         if len(found) == WARNINGS_MAX:
             break
-        narrowed = statement.limit(WARNINGS_MAX - len(found)).params(times)
+        narrowed = statement.limit(WARNINGS_MAX - len(found)).params(bound)
         if agency_id is not None:
             narrowed = narrowed.where(agencies.c.id == agency_id)
         rows = (await conn.execute(narrowed)).mappings().all()
@@ -177,6 +188,7 @@ def _declined_after_accepting() -> sa.Select[tuple[object, ...]]:
         obligations.c.state == ObligationState.CLOSED,
         incidents.c.id == obligations.c.incident_id,
         incidents.c.state == IncidentState.OPEN,
+        incidents.c.status == sa.bindparam("status"),
         acknowledgements.c.obligation_id == obligations.c.id,
         acknowledgements.c.answer == Answer.DECLINED,
         ~superseded,
@@ -200,7 +212,7 @@ def _past_recipients_unreachable() -> sa.Select[tuple[object, ...]]:
         .join(incidents, incidents.c.id == obligations.c.incident_id)
         .where(
             obligations.c.owed == Owed.NOTICE,
-            obligations.c.status == Status.ACTUAL,
+            obligations.c.status == sa.bindparam("status"),
             obligations.c.state != ObligationState.OPEN,
             obligations.c.reachable.is_(False),
             obligations.c.round_started_at.is_not(None),
@@ -219,7 +231,7 @@ def _cancel_pending() -> sa.Select[tuple[object, ...]]:
         .join(incidents, incidents.c.agency_id == agencies.c.id)
         .join(cancel_requests, cancel_requests.c.incident_id == incidents.c.id)
         .where(
-            incidents.c.status == Status.ACTUAL,
+            incidents.c.status == sa.bindparam("status"),
             cancel_requests.c.base_version == incidents.c.latest_version,
             cancel_requests.c.requested_at > asked_since,
         )
@@ -239,7 +251,7 @@ def _never_exercised() -> sa.Select[tuple[object, ...]]:
 
 
 def _messages_held() -> sa.Select[tuple[object, ...]]:
-    """Count what waits for actual notices because of the hourly cap, or its turn in a burst."""
+    """Count what waits because of the hourly cap, or its turn in a burst."""
     waiting = (
         sa.select(deliveries.c.agency_id, sa.func.count().label("count"))
         .join(notices, notices.c.id == deliveries.c.notice_id)
@@ -247,14 +259,43 @@ def _messages_held() -> sa.Select[tuple[object, ...]]:
             deliveries.c.due_at.is_not(None),  # what the partial index holds
             deliveries.c.attempts == 0,
             deliveries.c.held_reason.in_([HeldReason.HOURLY_CAP, HeldReason.BURST]),
-            notices.c.status == Status.ACTUAL,
+            notices.c.status == sa.bindparam("status"),
         )
         .group_by(deliveries.c.agency_id)
         .subquery()
     )
+    return _counted(waiting)
+
+
+def _not_heard_of() -> sa.Select[tuple[object, ...]]:
+    """Count what a telephone provider took an hour ago, for who is open still, with no last word.
+
+    By the time of its attempt: what was held back was made long before.
+    """
+    handed_over = sa.literal_column(f"'{DeliveryState.HANDED_OVER}'")  # the partial index's
+    before = sa.bindparam("heard_before", type_=Instant)
+    unheard = (
+        sa.select(deliveries.c.agency_id, sa.func.count().label("count"))
+        .join(obligations, obligations.c.id == deliveries.c.obligation_id)
+        .join(attempts, attempts.c.delivery_id == deliveries.c.id)
+        .where(
+            deliveries.c.state == handed_over,
+            deliveries.c.created_at < before,
+            attempts.c.number == deliveries.c.attempts,
+            attempts.c.finished_at < before,
+            obligations.c.state == ObligationState.OPEN,
+            obligations.c.status == sa.bindparam("status"),
+        )
+        .group_by(deliveries.c.agency_id)
+        .subquery()
+    )
+    return _counted(unheard)
+
+
+def _counted(per_agency: sa.Subquery) -> sa.Select[tuple[object, ...]]:
     return (
-        sa.select(*_AGENCY, waiting.c["count"])
-        .join(waiting, waiting.c.agency_id == agencies.c.id)
+        sa.select(*_AGENCY, per_agency.c["count"])
+        .join(per_agency, per_agency.c.agency_id == agencies.c.id)
         .order_by(agencies.c.id)
     )
 
@@ -262,6 +303,7 @@ def _messages_held() -> sa.Select[tuple[object, ...]]:
 _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
     (PAST_RECIPIENT_UNREACHABLE, _past_recipients_unreachable()),
     (CANCEL_PENDING, _cancel_pending()),
+    (NOT_HEARD_OF, _not_heard_of()),
     (MESSAGES_HELD, _messages_held()),
     (DECLINED_AFTER_ACCEPTING, _declined_after_accepting()),
     (NO_CONTACT, _without_contact()),

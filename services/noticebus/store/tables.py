@@ -423,6 +423,13 @@ deliveries = sa.Table(
         postgresql_where=sa.text("contact_id IS NOT NULL"),
         sqlite_where=sa.text("contact_id IS NOT NULL"),
     ),
+    # What a telephone provider has taken and never spoken of again.
+    sa.Index(
+        "ix_deliveries_handed_over",
+        "created_at",
+        postgresql_where=sa.text("state = 'handed_over'"),
+        sqlite_where=sa.text("state = 'handed_over'"),
+    ),
     sa.Index(
         "ix_deliveries_inbox",
         "subscription_id",

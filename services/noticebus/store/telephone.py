@@ -18,10 +18,11 @@ BUNDLE_MAX = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texted:
-    """A text message that went to a contact, about an obligation that is open."""
+    """A text message that went to a contact, and whether its obligation is open still."""
 
     contact: Contact
     delivery: Delivery
+    is_open: bool
 
 
 async def attempts_of(conn: AsyncConnection, provider_id: str) -> dict[DeliveryId, Attempt]:
@@ -102,12 +103,17 @@ async def knows_phone(conn: AsyncConnection, phone: str, *, at: dt.datetime) -> 
 
 
 async def texted(conn: AsyncConnection, phone: str, *, at: dt.datetime, limit: int) -> list[Texted]:
-    """Find what was sent by text message to the verified telephone `phone` and is open still.
+    """Find what was sent by text message to the verified telephone `phone`.
 
-    The newest first, at most `limit`.
+    What is open still comes first, then the newest, at most `limit`.
     """
+    is_open = obligations.c.state == ObligationState.OPEN
     statement = (
-        sa.select(contacts, *(column.label(f"d_{column.name}") for column in deliveries.c))
+        sa.select(
+            contacts,
+            is_open.label("is_open"),
+            *(column.label(f"d_{column.name}") for column in deliveries.c),
+        )
         .select_from(deliveries)
         .join(contacts, contacts.c.id == deliveries.c.contact_id)
         .join(obligations, obligations.c.id == deliveries.c.obligation_id)
@@ -116,15 +122,15 @@ async def texted(conn: AsyncConnection, phone: str, *, at: dt.datetime, limit: i
             deliveries.c.channel == Channel.SMS,
             deliveries.c.attempts > 0,
             deliveries.c.notice_id.is_not(None),
-            obligations.c.state == ObligationState.OPEN,
         )
-        .order_by(deliveries.c.id.desc())
+        .order_by(is_open.desc(), deliveries.c.id.desc())
         .limit(limit)
     )
     return [
         Texted(
             contact=Contact(**{name: row[name] for name in contacts.c.keys()}),  # noqa: SIM118
             delivery=Delivery(**{one.name: row[f"d_{one.name}"] for one in deliveries.c}),
+            is_open=bool(row["is_open"]),
         )
         for row in (await conn.execute(statement)).mappings()
     ]
