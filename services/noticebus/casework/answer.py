@@ -31,6 +31,7 @@ from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
 from noticebus.ids import AgencyId, NoticeId, ObligationId, new_acknowledgement_id
 from noticebus.store import acknowledgements, deliveries, ledger, notices, obligations
 from noticebus.store.acknowledgements import Acknowledgement
+from noticebus.store.agencies import contacts_by_id
 from noticebus.store.obligations import Obligation
 
 log = structlog.get_logger(__name__)
@@ -95,7 +96,7 @@ async def answer(
             said=(given.answer, given.reason, given.eta),
             by=(actor.id, given.by_name) if several else None,
         )
-        if same is not None:
+        if same is not None and not _before_the_round(same, before):
             return await _again(conn, desk, same, before)
         decision = _decide(before, given, version=about.version, now=now)
         if several and isinstance(decision, rules.Closes | rules.Declines):
@@ -165,13 +166,22 @@ async def _locked(
 
     Declines of one incident come one after the other: the last one sees that nobody is left.
     """
-    if given.reason is DeclineReason.NO_JURISDICTION:
+    if given.answer is Answer.DECLINED:
         owed = await obligations.obligation_by_id(conn, obligation_id)
         await notices.lock_incidents(conn, [] if owed is None else [owed.incident_id])
     found = await obligations.lock_obligations(conn, ids=[obligation_id])
     if not found:
         raise NotFoundError(f"There is no obligation {obligation_id} to answer. Check the id.")
     return found[0]
+
+
+def _before_the_round(same: Acknowledgement, owed: Obligation) -> bool:
+    """Say whether an answer closed what is open again for the same version.
+
+    So it is where the operators come to hold a further place of the same version.
+    """
+    again = owed.state is ObligationState.OPEN and same.version >= owed.round_version
+    return same.closed and again
 
 
 def rules_view(stored: Obligation) -> rules.Obligation:
@@ -203,13 +213,14 @@ async def _weighed(
 ) -> Taken:
     """Weigh one person's answer where the policy asks for several."""
     found = await people(conn, desk, [owed.agency_id], at=desk.world.now())
+    named = await contacts_by_id(conn, {one.id for one in found.of(owed.agency_id) if one.channels})
     return await votes.weighed(
         conn,
         owed,
         decision,
         voter=votes.Voter(verified_by=actor.verified_by, actor=actor.id, name=given.by_name),
         answer=given.answer,
-        contacts=frozenset(one.id for one in found.of(owed.agency_id) if one.channels),
+        contacts={one.id: one.name for one in named.values()},
     )
 
 
@@ -262,10 +273,32 @@ def _apply(
             sooner = hastened(round_of(before), step_index=before.step, now=now)
             return replace(with_round(before, sooner), received_at=before.received_at or now)
         case rules.Notes():
-            heard = answer is not Answer.DECLINED
-            return replace(before, received_at=before.received_at or now) if heard else before
+            return _noted(before, decision.why, version=version, answer=answer, now=now)
         case _:  # pragma: no cover  (mypy proves it unreachable)
             assert_never(decision)
+
+
+def _noted(
+    before: Obligation,
+    why: rules.NoteReason,
+    *,
+    version: int,
+    answer: Answer,
+    now: dt.datetime,
+) -> Obligation:
+    """Keep the facts of an answer that moves no state: what it heard of, and what it answered."""
+    answers = answer in {Answer.ACCEPTED, rules.closes_with(before.notice_class)}
+    older = why is rules.NoteReason.OLDER_VERSION
+    if answer is Answer.DECLINED:
+        return before
+    heard = before if older else replace(before, received_at=before.received_at or now)
+    if answers and (why is rules.NoteReason.ALREADY_CLOSED or (older and _one_is_enough(before))):
+        return replace(heard, answered_version=max(before.answered_version, version))
+    return heard
+
+
+def _one_is_enough(owed: Obligation) -> bool:
+    return votes.quorum_of(owed) == 1
 
 
 def _acknowledgement(

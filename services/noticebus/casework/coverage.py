@@ -137,7 +137,9 @@ async def _written(
     at: Moment,
 ) -> Written:
     facts = operators.facts
-    classes = {one.notice.notice_class for one in touched}
+    classes = {one.notice.notice_class for one in touched} | {
+        one.notice_class for one in held.values()
+    }
     wanted = {id_ for one in classes for id_ in policy_ids(facts, one, at=at.world)}
     policies = await latest_policies(conn, wanted)
     written = Written()
@@ -150,6 +152,7 @@ async def _written(
             written.new.append(owed)
         elif owed is not None and one.added:
             again = _reopened(owed, one.notice)
+            recipient = operators.as_recipient(again.notice_class)
             owed = begin(again, facts, policies=policies, recipient=recipient, at=at.world)
             written.changed.append(owed)
         else:
@@ -160,11 +163,12 @@ async def _written(
 
 
 def _reopened(owed: Obligation, notice: Notice) -> Obligation:
+    still_open = [owed.notice_class] if owed.state is ObligationState.OPEN else []
     return replace(
         owed,
         state=ObligationState.OPEN,
         epoch=owed.epoch + 1,
-        notice_class=notice.notice_class,
+        notice_class=min([notice.notice_class, *still_open]),
         round_notice_id=notice.id,
         round_version=notice.version,
         step=0,

@@ -46,6 +46,7 @@ def with_people(
         delegate_endpoints=frozenset()
         if delegate_id is None
         else _endpoints(orders.get(delegate_id, ())),
+        stood_in=agency_id in found.acting,
     )
 
 

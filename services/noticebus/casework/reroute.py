@@ -1,4 +1,4 @@
-"""After a decline of jurisdiction.
+"""After a decline.
 
 Look again for who is responsible, and say so where nobody is left.
 """
@@ -28,8 +28,8 @@ async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation)
 
     Give what goes to the bus.
 
-    Recipients are only added. Places whose every responsible recipient has declined become
-    uncovered (I6).
+    Recipients are only added, and owe what the decliner owed. Places whose every responsible
+    recipient has declined become uncovered (I6).
     """
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     incident = await notices.incident_by_id(conn, declined.incident_id)
@@ -41,8 +41,9 @@ async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation)
     known = {one.agency_id for one in owed if one.owed is Owed.NOTICE}
     lost = frozenset(one.agency_id for one in owed if one.state is ObligationState.DECLINED)
     found = await find_for(conn, desk, [notice])
-    routing = without(route_notice(notice, found), known)
-    (bound,) = await bind_all(conn, [(notice, routing)], found, at=at)
+    asked = replace(notice, notice_class=min(notice.notice_class, declined.notice_class))
+    routing = without(route_notice(asked, found), known)
+    (bound,) = await bind_all(conn, [(asked, routing)], found, at=at)
     numbered = number(
         bound.deliveries, await matching.take_sequences(conn, counts_of(bound.deliveries))
     )
@@ -59,6 +60,6 @@ async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation)
     )
     await ledger.append(conn, [*(trace.entries[1:] if bound.obligations else ()), entry])
     await ledger.append_history(conn, trace.history)
-    holding = Holding(notice=replace(notice, uncovered=uncovered), before=notice.uncovered)
+    holding = Holding(notice=replace(asked, uncovered=uncovered), before=notice.uncovered)
     held = await coverage.hold(conn, desk, [holding], at=at)
     return shards.of(notice, [*numbered, *held])

@@ -104,7 +104,7 @@ async def update(
         revision = await _revise(conn, desk, draft, latest, at=at)
         recorded = await _store(conn, revision, at=at)
         await debts.follow(conn, revision.notice, at=at)
-        holding = Holding(notice=revision.notice, before=latest.uncovered)
+        holding = Holding(notice=revision.bound.notice, before=latest.uncovered)
         held = await coverage.hold(conn, desk, [holding], at=at)
         response = _response(desk, draft, revision, recorded)
         if key is not None:
@@ -262,8 +262,9 @@ async def _revise(
     ]
     bound_before = await matching.agencies_by_id(conn, {one.agency_id for one in known})
     found = replace(found, facts={**found.facts, **bound_before})
+    versions = await notices.versions_of(conn, made.incident_id)
     before = Before(
-        versions=[_version(one) for one in await notices.versions_of(conn, made.incident_id)],
+        versions=[_version(one) for one in versions],
         facts=bound_before,
         policies=await policies_in_force(
             conn, known, bound_before, classes=list(NoticeClass), at=at.world
@@ -277,8 +278,9 @@ async def _revise(
     # Who has declined, and is not asked again, still answers for nothing.
     lost = frozenset(one.agency_id for one in reopened if one.state is ObligationState.DECLINED)
     notice = replace(made, uncovered=uncovered_of(made, found, lost=lost))
-    added = without(routing, {one.agency_id for one in known})
-    (bound,) = await bind_all(conn, [(notice, added)], found, at=at)
+    asked = replace(notice, notice_class=_gravest([*versions, notice]))
+    added = without(route_notice(asked, found), {one.agency_id for one in known})
+    (bound,) = await bind_all(conn, [(asked, added)], found, at=at)
     told = await tell(conn, notice, reopened, before.recipients, at=at)
     reopened = reached_now(reopened, told, before.recipients, sends_mail=desk.sends_mail)
     every = [*told, *bound.deliveries]
@@ -291,6 +293,16 @@ async def _revise(
         deliveries=numbered,
         routing=routing,
     )
+
+
+def _gravest(versions: Sequence[Notice]) -> NoticeClass:
+    """Give the class of what somebody bound now has to answer: all since the last all-clear."""
+    asked = [versions[-1].notice_class]
+    for one in reversed(versions):
+        if one.kind is NoticeKind.ALL_CLEAR:
+            break
+        asked += [one.notice_class] if one.material else []
+    return min(asked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

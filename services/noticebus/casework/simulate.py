@@ -91,7 +91,14 @@ async def simulate(
         duty = await _duty(conn, facts)
         bound = _recipient(facts, duty, reach, orders, notice_class=notice_class)
         standing = Standing.MANDATORY if bound is None else bound.standing
-        policy = in_force(known, facts, notice_class=notice_class, standing=standing, at=at)
+        policy = in_force(
+            known,
+            facts,
+            notice_class=notice_class,
+            standing=standing,
+            at=at,
+            stood_in=reach.stood_in,
+        )
         current = start_round(policy=policy, hours=facts.hours, started_at=at)
         play = Play(happenings=[], warnings=_warnings_of_the_bus(desk, policy, bound))
         if bound is not None:
@@ -129,7 +136,10 @@ def _recipient(
     *,
     notice_class: NoticeClass,
 ) -> Recipient | None:
-    """Route a notice about a place that all its responsibilities and subscriptions are for."""
+    """Route a notice about a place that all its responsibilities and subscriptions are for.
+
+    For its duties the endpoints of who stands in count as its own (casework/recipients.py).
+    """
     duties = (
         []
         if duty is None
@@ -144,7 +154,11 @@ def _recipient(
         poster_id=NOBODY,
         notice_class=notice_class,
         responsibilities=duties,
-        subscriptions=[one for one in orders if one.agency_id == facts.id],
+        subscriptions=[
+            replace(one, agency_id=facts.id, agency_kind=facts.kind)
+            for one in orders
+            if duties or one.agency_id == facts.id
+        ],
         contacts_by_agency={facts.id: reach.contacts},
     )
     return routing.recipients[0] if routing.recipients else None

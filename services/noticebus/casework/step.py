@@ -7,9 +7,11 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from noticebus.bus.port import Shard
 from noticebus.casework import coverage, debts, shards
 from noticebus.casework import reach as reaching
 from noticebus.casework.binding import (
@@ -43,6 +45,7 @@ from noticebus.domain.policies import Step, policy_from_record
 from noticebus.domain.routing import SubscriptionMatch
 from noticebus.ids import AgencyId
 from noticebus.store import ledger, matching, notices, obligations
+from noticebus.store.database import is_mistake
 from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.notices import Notice
@@ -75,33 +78,73 @@ class Fired:
     history: History
 
 
-async def fire_due_steps(desk: Desk, *, most: int = BATCH_OBLIGATIONS_MAX) -> int:
-    """Fire what is due, at most `most` obligations; say how many there were.
+async def fire_due_steps(desk: Desk) -> int:
+    """Fire what is due, a batch of obligations at most; say how many there were.
 
     After an outage only the step that applies now fires; those it overtook are rows marked skipped
     (I5). One that cannot fire is parked: it has no next step, and stays on the report.
     """
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        due = await obligations.lock_due(conn, now=at.world, batch_size_max=most)
+        due = await obligations.lock_due(conn, now=at.world, batch_size_max=BATCH_OBLIGATIONS_MAX)
         if not due:
             return 0
-        agency_ids = {one.agency_id for one in due}
-        people = await reaching.people(conn, desk, agency_ids, at=at.world)
-        reach = Reach(
-            people=people,
-            orders=await reaching.endpoints(conn, agency_ids, people),
-            operators=await matching.operator_points(conn, at=at.world, telephone=desk.dials),
-            told=await told_at_once(conn, due),
-        )
-        about = await notices.notices_by_id(conn, {one.round_notice_id for one in due})
-        fired = [_fire_or_park(one, about[one.round_notice_id], reach, at=at) for one in due]
-        sent = [delivery for one in fired for delivery in one.deliveries]
-        await obligations.save_all(conn, [one.obligation for one in fired])
-        await obligations.insert_steps(conn, [row for one in fired for row in one.rows])
-        await insert_deliveries(conn, await spaced(conn, sent, now=at.world))
-        await ledger.append(conn, [one.entry for one in fired])
-        await ledger.append_history(conn, [one.history for one in fired])
+        fired, handed = await _fire_all(conn, desk, due, at=at)
+    _committed(desk, fired, handed)
+    return len(due)
+
+
+async def fire_first_due(desk: Desk) -> int:
+    """Fire the obligation longest due alone, and park it where the database refuses its step.
+
+    It stays locked meanwhile: what another engine holds, or fires next, is never parked for it.
+    """
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
+    async with desk.database.begin() as conn:
+        due = await obligations.lock_due(conn, now=at.world, batch_size_max=1)
+        if not due:
+            return 0
+        handed: Sequence[Shard] = ()
+        try:
+            async with conn.begin_nested():
+                fired, handed = await _fire_all(conn, desk, due, at=at)
+        except sa.exc.DBAPIError as error:
+            if not is_mistake(error):
+                raise
+            log.exception("step.refused", obligation_id=due[0].id)
+            fired = [_park(due[0], at=at)]
+            await _save(conn, fired)
+    _committed(desk, fired, handed)
+    return len(due)
+
+
+async def _fire_all(
+    conn: AsyncConnection, desk: Desk, due: Sequence[Obligation], *, at: Moment
+) -> tuple[list[Fired], Sequence[Shard]]:
+    agency_ids = {one.agency_id for one in due}
+    people = await reaching.people(conn, desk, agency_ids, at=at.world)
+    reach = Reach(
+        people=people,
+        orders=await reaching.endpoints(conn, agency_ids, people),
+        operators=await matching.operator_points(conn, at=at.world, telephone=desk.dials),
+        told=await told_at_once(conn, due),
+    )
+    about = await notices.notices_by_id(conn, {one.round_notice_id for one in due})
+    fired = [_fire_or_park(one, about[one.round_notice_id], reach, at=at) for one in due]
+    sent = [delivery for one in fired for delivery in one.deliveries]
+    await obligations.insert_steps(conn, [row for one in fired for row in one.rows])
+    await insert_deliveries(conn, await spaced(conn, sent, now=at.world))
+    await _save(conn, fired)
+    return fired, shards.of_many(about, sent)
+
+
+async def _save(conn: AsyncConnection, fired: Sequence[Fired]) -> None:
+    await obligations.save_all(conn, [one.obligation for one in fired])
+    await ledger.append(conn, [one.entry for one in fired])
+    await ledger.append_history(conn, [one.history for one in fired])
+
+
+def _committed(desk: Desk, fired: Sequence[Fired], handed: Sequence[Shard]) -> None:
     for one in fired:
         for row in one.rows[-1:]:
             if is_live(one.obligation.status):
@@ -112,20 +155,7 @@ async def fire_due_steps(desk: Desk, *, most: int = BATCH_OBLIGATIONS_MAX) -> in
                 step=row.step,
                 count=len(one.deliveries),
             )
-    desk.committed(shards.of_many(about, sent))
-    return len(due)
-
-
-async def park_first_due(desk: Desk) -> None:
-    """Park the obligation longest due, whose step the database refuses."""
-    at = Moment(world=desk.world.now(), machine=desk.machine.now())
-    async with desk.database.begin() as conn:
-        for owed in await obligations.lock_due(conn, now=at.world, batch_size_max=1):
-            parked = _park(owed, at=at)
-            await obligations.save_all(conn, [parked.obligation])
-            await ledger.append(conn, [parked.entry])
-            await ledger.append_history(conn, [parked.history])
-    desk.signals.entries.ring()
+    desk.committed(handed)
 
 
 def _fire_or_park(owed: Obligation, notice: Notice, reach: Reach, *, at: Moment) -> Fired:
@@ -156,7 +186,7 @@ def _fire(owed: Obligation, notice: Notice, reach: Reach, *, at: Moment) -> Fire
     )
     after = replace(owed, step=decision.step_index + 1, next_step_at=decision.next_at)
     rows = _rows(owed, decision, policy.steps, reached, now=at.world)
-    told = reach.told.get(owed.id, frozenset())
+    told = frozenset[str]() if decision.step_index else reach.told.get(owed.id, frozenset())
     made = _deliveries(owed, notice, step, reached, reach, index=decision.step_index, at=at)
     sent = [one for one in made if one.destination not in told]
     data = {

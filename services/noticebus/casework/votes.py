@@ -1,5 +1,7 @@
 """An answer where the policy asks for several people: what it adds up to with the earlier ones."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,17 +19,17 @@ BY_CONTACT = frozenset({VerifiedBy.LINK, VerifiedBy.TEXT, VerifiedBy.CALL})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voter:
-    """Who answers, as a quorum counts people: a contact by its id, others by their name."""
+    """Who answers: a contact by its own link or telephone, others by their name."""
 
     verified_by: VerifiedBy
     actor: str
     name: str
 
-    @property
-    def key(self) -> str:
+    def key(self, ids: Mapping[str, str]) -> str:
+        """Give what a quorum counts: the contact's id, found by name in `ids` where it must be."""
         if self.verified_by in BY_CONTACT:
             return self.actor
-        return " ".join(self.name.casefold().split())
+        return ids.get(_plain(self.name), _plain(self.name))
 
 
 def quorum_of(owed: Obligation) -> int:
@@ -47,19 +49,21 @@ async def weighed(
     *,
     voter: Voter,
     answer: Answer,
-    contacts: frozenset[str],
+    contacts: Mapping[str, str],
 ) -> rules.Closes | rules.Declines | rules.Hastens | rules.Notes:
     """Turn one person's answer into the agency's, counting those given in this round.
 
-    `contacts` are the ids of everybody whom the agency names now.
+    `contacts` are the ids of everybody whom the agency names now, with their names: whoever answers
+    by link, and again by telephone through an operator, is one person.
     """
+    ids = _ids_by_name(contacts)
     given = await acknowledgements.acknowledgements_of(conn, [owed.id])
     votes = {
-        voter_of(one).key: one.answer
+        voter_of(one).key(ids): one.answer
         for one in given.get(owed.id, ())
         if one.version >= owed.round_version
     }
-    match tally(votes | {voter.key: answer}, contacts=contacts, needed=quorum_of(owed)):
+    match tally(votes | {voter.key(ids): answer}, contacts=contacts, needed=quorum_of(owed)):
         case Reached():
             return rules.Closes(late=decision.late)
         case AllDeclined():
@@ -68,3 +72,13 @@ async def weighed(
             return rules.Hastens(accepted=accepted, needed=needed, late=decision.late)
         case Waiting():
             return rules.Notes(why=rules.NoteReason.QUORUM_WAITS, late=decision.late)
+
+
+def _ids_by_name(contacts: Mapping[str, str]) -> dict[str, str]:
+    """Index contacts by name; a name that two share names neither."""
+    shared = Counter(_plain(name) for name in contacts.values())
+    return {_plain(name): id_ for id_, name in contacts.items() if shared[_plain(name)] == 1}
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.casefold().split())

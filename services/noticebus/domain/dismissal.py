@@ -34,14 +34,15 @@ def fit(policy: Policy, *, calendar: Calendar, started_at: dt.datetime) -> Polic
     if dismissal is None or base >= dismissal:
         return policy
     last = base + policy.steps[-1].after
-    if last <= dismissal - margin or policy.note:
-        return policy
     steps = _at_once(PAUSE[policy.notice_class])
+    if last <= dismissal - margin or policy.steps == steps:
+        return policy
+    why = _why(dismissal, margin=margin, last=last, zone=calendar.hours.zone)
     return replace(
         policy,
         due_after=steps[1].after,  # the call at once is how they are told; silence is what follows
         steps=steps,
-        note=_why(dismissal, margin=margin, last=last, zone=calendar.hours.zone),
+        note=f"{policy.note} {why}".lstrip(),
     )
 
 

@@ -78,7 +78,10 @@ class Closes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declines:
-    """State `declined`, no further step. `reroute`: look for who is responsible instead."""
+    """State `declined`, no further step.
+
+    `reroute`: look for who is responsible instead, and say so where nobody is.
+    """
 
     reason: DeclineReason
     reroute: bool
@@ -308,11 +311,7 @@ def _decline(
     stopped = _stopped(obligation.state) or _STANDS.get(obligation.owed)
     if stopped is not None:
         return Notes(why=stopped, late=late)
-    reroute = (
-        reason is DeclineReason.NO_JURISDICTION
-        and obligation.standing is Standing.MANDATORY
-        and obligation.owed is Owed.NOTICE
-    )
+    reroute = obligation.standing is Standing.MANDATORY and obligation.owed is Owed.NOTICE
     return Declines(reason=reason, reroute=reroute, late=late)
 
 

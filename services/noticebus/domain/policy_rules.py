@@ -17,13 +17,17 @@ from noticebus.errors import Detail
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reachable:
-    """Whom steps can reach at one moment; `endpoints` are the channels that have any."""
+    """Whom steps can reach at one moment; `endpoints` are the channels that have any.
+
+    `stood_in`: another agency stands in at that moment.
+    """
 
     contacts: Sequence[ContactPoint] = ()
     operators: Sequence[ContactPoint] = ()
     delegates: Sequence[ContactPoint] = ()
     endpoints: frozenset[Channel] = field(default_factory=frozenset)
     delegate_endpoints: frozenset[Channel] = field(default_factory=frozenset)
+    stood_in: bool = False
 
 
 def reached_by(step: Step, reach: Reachable) -> Resolved:

@@ -8,6 +8,7 @@ import structlog
 from noticebus.casework import exercises, offers, step
 from noticebus.casework.desk import Desk
 from noticebus.errors import UnavailableError
+from noticebus.store import due
 
 log = structlog.get_logger(__name__)
 
@@ -41,27 +42,28 @@ class Engine:
             return await step.fire_due_steps(self._desk)
         except sa.exc.DBAPIError:
             log.warning("steps.apart", exc_info=True)
-        try:
-            return await step.fire_due_steps(self._desk, most=1)
-        except sa.exc.DBAPIError:
-            log.exception("step.refused")
-            await step.park_first_due(self._desk)
-            return 1
+        return await step.fire_first_due(self._desk)
+
+    async def look(self) -> dt.datetime | None:
+        """Sweep if anything is due; say when something will be. A quiet second costs one statement.
+
+        None where nothing is to come.
+        """
+        until = await self._next_due_at()
+        if until is None or until > self._desk.world.now():
+            return until
+        await self.sweep()
+        return await self._next_due_at()
 
     async def _next_due_at(self) -> dt.datetime | None:
-        due = [
-            await step.next_due_at(self._desk),
-            await exercises.next_end_at(self._desk),
-            await offers.next_end_at(self._desk),
-        ]
-        return min((at for at in due if at is not None), default=None)
+        async with self._desk.database.read() as conn:
+            return await due.next_due_at(conn)
 
     async def run(self) -> None:
-        """Sweep, then sleep until the next due time or a wake-up, one second at most."""
+        """Look, then sleep until the next due time or a wake-up, one second at most."""
         while True:
             try:
-                await self.sweep()
-                until = await self._next_due_at()
+                until = await self.look()
             except UnavailableError:
                 log.warning("engine.paused", exc_info=True)
                 until = None

@@ -93,7 +93,7 @@ async def _available() -> AsyncIterator[None]:
     try:
         yield
     except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
-        if _is_mistake(error):
+        if is_mistake(error):
             raise
         reason = str(getattr(error, "orig", None) or error) or type(error).__name__
         raise UnavailableError(
@@ -102,7 +102,7 @@ async def _available() -> AsyncIterator[None]:
         ) from error
 
 
-def _is_mistake(error: Exception) -> bool:
+def is_mistake(error: Exception) -> bool:
     """Tell a statement that can never work, which is ours to mend, from one that may work later."""
     driver_error = getattr(error, "orig", None)
     if isinstance(error, sa.exc.IntegrityError | sa.exc.ProgrammingError | sa.exc.DataError):

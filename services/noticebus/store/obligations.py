@@ -159,12 +159,16 @@ async def lock_due(
     return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
 
 
-async def next_step_at(conn: AsyncConnection) -> dt.datetime | None:
-    """Tell when the next step of any obligation is due."""
-    statement = sa.select(sa.func.min(obligations.c.next_step_at)).where(
+def next_step() -> sa.Select[Any]:
+    """Ask when the next step of any obligation is due."""
+    return sa.select(sa.func.min(obligations.c.next_step_at)).where(
         obligations.c.next_step_at.is_not(None)
     )
-    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+
+
+async def next_step_at(conn: AsyncConnection) -> dt.datetime | None:
+    """Tell when the next step of any obligation is due."""
+    found: dt.datetime | None = (await conn.execute(next_step())).scalar_one_or_none()
     return found
 
 
@@ -258,6 +262,7 @@ async def mark_delivered(
             delivered_at=at,
             state=sa.case((closes, ObligationState.CLOSED.value), else_=obligations.c.state),
             closed_at=sa.case((closes, at), else_=obligations.c.closed_at),
+            next_step_at=sa.case((closes, sa.null()), else_=obligations.c.next_step_at),
         )
         .returning(*obligations.c)
     )

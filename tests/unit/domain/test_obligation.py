@@ -161,12 +161,14 @@ def test_answer_to_a_later_version_that_opened_no_round_closes() -> None:
     ("reason", "facts", "reroute"),
     [
         (DeclineReason.NO_JURISDICTION, {}, True),
-        (DeclineReason.NO_CAPACITY, {}, False),
+        (DeclineReason.NO_CAPACITY, {}, True),
+        (DeclineReason.DUPLICATE, {}, True),
+        (DeclineReason.OTHER, {}, True),
         (DeclineReason.NO_JURISDICTION, {"standing": Standing.ADVISORY}, False),
         (DeclineReason.NO_JURISDICTION, {"owed": Owed.COVERAGE}, False),
     ],
 )
-def test_decline_of_jurisdiction_routes_again(
+def test_decline_of_a_duty_routes_again_whatever_its_reason(
     reason: DeclineReason, facts: dict[str, Any], *, reroute: bool
 ) -> None:
     found = decide(obligation=obligation(**facts), answer=declined(reason), now=TOO_LATE)
