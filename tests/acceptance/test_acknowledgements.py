@@ -134,7 +134,9 @@ async def test_operator_records_what_was_said_on_the_telephone(api: Api, county:
     assert made["on_behalf_of"] == "Scott County School District"
     assert await operator.post(path, spoken, status=200) == made
     assert (await owed_by(county.school, accepted))["state"] == "closed"
-    await county.school.post(path, spoken, status=403)
+    await county.school.post(path, spoken, status=422)
+    await county.cps.post(path, an_answer(), status=404)
+    assert (await county.school.post(path, an_answer(), status=200))["id"] == made["id"]
     await operator.post(path, an_answer(), status=422)
 
 

@@ -236,6 +236,7 @@ async def test_asker_with_a_mailbox_only_is_told_without_content(bus: Bus) -> No
     asked = await ask(bus, church, notice)
     await office.receives("question", notice)
     await office.mailed(Position.ON_DUTY)
+    await bus.fast_forward(minutes(2))  # what follows a message within two minutes is gathered
     await answer(bus, asked, text="About a hundred families.")
     (mail,) = await church.mailed(Position.ON_DUTY)
 

@@ -63,6 +63,7 @@ async def answer_obligation(
                 on_behalf_of=on_behalf_of,
             )
         else:
+            _refuse_hearsay(how, on_behalf_of)
             agency_id = own_agency(principal)
             if not await speaks_for(conn, agency_id, owed.agency_id):
                 raise _nothing(obligation_id)
@@ -135,6 +136,20 @@ def _require_told(how: How | None, on_behalf_of: str | None) -> None:
     if faults:
         raise InvalidError(
             "An operator's record says how the answer came and for whom it was given.",
+            details=tuple(faults),
+        )
+
+
+def _refuse_hearsay(how: How | None, on_behalf_of: str | None) -> None:
+    """Raise where an agency's own key says what only an operator's record says."""
+    faults = [
+        Detail(pointer=pointer, message="leave it out: only an operator's record says this")
+        for pointer, said in (("/how", how), ("/on_behalf_of", on_behalf_of))
+        if said is not None
+    ]
+    if faults:
+        raise InvalidError(
+            "An answer with your agency's own key is its own. Nothing was stored.",
             details=tuple(faults),
         )
 
