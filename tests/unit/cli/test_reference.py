@@ -29,7 +29,9 @@ def test_every_command_has_a_heading_and_every_heading_a_command() -> None:
 def test_every_option_is_in_its_commands_section() -> None:
     sections = dict(
         re.findall(
-            r"^### `noticebus ([a-z -]+)`(.*?)(?=^##|\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL
+            r"^### `noticebus ([a-z -]+)`(.*?)(?=^##|\Z)",
+            PAGE.read_text(),
+            re.MULTILINE | re.DOTALL,
         )
     )
 
