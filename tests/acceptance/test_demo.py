@@ -222,7 +222,7 @@ def test_every_recipient_that_fails_is_marked_fictional_and_every_address_an_exa
         (("update = 'secured'", "update = 'sekured'"), "no update is called 'sekured'"),
         (("zone = 'America/Chicago'", "zone = 'America/Chikago'"), "/zone: use an IANA name"),
         (
-            ("dismissal = '11h15'", "dismissal = '11.15'"),
+            ("dismissal = '11:15'", "dismissal = '11h15'"),
             "/agencies/7/calendar/bell/early_release/0",
         ),
         (("after_s = 7200", "after_s = 3600"), "/agencies/0/policies/B/steps/1/after_s"),
