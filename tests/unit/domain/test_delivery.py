@@ -59,7 +59,7 @@ def decide(
     notice_class: NoticeClass = NoticeClass.A,
     since: dt.timedelta = dt.timedelta(),
     jitter: float = 0.5,
-) -> Delivered | RetryAt | GiveUp:
+) -> Delivered | HandedOver | RetryAt | GiveUp:
     return after_attempt(
         one,
         attempts=attempts,
@@ -70,7 +70,7 @@ def decide(
     )
 
 
-def wait_of(decision: Delivered | RetryAt | GiveUp) -> dt.timedelta:
+def wait_of(decision: Delivered | HandedOver | RetryAt | GiveUp) -> dt.timedelta:
     assert isinstance(decision, RetryAt)
     return decision.at - NOW
 
