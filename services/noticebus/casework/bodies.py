@@ -112,8 +112,14 @@ def mail_text(
             link=link_address(desk, claims),
             code=links.code_for(desk.keyring, claims),
             hotline=HOTLINE if destination.agency_kind in MEETS_CHILDREN else "",
+            reads_along=reads_along(delivery),
         )
     )
+
+
+def reads_along(delivery: Delivery) -> bool:
+    """Say whether it tells the bus's operators of another agency's silence: they answer nothing."""
+    return _notify(delivery) is Notify.OPERATORS and _owed(delivery) is not Owed.COVERAGE
 
 
 def _said_cause(delivery: Delivery, notice: Notice) -> Cause:

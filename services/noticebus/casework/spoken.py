@@ -1,6 +1,7 @@
 """What a text message and a call to one contact carry: pure functions of stored facts (I3)."""
 
 from noticebus.access import links
+from noticebus.casework.bodies import reads_along
 from noticebus.casework.desk import Desk
 from noticebus.casework.links import claims_for, link_address
 from noticebus.casework.next_channel import CARRIES_DUTY
@@ -54,6 +55,7 @@ def _telling(delivery: Delivery, notice: Notice, destination: Destination, desk:
         zone=destination.zone,
         link="" if claims is None else link_address(desk, claims),
         code=links.code_for(desk.keyring, claims) if claims is not None and asked else "",
+        reads_along=reads_along(delivery),
     )
 
 

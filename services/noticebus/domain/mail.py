@@ -65,6 +65,12 @@ _UNCOVERED = (
     "Nobody answers for the places named above. Ring somebody who can take them on, then choose"
     ' "We accept: we will act" on this page:'
 )
+_RING = (
+    "Nobody at {agency} has answered. Ring it now, and record what it says: the report of who has"
+    " not answered names whom to call. You read along as the bus's operator; this page takes no"
+    " answer:"
+)
+_RING_ES = "Nadie ha respondido. Llame ahora a {agency} y registre lo que diga."
 _ASKED = {
     NoticeClass.A: _ACCEPT,
     NoticeClass.B: _ACCEPT,
@@ -101,6 +107,7 @@ class NoticeMail:
     `reminder` is 0 for the first message to this recipient, n for the nth reminder; `escalation`
     says that this contact is told because others of the recipient did not answer. `place` names a
     county, district or town. `hotline` is the operators' note on whom to call, or empty.
+    `reads_along`: it goes to the bus's operators about another agency's silence.
     """
 
     status: Status
@@ -119,6 +126,7 @@ class NoticeMail:
     link: str
     code: str
     hotline: str
+    reads_along: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +165,8 @@ def _request(mail: NoticeMail) -> list[str]:
         return ["This message only tests that mail reaches you. Nothing is asked of you."]
     if mail.msg is Msg.CANCEL:
         return ["The notice was cancelled. Nothing more is asked of you."]
+    if mail.reads_along:
+        return [f"{_RING.format(agency=_one_line(mail.agency))}\n\n{mail.link}", _NO_DETAILS]
     if mail.cause in _TOLD:
         return [f"{_TOLD[mail.cause][1]}\n\n{mail.link}", _NO_DETAILS]
     asked = [f"{_wanted(mail)}\n\n{mail.link}"]
@@ -192,6 +202,8 @@ def _in_spanish(mail: NoticeMail, *, place: str) -> str:
 
 def _request_in_spanish(mail: NoticeMail) -> list[str]:
     page = f"Página en español: {mail.link}?lang=es"
+    if mail.reads_along:
+        return [_RING_ES.format(agency=_one_line(mail.agency)), page]
     if mail.cause in _TOLD:
         return [_TOLD[mail.cause][2], page]
     if mail.notice_class is NoticeClass.D:

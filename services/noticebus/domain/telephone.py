@@ -17,6 +17,7 @@ from noticebus.contracts.vocabulary import Answer, Msg, NoticeClass, Status
 from noticebus.domain.mail import CLASS_WORDS
 
 TEXT_SEPTETS_MAX = 306  # two joined segments of 153 (3GPP TS 23.040, section 9.2.3.24.1)
+AGENCY_SEPTETS_MAX = 40  # of the agency that the operators are to ring
 PLACE_SEPTETS_MIN = 24  # of a place, before the Spanish is left out
 REPLY_CHARACTERS_MAX = 160  # one segment
 SPOKEN_CHARACTERS_MAX = 120  # of one place or name
@@ -94,7 +95,8 @@ class Telling:
     """What a text message or a call tells. All of it is stored and does not change (I3).
 
     `duty`: it is about a duty to answer. `code` is empty where no answer is asked of this contact,
-    and `reminder` says that it was told before, or others were.
+    and `reminder` says that it was told before, or others were. `reads_along`: it tells the bus's
+    operators of another agency's silence.
     """
 
     status: Status
@@ -108,6 +110,7 @@ class Telling:
     zone: str
     link: str
     code: str
+    reads_along: bool = False
 
 
 class Heard(StrEnum):
@@ -184,12 +187,17 @@ def spoken(told: Telling) -> str:
     kind = "A notice was cancelled" if told.msg is Msg.CANCEL else _spoken_kind(told)
     parts = [
         _SPOKEN_MARK.get(told.status, ""),
-        f"This is the notice bus, calling {_speakable(told.agency)}.",
+        f"This is the notice bus, calling {_called(told)}.",
         f"{kind}. Place: {_speakable(told.place)}.",
         "" if told.due_at is None else f"Answer by {_local(told.due_at, zone=told.zone)}.",
         "" if told.code else "No answer is asked for on this call.",
     ]
     return " ".join(part for part in parts if part)
+
+
+def _called(told: Telling) -> str:
+    agency = _speakable(told.agency)
+    return f"its operators: ring {agency} now" if told.reads_along else agency
 
 
 def spoken_es(told: Telling) -> str:
@@ -264,8 +272,9 @@ def _english(told: Telling, *, place: str, link: str) -> str:
     what = f"{again}{kind if told.duty else 'a message about a notice'}{at}."
     answer = f"Reply {_WORD[told.notice_class]} {told.code}" if told.code else ""
     ways = " or ".join(one for one in (answer, f"open {link}" if link else "") if one)
+    ring = f" Ring {_cut(plain(told.agency), AGENCY_SEPTETS_MAX)}." if told.reads_along else ""
     lead = "" if told.code else " To read it,"
-    return f"{mark}Notice bus: {what}{by}" + (f"{lead} {ways}" if ways else "")
+    return f"{mark}Notice bus: {what}{by}{ring}" + (f"{lead} {ways}" if ways else "")
 
 
 def _room(told: Telling, *, link: str) -> int:

@@ -270,9 +270,10 @@ def _messages_held() -> sa.Select[tuple[object, ...]]:
 def _not_heard_of() -> sa.Select[tuple[object, ...]]:
     """Count what a telephone provider took an hour ago, for who is open still, with no last word.
 
-    By the time of its attempt: what was held back was made long before.
+    By the time of its attempt: what was held back was made long before. The state is written out,
+    so that the partial index serves.
     """
-    handed_over = sa.literal_column(f"'{DeliveryState.HANDED_OVER}'")  # the partial index's
+    handed_over: sa.ColumnElement[str] = sa.literal_column(f"'{DeliveryState.HANDED_OVER}'")
     before = sa.bindparam("heard_before", type_=Instant)
     unheard = (
         sa.select(deliveries.c.agency_id, sa.func.count().label("count"))

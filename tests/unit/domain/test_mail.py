@@ -204,3 +204,18 @@ def test_a_test_mail_says_that_nothing_has_happened() -> None:
 
     assert mail.subject == "[TEST] Test message for Scott County CPS"
     assert "Nothing has happened" in mail.text
+
+
+@pytest.mark.parametrize("owed", [Owed.NOTICE, Owed.QUESTION, Owed.UPDATE])
+def test_the_operators_are_told_to_ring_who_is_silent_and_given_no_code(owed: Owed) -> None:
+    mail = compose_notice_mail(
+        dataclasses.replace(MAIL, reads_along=True, escalation=True, owed=owed)
+    )
+
+    assert (
+        f"Nobody at {MAIL.agency} has answered. Ring it now, and record what it says" in mail.text
+    )
+    assert f"Llame ahora a {MAIL.agency}" in mail.text
+    assert MAIL.link in mail.text
+    assert MAIL.code not in mail.text
+    assert "We accept" not in mail.text

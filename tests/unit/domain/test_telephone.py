@@ -299,3 +299,14 @@ def test_a_callback_names_its_delivery() -> None:
     assert callback_address("https://bus.example.gov/", "/x", "dlv_1") == (
         "https://bus.example.gov/x?delivery=dlv_1"
     )
+
+
+def test_the_operators_are_told_by_telephone_whom_to_ring() -> None:
+    told = replace(TOLD, reads_along=True, code="", reminder=True)
+    text, document = compose_text(told), compose_call(told, action=ACTION)
+
+    assert f" Ring {told.agency}. To read it, open " in text
+    assert f"calling its operators: ring {told.agency} now." in document
+    assert "No answer is asked for on this call." in document
+    assert f" Ring {told.agency}." in compose_text(replace(told, link=""))
+    assert septets(compose_text(replace(told, agency="A" * 200, place="B" * 300))) <= 306
