@@ -1,6 +1,7 @@
 """An agency's calendar as it is sent and shown: hours, closures, terms and the bell schedule."""
 
 import datetime as dt
+import re
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -55,12 +56,12 @@ def _read_day(value: object) -> dt.date:
     return value
 
 
+TIME_FORM = "([01][0-9]|2[0-3]):[0-5][0-9]"
+
+
 def _read_time(value: object) -> dt.time:
     if isinstance(value, str):
-        try:
-            value = dt.time.fromisoformat(value) if len(value) == len("15:10") else None
-        except ValueError:
-            value = None
+        value = dt.time.fromisoformat(value) if re.fullmatch(TIME_FORM, value) else None
     if not isinstance(value, dt.time):
         raise _wrong("time", "write a local time of day as hours and minutes, like 15:10")
     return value
@@ -89,9 +90,7 @@ TimeOfDay = Annotated[
     dt.time,
     BeforeValidator(_read_time),
     PlainSerializer(_write_time, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "examples": ["15:10"]}
-    ),
+    WithJsonSchema({"type": "string", "pattern": f"^{TIME_FORM}$", "examples": ["15:10"]}),
 ]
 """A local time of day, to the minute."""
 
