@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -103,12 +104,16 @@ async def find_due_ends(
     return [Exercise(**row) for row in (await conn.execute(statement)).mappings()]
 
 
-async def next_end_at(conn: AsyncConnection) -> dt.datetime | None:
-    """Tell when the next exercise ends."""
-    statement = sa.select(sa.func.min(exercises.c.ends_at)).where(
+def next_end() -> sa.Select[Any]:
+    """Ask when the next exercise ends."""
+    return sa.select(sa.func.min(exercises.c.ends_at)).where(
         exercises.c.state == ExerciseState.SCHEDULED
     )
-    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+
+
+async def next_end_at(conn: AsyncConnection) -> dt.datetime | None:
+    """Tell when the next exercise ends."""
+    found: dt.datetime | None = (await conn.execute(next_end())).scalar_one_or_none()
     return found
 
 

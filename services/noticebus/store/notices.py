@@ -204,12 +204,16 @@ async def lock_due_releases(
     return [Notice(**row) for row in (await conn.execute(statement)).mappings()]
 
 
-async def next_release_at(conn: AsyncConnection) -> dt.datetime | None:
-    """Tell when the next embargoed notice is to be released."""
-    statement = sa.select(sa.func.min(notices.c.release_at)).where(
+def next_release() -> sa.Select[Any]:
+    """Ask when the next embargoed notice is to be released."""
+    return sa.select(sa.func.min(notices.c.release_at)).where(
         notices.c.state == NoticeState.SCHEDULED
     )
-    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+
+
+async def next_release_at(conn: AsyncConnection) -> dt.datetime | None:
+    """Tell when the next embargoed notice is to be released."""
+    found: dt.datetime | None = (await conn.execute(next_release())).scalar_one_or_none()
     return found
 
 

@@ -85,10 +85,14 @@ async def lock_due(conn: AsyncConnection, *, now: dt.datetime, batch_size_max: i
     return [Offer(**row) for row in (await conn.execute(statement)).mappings()]
 
 
+def next_end() -> sa.Select[Any]:
+    """Ask when the next offer lapses or the next hold is over."""
+    return sa.select(sa.func.min(_due_at())).where(offers.c.state.in_(LIVING))
+
+
 async def next_due_at(conn: AsyncConnection) -> dt.datetime | None:
     """Tell when the next offer lapses or the next hold is over."""
-    statement = sa.select(sa.func.min(_due_at())).where(offers.c.state.in_(LIVING))
-    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+    found: dt.datetime | None = (await conn.execute(next_end())).scalar_one_or_none()
     return found
 
 
