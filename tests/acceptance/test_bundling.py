@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from harness import desk as furnish
 from harness.place import Place, embedded, production
+from harness.receivers import Behaviour
 from harness.system import Bus, hours, minutes, open_bus
 from noticebus.casework import intake, reports
 from noticebus.contracts.vocabulary import (
@@ -199,6 +200,21 @@ async def test_a_contact_gets_twenty_messages_an_hour_and_the_rest_when_one_is_f
     assert "class A" in passed.message["Subject"]
     assert len(links_in(mail.text)) == 3
     assert await _held_back(bus) == []
+
+
+async def test_mails_that_stand_in_for_a_failing_endpoint_are_one(bus: Bus) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=DESK)
+    county.receiver.always = Behaviour(status=503)
+    for _ in range(3):
+        notice = await bus.post_notice()
+        await county.receives("notice", notice)
+        await bus.settled()
+
+    await bus.fast_forward(minutes(2))
+    (mail,) = await county.mailed(Position.ON_DUTY)
+    await county.next_events(len(county.received()) - 3)
+
+    assert len(links_in(mail.text)) == 3
 
 
 async def test_a_bundle_that_fails_goes_again_as_one_message(bus: Bus) -> None:

@@ -192,6 +192,7 @@ async def test_a_mail_about_a_version_that_corrects_says_so(bus: Bus) -> None:
     await county.receives("notice", first)
     await county.mailed(Position.ON_DUTY)
 
+    await bus.fast_forward(minutes(2))  # past which a second mail is not gathered with others
     second = await bus.update(first, change_reason="correction")
     await county.receives("notice", second)
     (mail,) = await county.mailed(Position.ON_DUTY)

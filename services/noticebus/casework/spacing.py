@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from noticebus.casework.binding import BUS_HOLD
 from noticebus.contracts.vocabulary import Cause, Channel, Status
 from noticebus.domain.spacing import (
     BUNDLED,
@@ -47,7 +48,7 @@ async def spaced(
 async def _spaced_messages(
     conn: AsyncConnection, new: Sequence[Delivery], *, now: dt.datetime
 ) -> dict[DeliveryId, Hold]:
-    written = [one for one in new if _is_message(one, now=now)]
+    written = [one for one in new if _is_message(one)]
     if not written:
         return {}
     lately = await messages_lately(
@@ -82,33 +83,42 @@ async def _spread_steps(
     )
 
 
-def _is_message(one: Delivery, *, now: dt.datetime) -> bool:
-    """Say whether a delivery is to be written to a contact now."""
-    due = one.due_at is not None and one.due_at <= now
-    written = one.contact_id is not None and one.notice_id is not None
-    return due and written and one.channel in BUNDLED
+def _is_message(one: Delivery) -> bool:
+    """Say whether a delivery is to be written to a contact."""
+    carries = one.due_at is not None and one.notice_id is not None
+    return carries and one.contact_id is not None and one.channel in BUNDLED
 
 
 def _message(one: Delivery, statuses: Mapping[NoticeId, Status]) -> Message:
     assert one.contact_id is not None, "held by `_is_message`"
     assert one.notice_id is not None, "held by `_is_message`"
+    assert one.due_at is not None, "held by `_is_message`"
     line = Line(contact_id=one.contact_id, channel=one.channel, status=statuses[one.notice_id])
-    return Message(delivery_id=one.id, line=line, notice_class=one.notice_class)
+    return Message(delivery_id=one.id, line=line, notice_class=one.notice_class, due_at=one.due_at)
 
 
 def _past(sent: Sequence[Sent], *, now: dt.datetime) -> dict[Line, Past]:
     """Read what each line has had, message by message, however many deliveries one carried."""
     went: dict[Line, dict[str, dt.datetime]] = {}
     waiting: dict[Line, Hold] = {}
+    later: dict[Line, str] = {}
     for one in sent:
         line = Line(contact_id=one.contact_id, channel=one.channel, status=one.status)
         if one.attempts or one.due_at is None or one.due_at <= now:
             went.setdefault(line, {}).setdefault(one.message, _went_at(one, now=now))
-        elif one.bundle is not None and one.held_reason is not None:
+        elif one.bundle is None:
+            continue
+        elif one.held_reason is None:
+            later[line] = one.bundle
+        else:
             waiting[line] = Hold(due_at=one.due_at, bundle=one.bundle, reason=one.held_reason)
     return {
-        line: Past(went_at=tuple(went.get(line, {}).values()), waiting=waiting.get(line))
-        for line in {*went, *waiting}
+        line: Past(
+            went_at=tuple(went.get(line, {}).values()),
+            waiting=waiting.get(line),
+            later=later.get(line),
+        )
+        for line in {*went, *waiting, *later}
     }
 
 
@@ -120,4 +130,11 @@ def _went_at(one: Sent, *, now: dt.datetime) -> dt.datetime:
 
 
 def _held(one: Delivery, hold: Hold) -> Delivery:
-    return replace(one, due_at=hold.due_at, bundle=hold.bundle, held_reason=hold.reason)
+    """Hold a delivery. The bus does not carry it: a lease for the bus would part a bundle."""
+    return replace(
+        one,
+        due_at=hold.due_at,
+        bundle=hold.bundle,
+        held_reason=hold.reason,
+        lease_until=one.lease_until - BUS_HOLD,
+    )

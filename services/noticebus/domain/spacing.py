@@ -8,7 +8,7 @@ depend on, class A, never waits for any of this.
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from noticebus.contracts.vocabulary import Channel, HeldReason, NoticeClass, Status
 from noticebus.ids import ContactId, DeliveryId, SubscriptionId
@@ -36,28 +36,39 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Why a message waits until when, and the bundle it goes in where it has one."""
+    """Why a message waits until when, and the bundle it goes in where it has one.
+
+    One that was made for later anyway has no reason.
+    """
 
     due_at: dt.datetime
     bundle: str | None
-    reason: HeldReason
+    reason: HeldReason | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message to be made: its delivery, its line and its class."""
+    """A message to be made: its delivery, its line, its class and when it is to go.
+
+    One for later stands in for a channel that fails, and is dropped where that recovers.
+    """
 
     delivery_id: DeliveryId
     line: Line
     notice_class: NoticeClass
+    due_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """What a line has had: when its messages of the last hour went, and the bundle that waits."""
+    """What a line has had: when its messages of the last hour went, and what waits.
+
+    `waiting` is the bundle that was held, `later` that of messages made for later.
+    """
 
     went_at: tuple[dt.datetime, ...] = ()
     waiting: Hold | None = None
+    later: str | None = None
 
 
 NOTHING_YET = Past()
@@ -75,20 +86,29 @@ def space(
     for one in messages:
         before = known.get(one.line, NOTHING_YET)
         hold = None if one.notice_class is NoticeClass.A else _hold(one, before, now=now)
-        if hold is None:
-            known[one.line] = Past(went_at=(*before.went_at, now), waiting=before.waiting)
-        else:
+        if hold is not None:
             held[one.delivery_id] = hold
-            known[one.line] = Past(went_at=before.went_at, waiting=hold)
+        known[one.line] = _after(one, hold, before, now=now)
     return held
 
 
+def _after(message: Message, hold: Hold | None, before: Past, *, now: dt.datetime) -> Past:
+    if hold is None:
+        went = now >= message.due_at
+        return replace(before, went_at=(*before.went_at, now)) if went else before
+    if hold.reason is None:
+        return replace(before, later=hold.bundle)
+    return replace(before, waiting=hold)
+
+
 def _hold(message: Message, past: Past, *, now: dt.datetime) -> Hold | None:
+    line = message.line
+    name = f"{line.contact_id}:{line.channel}:{line.status}:{message.delivery_id}"
+    if message.due_at > now:  # the first that falls due takes the others along
+        return Hold(due_at=message.due_at, bundle=past.later or name, reason=None)
     if past.waiting is not None:
         return past.waiting
     recent = sorted(at for at in past.went_at if now - HOUR < at <= now)
-    line = message.line
-    name = f"{line.contact_id}:{line.channel}:{line.status}:{message.delivery_id}"
     if len(recent) >= MESSAGES_PER_HOUR_MAX:
         frees = recent[-MESSAGES_PER_HOUR_MAX] + HOUR
         return Hold(due_at=frees, bundle=name, reason=HeldReason.HOURLY_CAP)

@@ -32,8 +32,16 @@ DRILL = Line(contact_id=ContactId("cnt_1"), channel=Channel.EMAIL, status=Status
 TEXT = Line(contact_id=ContactId("cnt_1"), channel=Channel.SMS, status=Status.ACTUAL)
 
 
-def message(number: int, line: Line = MAIL, notice_class: NoticeClass = NoticeClass.B) -> Message:
-    return Message(delivery_id=DeliveryId(f"dlv_{number}"), line=line, notice_class=notice_class)
+def message(
+    number: int,
+    line: Line = MAIL,
+    notice_class: NoticeClass = NoticeClass.B,
+    *,
+    due_at: dt.datetime = NOW,
+) -> Message:
+    return Message(
+        delivery_id=DeliveryId(f"dlv_{number}"), line=line, notice_class=notice_class, due_at=due_at
+    )
 
 
 def step(number: int, to: str = "sub_1", notice_class: NoticeClass = NoticeClass.B) -> StepMessage:
@@ -112,6 +120,27 @@ def test_no_hour_holds_more_messages_than_the_cap(minutes: list[int]) -> None:
     for start in went:
         assert sum(start <= at < start + HOUR for at in went) <= MESSAGES_PER_HOUR_MAX
     assert all(later - earlier >= WINDOW for earlier, later in itertools.pairwise(went))
+
+
+def test_messages_for_later_share_a_bundle_and_keep_their_own_time() -> None:
+    first, second = (message(n, due_at=NOW + n * SECOND) for n in (1, 2))
+
+    held = space([first, second, message(3)], past={}, now=NOW)
+
+    name = "cnt_1:email:actual:dlv_1"
+    assert held == {
+        DeliveryId("dlv_1"): Hold(due_at=NOW + SECOND, bundle=name, reason=None),
+        DeliveryId("dlv_2"): Hold(due_at=NOW + 2 * SECOND, bundle=name, reason=None),
+    }
+
+
+def test_a_message_for_later_joins_those_that_wait_and_class_a_stays_alone() -> None:
+    past = {MAIL: Past(later="b")}
+    grave = message(2, notice_class=NoticeClass.A, due_at=NOW + SECOND)
+
+    held = space([message(1, due_at=NOW + SECOND), grave, message(3)], past=past, now=NOW)
+
+    assert held == {DeliveryId("dlv_1"): Hold(due_at=NOW + SECOND, bundle="b", reason=None)}
 
 
 def test_up_to_the_cap_steps_are_no_burst() -> None:
