@@ -181,7 +181,8 @@ async def test_exercise_called_off_before_its_start_is_told_to_nobody(bus: Bus) 
     assert (await county.obligation(as_posted(exercise))).state is ObligationState.WITHDRAWN
     with pytest.raises(ConflictError) as again:
         await exercises.cancel_exercise(bus.desk, poster(bus), exercise_id=exercise.id)
-    assert again.value.code == "exercise-started"
+    assert again.value.code == "conflict"
+    assert "called off already" in again.value.message
 
 
 async def test_exercise_that_began_is_not_called_off_and_takes_no_version_after_its_end(
@@ -298,7 +299,7 @@ async def test_exercise_over_http_from_schedule_to_report(api: Api, county: Coun
     assert report["summary"]["slowest"] is None
     assert [one["told_at"] for one in report["recipients"]] == [None, None, None]
     assert ended.json()["state"] == "cancelled"
-    assert (late.status_code, late.json()["code"]) == (409, "exercise-started")
+    assert (late.status_code, late.json()["code"]) == (409, "conflict")
     await county.cps.get("/v1/exercises", status=403)
     await county.poster.get("/v1/exercises/nothing", status=404)
     wrong = post | {"notice": furnish.notice_body(api.desk)}

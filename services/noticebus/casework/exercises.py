@@ -114,6 +114,8 @@ async def cancel_exercise(
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
         found = await _found(conn, principal, exercise_id)
+        if found.state is ExerciseState.CANCELLED:
+            raise ConflictError("The exercise is called off already: nobody is told of it.")
         await notices.lock_incidents(conn, [found.incident_id])
         incident = await notices.incident_by_id(conn, found.incident_id)
         assert incident is not None, "an exercise has an incident"

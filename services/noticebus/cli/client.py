@@ -161,9 +161,7 @@ def refused(answer: Answer) -> ProblemError:
         problem = {}
     code = str(problem.get("code", ""))
     detail = str(problem.get("detail") or f"The server answered {answer.status}.")
-    faults = [f"{fault.get('pointer')}: {fault.get('detail') or fault.get('message')}"
-              for fault in problem.get("errors", [])]  # fmt: skip
-    cause = " ".join([detail, *(f"[{fault}]" for fault in faults)])
+    cause = " ".join([detail, *(f"[{one}]" for one in _faults(problem, beyond=detail))])
     if code in REMEDIES:
         remedy = REMEDIES[code]
     elif "type" in problem:
@@ -171,6 +169,19 @@ def refused(answer: Answer) -> ProblemError:
     else:
         remedy = f"Check that {URL_VARIABLE} or --server names a noticebus."
     return ProblemError(cause, remedy=remedy, problem=problem)
+
+
+def _faults(problem: Mapping[str, Any], *, beyond: str) -> list[str]:
+    """Give what `errors` adds to the detail: where each fault is, and what the detail left out."""
+    found = [
+        (str(fault.get("pointer") or ""), str(fault.get("detail") or fault.get("message")))
+        for fault in problem.get("errors", [])
+    ]
+    return [
+        f"{pointer}: {message}" if pointer else message
+        for pointer, message in found
+        if pointer or message not in beyond
+    ]
 
 
 def _checked(server: str, *, key: str | None) -> str:

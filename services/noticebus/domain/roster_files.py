@@ -45,7 +45,7 @@ def read_csv(text: str, *, names: Names, zone: str) -> FileRead:
     """
     try:
         rows = list(_rows(text))
-    except (csv.Error, ValueError) as error:
+    except ValueError as error:
         return FileRead(faults=(Detail(pointer="", message=f"{error}."),))
     return _together(_row(cells, number=number, names=names, zone=zone) for number, cells in rows)
 
@@ -77,15 +77,16 @@ def _together(shifts: Iterator[Written | Detail]) -> FileRead:
 def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Give each row with its number in the file; the header is row 1, and empty rows are left out.
 
-    Raises ValueError or csv.Error with a sentence.
+    Raises ValueError with a sentence.
     """
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")), strict=True)
-    header = [name.strip().lower() for name in next(reader, [])]
+    cells_of = _cells(text.removeprefix("\ufeff"))
+    _, first = next(cells_of, (1, []))
+    header = [name.strip().lower() for name in first]
     if sorted(header) != sorted(COLUMNS):
         message = f"Row 1 must name the columns {', '.join(COLUMNS)}, and no others"
         raise ValueError(message)
     taken = 0
-    for cells in reader:
+    for number, cells in cells_of:
         if not any(cell.strip() for cell in cells):
             continue
         taken += 1
@@ -94,14 +95,27 @@ def _rows(text: str) -> Iterator[tuple[int, dict[str, str]]]:
             raise ValueError(message)
         if len(cells) != len(COLUMNS) or any(len(cell) > FIELD_MAX for cell in cells):
             message = (
-                f"Row {reader.line_num} must have {len(COLUMNS)} fields of at most {FIELD_MAX} "
-                "characters"
+                f"Row {number} must have {len(COLUMNS)} fields of at most {FIELD_MAX} characters"
             )
             raise ValueError(message)
         yield (
-            reader.line_num,
+            number,
             {name: cell.strip() for name, cell in zip(header, cells, strict=True)},
         )
+
+
+def _cells(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Give each row's number and cells; what is no CSV is said with its row."""
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        for cells in reader:
+            yield reader.line_num, cells
+    except csv.Error as error:
+        message = (
+            f"Row {reader.line_num} cannot be read as CSV ({error}); check its quotation marks and"
+            " commas"
+        )
+        raise ValueError(message) from error
 
 
 def _row(cells: Mapping[str, str], *, number: int, names: Names, zone: str) -> Written | Detail:

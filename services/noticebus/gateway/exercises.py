@@ -64,7 +64,7 @@ async def get_exercise(exercise_id: str, desk: TheDesk, caller: Caller) -> Exerc
     return await casework.get_exercise(desk, caller, exercise_id=ExerciseId(exercise_id))
 
 
-@router.delete("/{exercise_id}", responses=responses(*READ, "exercise-started"))
+@router.delete("/{exercise_id}", responses=responses(*READ, "conflict", "exercise-started"))
 async def cancel_exercise(exercise_id: str, desk: TheDesk, caller: Caller) -> ExerciseView:
     """Call off an exercise that has not started: nobody hears that there was to be one.
 

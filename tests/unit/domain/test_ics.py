@@ -366,3 +366,12 @@ def test_shifts_come_from_attendee_or_summary_with_the_position_of_their_categor
         ("Event two", Position.HEAD),
         ("Event one", Position.ON_DUTY),
     ]
+
+
+@pytest.mark.parametrize("row", ['"Ada,on_duty,2019-10-01 08:00,2019-10-01 09:00', "x" * 140_000])
+def test_a_row_that_is_no_csv_is_named_with_what_to_check(row: str) -> None:
+    read = read_csv(f"contact,position,starts,ends\n{row}\n", names=NAMES, zone=ZONE)
+
+    assert read.written == ()
+    assert read.faults[0].message.startswith("Row 2 cannot be read as CSV (")
+    assert read.faults[0].message.endswith("; check its quotation marks and commas.")
