@@ -61,6 +61,33 @@ async def test_a_decline_after_accepting_is_shown_to_the_operators(
     assert codes[1][0] == "declined_after_accepting"
 
 
+@pytest.mark.parametrize(("status", "other"), [("exercise", "actual"), ("actual", "exercise")])
+async def test_warnings_about_incidents_are_in_the_report_of_their_status_alone(
+    api: Api, county: County, status: str, other: str
+) -> None:
+    accepted = await county.poster.post_notice(notice_body(api.desk, status=status))
+    path = f"/v1/notices/{accepted['id']}/acknowledgements"
+    await county.cps.post(path, {"answer": "accepted", "by": BY})
+    await county.cps.post(path, {"answer": "declined", "by": BY, "reason": "no_capacity"})
+    cancel = {"base_version": 1, "reason": "Posted for the wrong county.", "by": BY}
+    await county.poster.post(f"/v1/incidents/{accepted['incident_id']}/cancel", cancel, status=202)
+    operator = await api.caller(Scope.OPERATE)
+
+    codes = {
+        each: {
+            one["code"]
+            for one in (await operator.get(f"/v1/reports/unacknowledged?status={each}"))[
+                "data_quality"
+            ]
+        }
+        for each in (status, other)
+    }
+
+    about_incidents = {"cancel_pending", "declined_after_accepting"}
+    assert about_incidents <= codes[status]
+    assert not about_incidents & codes[other]
+
+
 async def test_an_answer_and_what_is_open_move_their_figures(api: Api, county: County) -> None:
     accepted = await county.poster.post_notice(notice_body(api.desk))
     await county.cps.post(
