@@ -176,3 +176,23 @@ async def test_declines_pass_the_place_on_until_the_operators_hold_it(place: Pla
         ]
         for declined in (county, region, nation):
             assert (await declined.obligation(notice)).state is ObligationState.DECLINED
+
+
+async def test_a_promise_made_after_the_last_step_is_called_in_when_it_ends(place: Place) -> None:
+    """Nobody answers until the operators ring; then more time is asked for, and runs out."""
+    async with open_bus(place) as bus:
+        desk = await bus.agency("State CPS", endpoint=False)
+        operators = await bus.operators()
+        notice = await bus.post_notice(**{"class": "A"})
+        await bus.fast_forward(minutes(60))
+        await bus.expect_mail(operators)
+
+        await desk.answers(notice, Answer.NEED_MORE_TIME, eta=bus.world.now() + hours(1))
+        await bus.fast_forward(minutes(59))
+        quiet = len(await desk.steps(notice))
+        await bus.fast_forward(minutes(1))
+        await bus.expect_mail(operators)
+        await bus.fast_forward(hours(24))
+
+        assert len(await desk.steps(notice)) == quiet + 1
+        assert (await desk.steps(notice))[-1].notify == Notify.OPERATORS

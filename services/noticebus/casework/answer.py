@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.bus.port import Shard
 from noticebus.casework import accepted, reroute, votes
-from noticebus.casework.binding import is_live, round_of, with_round
+from noticebus.casework.binding import is_live, round_of, with_last_step_again, with_round
 from noticebus.casework.desk import Desk
 from noticebus.casework.reach import people
 from noticebus.casework.tracing import obligation_entry
@@ -261,8 +261,9 @@ def _apply(
                 answered_version=max(before.answered_version, version),
             )
         case rules.Extends(promised_until=until):
-            moved = extended(round_of(before), step_index=before.step, until=until)
-            waiting = with_round(before, moved)
+            waiting = with_last_step_again(before, until=until)
+            moved = extended(round_of(waiting), step_index=waiting.step, until=until)
+            waiting = with_round(waiting, moved)
             return replace(
                 waiting,
                 promised_until=until,

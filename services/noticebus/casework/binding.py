@@ -115,6 +115,22 @@ def with_round(obligation: Obligation, current: Round) -> Obligation:
     )
 
 
+def with_last_step_again(obligation: Obligation, *, until: dt.datetime) -> Obligation:
+    """Put the last step once more at the end of a promise that comes when none is left.
+
+    Else whoever was promised something would hear no more. Unchanged while steps are left.
+    """
+    policy = policy_from_record(obligation.policy)
+    if obligation.step < len(policy.steps) or not policy.steps:
+        return obligation
+    current = round_of(obligation)
+    last, fell_at = policy.steps[-1], current.steps_at[-1]
+    after = last.after + max(until - fell_at, dt.timedelta(seconds=1))
+    steps = (*policy.steps, replace(last, after=after))
+    again = replace(obligation, policy=policy_to_record(replace(policy, steps=steps)))
+    return with_round(again, replace(current, steps_at=(*current.steps_at, until)))
+
+
 def round_of(obligation: Obligation) -> Round:
     """Read the times of an obligation's present round back."""
     assert obligation.round_started_at is not None, "a round that runs has a start"

@@ -6,7 +6,7 @@ from noticebus.access.principals import Principal, own_agency, require
 from noticebus.casework.answer import About, Actor, Answered, GivenAnswer, answer
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import How, Owed, Scope, VerifiedBy
-from noticebus.errors import ConflictError, Detail, ForbiddenError, InvalidError, NotFoundError
+from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
 from noticebus.ids import AgencyId, IncidentId, NoticeId, ObligationId
 from noticebus.store import delegations, matching, notices, obligations
 from noticebus.store.obligations import Obligation
@@ -67,7 +67,6 @@ async def answer_obligation(
             agency_id = own_agency(principal)
             if not await speaks_for(conn, agency_id, owed.agency_id):
                 raise _nothing(obligation_id)
-            _refuse_told(how, on_behalf_of)
             actor = await _actor(conn, principal, agency_id, owed)
     about = About(notice_id=owed.round_notice_id, version=owed.round_version)
     return await answer(desk, obligation_id=owed.id, about=about, given=given, actor=actor)
@@ -152,14 +151,6 @@ def _refuse_hearsay(how: How | None, on_behalf_of: str | None) -> None:
         raise InvalidError(
             "An answer with your agency's own key is its own. Nothing was stored.",
             details=tuple(faults),
-        )
-
-
-def _refuse_told(how: How | None, on_behalf_of: str | None) -> None:
-    if how is not None or on_behalf_of is not None:
-        raise ForbiddenError(
-            "Only an operator records what somebody else said. Leave how and on_behalf_of out to"
-            " answer with your own key."
         )
 
 

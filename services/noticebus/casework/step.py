@@ -183,6 +183,7 @@ def _fire(owed: Obligation, notice: Notice, reach: Reach, *, at: Moment) -> Fire
         reach.people.of(owed.agency_id),
         operators=reach.operators,
         delegates=reach.people.delegates.get(owed.agency_id, ()),
+        over=step.over,
     )
     after = replace(owed, step=decision.step_index + 1, next_step_at=decision.next_at)
     rows = _rows(owed, decision, policy.steps, reached, now=at.world)

@@ -148,13 +148,14 @@ def resolve(
     *,
     operators: Iterable[ContactPoint] = (),
     delegates: Iterable[ContactPoint] = (),
+    over: frozenset[Channel] = frozenset(Channel),
 ) -> Resolved:
-    """Find whom a step reaches.
+    """Find whom a step reaches `over` its channels.
 
-    An empty level passes at once to the next with someone in it, last the operators. `delegates`
-    are the contacts of the agency that stands in for this one now.
+    A level where nobody can be reached that way passes at once to the next with someone in it, last
+    the operators. `delegates` are the contacts of the agency that stands in for this one now.
     """
-    reachable = sorted((contact for contact in contacts if contact.channels), key=_by_id)
+    reachable = sorted((one for one in contacts if not over.isdisjoint(one.channels)), key=_by_id)
     for level in _levels_from(notify):
         found = _at(level, reachable, delegates=delegates)
         if found:

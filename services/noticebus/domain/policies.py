@@ -61,6 +61,11 @@ class Step:
     def lists_only(self) -> bool:
         return not self.channels
 
+    @property
+    def over(self) -> frozenset[Channel]:
+        """Give the channels by which somebody must be reachable for this step to reach them."""
+        return frozenset(self.channels or Channel)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:

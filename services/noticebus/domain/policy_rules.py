@@ -33,7 +33,11 @@ class Reachable:
 def reached_by(step: Step, reach: Reachable) -> Resolved:
     """Resolve a step as it would fire with `reach`."""
     return resolve(
-        step.notify, reach.contacts, operators=reach.operators, delegates=reach.delegates
+        step.notify,
+        reach.contacts,
+        operators=reach.operators,
+        delegates=reach.delegates,
+        over=step.over,
     )
 
 

@@ -313,3 +313,16 @@ def test_contact_keeps_its_address_out_of_what_is_printed() -> None:
     assert DUTY.channels == (Channel.EMAIL,)
     assert "example.gov" not in repr(DUTY)
     assert "+1601" not in repr(DUTY)
+
+
+def test_a_level_that_a_step_cannot_reach_passes_to_the_next_one_up() -> None:
+    voice = ContactPoint(
+        id=ContactId("cnt_voice"), position=Position.SECOND, phone="+16015550123", texts=False
+    )
+    head = contact("head", Position.HEAD)
+
+    by_mail = resolve(Notify.SECOND, [voice, head], over=frozenset({Channel.EMAIL, Channel.SMS}))
+    by_call = resolve(Notify.SECOND, [voice, head], over=frozenset({Channel.VOICE}))
+
+    assert (by_mail.contacts, by_mail.fell_through) == ((head,), Notify.HEAD)
+    assert (by_call.contacts, by_call.fell_through) == ((voice,), None)
