@@ -117,9 +117,10 @@ def _weakness(step: Step, reached: Resolved, reach: Reachable) -> str | None:
         return f"{step.notify} reaches nobody: give a contact one of the step's channels"
     if reached.fell_through is not None:
         return f"nobody is at {step.notify}: {reached.fell_through} is called instead"
-    mute = [one for one in reached.contacts if one.id not in {called.id for called, _ in calls}]
-    if mute:
-        return f"{len(mute)} of {len(reached.contacts)} at {step.notify} have none of its channels"
+    there = resolve(step.notify, reach.contacts, delegates=reach.delegates).contacts
+    mute = len(there) - len(reached.contacts)
+    if mute > 0 and step.notify is not Notify.OPERATORS:
+        return f"{mute} of {len(there)} at {step.notify} have none of its channels"
     return None
 
 
