@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from harness import desk as furnish
+from harness.api import Api
 from harness.desk import SCOTT_COUNTY
 from harness.member import Member
 from harness.place import Place, embedded, production
@@ -168,6 +169,25 @@ async def test_a_wrong_challenge_begins_nothing_and_the_right_one_only_once(
                 bus.desk, agency, subscription_id=order.id, challenge=order.challenge
             )
     assert active.verified_at is not None
+
+
+async def test_the_http_call_asks_again_or_takes_the_challenge(bus: Bus, place: Place) -> None:
+    assert place.bus is not None
+    county = await bus.agency("Scott County CPS", endpoint=False)
+    order = await subscribe(bus, county)
+    api = Api(app=bus.system.app, desk=bus.desk)
+    caller = await api.caller(Scope.SUBSCRIBE, agency=county.row)
+    path = f"/v1/subscriptions/{order.id}/verify"
+
+    asked = await caller.send("POST", path)
+    refused = await caller.post(path, {"challenge": "guessed"}, status=422)
+    confirmed = await caller.post(path, {"challenge": order.challenge}, status=202)
+    shown = await caller.get(f"/v1/subscriptions/{order.id}/deliveries")
+
+    assert asked.json()["state"] == "pending_verification"
+    assert refused["errors"][0]["pointer"] == "/challenge"
+    assert confirmed["state"] == "active"
+    assert {(one["channel"], one["held_reason"]) for one in shown["items"]} == {("kafka", None)}
 
 
 async def test_a_topic_that_cannot_be_written_to_is_our_fault_and_is_tried_again(

@@ -198,6 +198,10 @@ SUBSCRIPTION_EXAMPLES = {
         },
     ),
 }
+CONSENT_EXAMPLES = {
+    "again": _example("Send the handshake again", {}),
+    "topic": _example("It came over our topic", {"challenge": "2Q9v0Gm1p0m4b6w1kCq4mZ8xkq3cVd5f"}),
+}
 SUBSCRIPTION_PATCH_EXAMPLES = {
     "moved": _example("Another endpoint", {"url": "https://intake.cps.example/v2/notices"}),
 }

@@ -34,6 +34,7 @@ from noticebus.gateway.dependencies import (
     set_etag,
 )
 from noticebus.gateway.examples import (
+    CONSENT_EXAMPLES,
     SUBSCRIPTION_EXAMPLES,
     SUBSCRIPTION_PATCH_EXAMPLES,
 )
@@ -55,7 +56,7 @@ async def create_subscription(
     allow: EgressAllow,
     response: Response,
 ) -> SubscriptionCreated:
-    """Ask to be told about areas and kinds of notices, by webhook, mail or inbox.
+    """Ask to be told about areas and kinds of notices, by webhook, mail, Kafka or inbox.
 
     With an agency's key (`subscribe`) it waits for an operator's approval; created with `admin` or
     `operate` it counts as approved. A webhook must then answer the handshake before it gets
@@ -156,7 +157,7 @@ async def verify_subscription(
     desk: TheDesk,
     caller: Caller,
     response: Response,
-    post: ConsentPost | None = None,
+    post: Annotated[ConsentPost | None, Body(openapi_examples=CONSENT_EXAMPLES)] = None,
 ) -> SubscriptionView:
     """Send the handshake again, or confirm the one that came over your Kafka topic.
 

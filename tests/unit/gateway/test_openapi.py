@@ -16,6 +16,7 @@ from noticebus.contracts.notice import (
 from noticebus.contracts.offer import OfferAnswerPost, OfferPost
 from noticebus.contracts.policy import PolicyPut
 from noticebus.contracts.question import AnswerPost, QuestionPost
+from noticebus.contracts.subscription import ConsentPost
 from noticebus.contracts.vocabulary import Cause
 from noticebus.contracts.webhook import event_type
 from noticebus.gateway import app, examples
@@ -33,6 +34,7 @@ GIVEN: list[tuple[type[BaseModel], Any]] = [
     (PolicyPut, examples.POLICY_EXAMPLES),
     (OfferPost, examples.OFFER_EXAMPLES),
     (OfferAnswerPost, examples.OFFER_ANSWER_EXAMPLES),
+    (ConsentPost, examples.CONSENT_EXAMPLES),
 ]
 
 
