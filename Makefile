@@ -81,6 +81,10 @@ fuzz: setup ## 10,000 random calls over all operations
 bench: setup ## measure the claims
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: bench-escalation
+bench-escalation: setup ## measure the escalation clock over a million open obligations
+	@$(BIN)/python -m bench.escalation $(ARGS)
+
 # --- check -------------------------------------------------------------------
 
 .PHONY: check

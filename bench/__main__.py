@@ -7,12 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench import escalation
 from bench.fanout import measure, show
 from bench.harness import percentile, post_all, profile, wait_for
 
 TEN = 10
 TWENTY = 20
 WITHIN_MS = 300
+SHORT = argparse.Namespace(open=100_000, burst=1_000, trickle=100)
 
 
 async def ten_recipients() -> float:
@@ -44,8 +46,11 @@ def main() -> None:
         for fan_out in (1, 20, 100)
     ]
     show(rows)
+    clock = asyncio.run(escalation.measure(SHORT))
+    escalation.show(clock)
     if options.json is not None:
-        options.json.write_text(json.dumps({"ten_ms": median, "rows": rows}, indent=1) + "\n")
+        found = {"ten_ms": median, "rows": rows, "escalation": clock}
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,14 @@ def test_environment_wins_over_file_and_file_over_default(monkeypatch: pytest.Mo
     assert loaded.origins == {"port": "environment", "host": "noticebus.toml"}
 
 
+@pytest.mark.parametrize("address", ["watch.example.org", "ftp://watch.example.org/", "https://"])
+def test_a_dead_man_address_that_cannot_be_called_stops_the_start(address: str) -> None:
+    with pytest.raises(SettingError, match="deadman_url is not an address"):
+        _loaded(f'deadman_url = "{address}"\n')
+
+    assert _loaded('deadman_url = "https://watch.example.org/abc"\n').settings.deadman_url
+
+
 def test_a_secret_comes_from_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("key").write_text("0123456789abcdef0123456789abcdef\n")
     monkeypatch.setenv("NOTICEBUS_SECRET_KEY_FILE", "key")
