@@ -9,7 +9,7 @@ from noticebus.cli.client import Client, client_of, run
 from noticebus.cli.output import CommandError, Format, FormatOption, show_record, show_rows
 from noticebus.contracts.vocabulary import DelegationHours
 
-FILE_BYTES_MAX = 1024 * 1024
+FILE_BYTES_MAX = 256 * 1024  # as much as a request may hold
 MEDIA_TYPES = {".json": "application/json", ".csv": "text/csv", ".ics": "text/calendar"}
 SHIFT_COLUMNS = ("starts_at", "ends_at", "position", "contact_name", "contact_id")
 DELEGATION_COLUMNS = ("id", "agency_id", "delegate_id", "hours", "created_at")

@@ -22,7 +22,7 @@ from noticebus.contracts.base import YEAR_FIRST, YEAR_LAST
 from noticebus.domain.working_time import first_utc
 from noticebus.errors import Detail
 
-TEXT_BYTES_MAX = 1024 * 1024
+TEXT_BYTES_MAX = 256 * 1024  # as much as a request may hold
 EVENTS_MAX = 2_000
 STARTS_MAX = 20_000  # of all recurring events together, those that are over included
 HORIZON = dt.timedelta(days=400)
