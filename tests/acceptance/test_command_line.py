@@ -460,14 +460,14 @@ def test_a_calendar_a_roster_and_a_delegation_come_from_files_and_words(
         (("calendar", "import", "night.txt"), "Line 1"),
         (("roster", "import", "night.txt"), "no ending that says what it is"),
         (("roster", "import", "nowhere.csv"), "cannot be read"),
-        (("roster", "import", "large.csv"), "larger than 1,048,576 bytes"),
+        (("roster", "import", "large.csv"), "larger than 262,144 bytes"),
     ],
 )
 def test_a_file_that_is_no_roster_is_refused_with_what_to_do(
     bus: Bus, agencies: dict[str, str], words: tuple[str, str, str], said: str
 ) -> None:
     (bus.folder / "night.txt").write_text("nothing")
-    (bus.folder / "large.csv").write_bytes(b"x" * (1024 * 1024 + 1))
+    (bus.folder / "large.csv").write_bytes(b"x" * (256 * 1024 + 1))
 
     group, action, file = words
     ended = bus.do(group, action, agencies["cps"], file)

@@ -179,7 +179,7 @@ def test_everything_is_bounded() -> None:
     events = read(*[event("DTSTART;VALUE=DATE:20191001", uid=f"e{n}") for n in range(2001)])
     assert "2,001 events" in events.faults[0].message
     huge = ics.read("X" * (ics.TEXT_BYTES_MAX + 1), zone=ZONE, now=NOW)
-    assert "larger than 1,048,576 bytes" in huge.faults[0].message
+    assert "larger than 262,144 bytes" in huge.faults[0].message
 
 
 @given(st.text(max_size=300))
