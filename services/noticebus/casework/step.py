@@ -139,7 +139,7 @@ async def _fire_all(
 
 
 async def _save(conn: AsyncConnection, fired: Sequence[Fired]) -> None:
-    await obligations.save_all(conn, [one.obligation for one in fired])
+    await obligations.save_steps(conn, [one.obligation for one in fired])
     await ledger.append(conn, [one.entry for one in fired])
     await ledger.append_history(conn, [one.history for one in fired])
 

@@ -216,6 +216,25 @@ async def save_all(conn: AsyncConnection, changed: Sequence[Obligation]) -> None
     )
 
 
+async def save_steps(conn: AsyncConnection, moved: Sequence[Obligation]) -> None:
+    """Write how far the chains of obligations have come; their rows are locked, nothing else is.
+
+    A burst of steps is what an engine is busiest with: the rest of the row is not sent again.
+    """
+    statement = (
+        sa.update(obligations)
+        .where(obligations.c.id == sa.bindparam("b_id"))
+        .values(step=sa.bindparam("b_step"), next_step_at=sa.bindparam("b_next_step_at"))
+    )
+    await conn.execute(
+        statement,
+        [
+            {"b_id": one.id, "b_step": one.step, "b_next_step_at": one.next_step_at}
+            for one in moved
+        ],
+    )
+
+
 async def insert_steps(conn: AsyncConnection, new: Sequence[StepRow]) -> None:
     """Insert fired and skipped steps; a second row for the same one is an integrity error (I5)."""
     if new:
