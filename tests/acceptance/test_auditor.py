@@ -256,7 +256,7 @@ async def test_an_obligation_closed_behind_the_ledgers_back_is_found_and_remembe
 
 
 async def test_an_obligation_that_vanished_from_the_rows_is_found(bus: Bus, place: Place) -> None:
-    """The foreign keys are dropped first, as whoever tampers with rows would have to."""
+    """What refers to it goes first, as whoever tampers with rows would have to see to."""
     county = await bus.agency("Scott County CPS")
     notice = await bus.post_notice()
     await sweep(bus)
