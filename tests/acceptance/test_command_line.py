@@ -506,10 +506,13 @@ def test_a_policy_of_ones_own_is_set_shown_tried_out_and_ended(
     assert ended["ended_at"]
 
 
-def test_a_simulation_says_minute_by_minute_who_would_be_called(
-    bus: Bus, agencies: dict[str, str]
-) -> None:
-    words = ("policy", "simulate", "--agency", agencies["cps"], "--class", "A", "--at")
+def test_a_simulation_says_minute_by_minute_who_would_be_called(bus: Bus) -> None:
+    zone = ("--zone", "America/Chicago")
+    desk = bus.json("agency", "add", "Desk by night", "--kind", "cps", *zone)["id"]
+    mail = ("--role", "intake", "--email", "night@cps.example")
+    bus.json("contact", "add", desk, "Intake desk", *mail, "--position", "on_duty")
+    bus.json("responsibility", "add", desk, "--role", "cps", "--state", "02")
+    words = ("policy", "simulate", "--agency", desk, "--class", "A", "--at")
     moment = "2026-12-24T15:00-06:00"
 
     table = bus.do(*words, moment)
@@ -518,7 +521,7 @@ def test_a_simulation_says_minute_by_minute_who_would_be_called(
     found = bus.json(*words, moment)
 
     assert (table.code, found["at"]) == (0, "2026-12-24T21:00:00Z")
-    assert table.out.startswith("State CPS, class A, mandatory, actual: policy default.cps.")
+    assert table.out.startswith("Desk by night, class A, mandatory, actual: policy default.cps.")
     assert "2026-12-24 15:10 CST" in table.out
     assert "warning: " in table.err
     assert '"2026-12-24 15:10 CST","10","step 1: on_duty","Intake desk (intake)"' in as_csv
