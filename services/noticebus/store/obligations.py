@@ -228,10 +228,7 @@ async def save_steps(conn: AsyncConnection, moved: Sequence[Obligation]) -> None
     )
     await conn.execute(
         statement,
-        [
-            {"b_id": one.id, "b_step": one.step, "b_next_step_at": one.next_step_at}
-            for one in moved
-        ],
+        [{"b_id": one.id, "b_step": one.step, "b_next_step_at": one.next_step_at} for one in moved],
     )
 
 
