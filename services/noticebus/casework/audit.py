@@ -98,7 +98,9 @@ async def _keep(desk: Desk, verdict: Verdict, *, before: Verdict | None) -> tupl
         stored = _from_text(await audit.lock_marker(conn, MARKER))
         if stored is not None and (before is None or stored.looked_at > before.looked_at):
             return stored, False
-        await installation.write_marker(conn, MARKER, _to_text(verdict))
+        # With none stored this is the first; another's, met meanwhile, is not written over.
+        write = installation.write_marker if stored else installation.insert_marker
+        await write(conn, MARKER, _to_text(verdict))
         if (stored is None or stored.ok) == verdict.ok:
             return verdict, False
         found = [

@@ -26,6 +26,11 @@ async def read_marker(conn: AsyncConnection, name: str) -> str | None:
     return found
 
 
+async def insert_marker(conn: AsyncConnection, name: str, value: str) -> None:
+    """Set one marker for the first time; an integrity error where it has been set."""
+    await conn.execute(markers.insert(), {"name": name, "value": value})
+
+
 async def write_marker(conn: AsyncConnection, name: str, value: str) -> None:
     """Set one marker."""
     update = sa.update(markers).where(markers.c.name == name).values(value=value)
