@@ -124,6 +124,18 @@ async def test_at_night_nothing_is_held_while_somebody_stands_in(bus: Bus) -> No
     assert (await alone.obligation(notice)).held_until is not None
 
 
+async def test_a_server_that_nobody_watches_does_not_keep_the_notice_from_dispatch(
+    bus: Bus,
+) -> None:
+    district, dispatch = await district_and_dispatch(bus)
+    await bus.subscribe(district)
+    notice = await bus.post_notice()
+
+    await district.receives("notice", notice)
+    await dispatch.mailed(Position.ON_DUTY)
+    assert district.mails_to(Position.ON_DUTY) == []
+
+
 async def test_in_school_hours_dispatch_is_left_alone_and_may_answer_all_the_same(bus: Bus) -> None:
     district, dispatch = await district_and_dispatch(bus)
     bus.world.move_to(MORNING)

@@ -174,13 +174,19 @@ def first_calls(
 ) -> tuple[list[SubscriptionMatch], list[tuple[ContactPoint, Channel]]]:
     """Choose what carries a notice over `channels`: subscriptions, and people by channel.
 
-    Where mail is subscribed to, the desk gets no second one.
+    Where mail is subscribed to, the desk gets no second one. Who stands in is told at once over its
+    own first channel at least: the agency's server may take a notice that nobody there sees.
     """
     wanted = set(channels)
     subscribed = [order for order in orders if order.channel in wanted]
     if any(order.channel is Channel.EMAIL for order in orders):
         wanted.discard(Channel.EMAIL)
-    called = [(one, channel) for one in desk for channel in one.channels if channel in wanted]
+    called = [
+        (one, channel)
+        for one in desk
+        for channel in one.channels
+        if channel in wanted or (one.stands_in and channel is one.channels[0])
+    ]
     return subscribed, called
 
 

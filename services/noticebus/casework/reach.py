@@ -77,4 +77,4 @@ async def endpoints(
 def _desk_of(points: Sequence[ContactPoint]) -> list[ContactPoint]:
     """Give whoever is on duty at a delegate, as on duty at the agency it stands in for."""
     on_duty = resolve(Notify.ON_DUTY, points).contacts
-    return [replace(one, position=Position.ON_DUTY) for one in on_duty]
+    return [replace(one, position=Position.ON_DUTY, stands_in=True) for one in on_duty]

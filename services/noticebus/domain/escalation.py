@@ -53,7 +53,7 @@ class ContactPoint:
     """A person or desk of an agency, and how it is reached: only what may be used now.
 
     Without a telephone provider the bus does not dial, and whoever reads contacts leaves `phone`
-    out. `texts` says that the telephone takes text messages.
+    out. `texts` says that the telephone takes text messages, `stands_in` that it is a delegate's.
     """
 
     id: ContactId
@@ -61,6 +61,7 @@ class ContactPoint:
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     texts: bool = True
+    stands_in: bool = False
 
     @property
     def channels(self) -> tuple[Channel, ...]:
