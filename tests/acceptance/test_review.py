@@ -22,6 +22,7 @@ from noticebus.contracts.policy import PolicySimulation
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Answer,
+    Channel,
     DeclineReason,
     DelegationHours,
     How,
@@ -322,7 +323,10 @@ async def test_a_night_with_dispatch_standing_in_is_simulated_as_it_happens(plac
             dt.datetime.fromisoformat(one) for one in owed.steps_at
         ]
         told = [one for one in await bus.deliveries_of(notice) if one.obligation_id == owed.id]
-        assert {one.channel for one in told} == set(said.calls[0].endpoints)
+        first = said.calls[0]
+        rung = {channel for one in first.contacts for channel in one.channels}
+        assert {one.channel for one in told} == {*first.endpoints, *rung}
+        assert rung == {Channel.EMAIL}, "dispatch's desk is told beside its server"
 
 
 # --- answers --------------------------------------------------------------------------------------
