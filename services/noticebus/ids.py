@@ -18,6 +18,7 @@ ObligationId = NewType("ObligationId", str)
 OfferId = NewType("OfferId", str)
 PolicyId = NewType("PolicyId", str)
 QuestionId = NewType("QuestionId", str)
+ReplayId = NewType("ReplayId", str)
 ResponsibilityId = NewType("ResponsibilityId", str)
 ShiftId = NewType("ShiftId", str)
 SubscriptionId = NewType("SubscriptionId", str)
@@ -81,6 +82,10 @@ def new_policy_id() -> PolicyId:
 
 def new_question_id() -> QuestionId:
     return QuestionId(_mint("qst"))
+
+
+def new_replay_id() -> ReplayId:
+    return ReplayId(_mint("rpl"))
 
 
 def new_responsibility_id() -> ResponsibilityId:

@@ -292,4 +292,4 @@ def test_wheel_carries_the_migrations_and_upgrades_with_them(wheel: Path, tmp_pa
 
     assert {"noticebus/_migrations/env.py", "noticebus/_migrations/script.py.mako"} <= names
     assert not [name for name in names if name.startswith(("migrations/", "services/"))]
-    assert upgraded.stdout.split() == ["starting", "0001", "0002"], upgraded.stderr
+    assert upgraded.stdout.split() == ["starting", "0001", "0002", "0003"], upgraded.stderr

@@ -18,7 +18,13 @@ from noticebus.contracts.base import (
     refuse,
 )
 from noticebus.contracts.places import StandingArea, StandingAreas
-from noticebus.contracts.vocabulary import Channel, ContentLevel, NoticeKind, SubscriptionState
+from noticebus.contracts.vocabulary import (
+    Channel,
+    ContentLevel,
+    NoticeKind,
+    PauseReason,
+    SubscriptionState,
+)
 from noticebus.errors import Detail
 
 Kinds = Annotated[tuple[NoticeKind, ...], Field(max_length=20)]
@@ -97,6 +103,12 @@ class SubscriptionView(Published):
     last_sequence: int
     revision: int
     created_at: Instant
+    heartbeat_minutes: int | None = None
+    rate_per_minute: int | None = None
+    concurrency: int | None = None
+    lease_until: Instant | None = None
+    paused_at: Instant | None = None
+    pause_reason: PauseReason | None = None
 
 
 class SubscriptionCreated(SubscriptionView):

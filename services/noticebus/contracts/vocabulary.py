@@ -201,6 +201,28 @@ class SubscriptionState(StrEnum):
     ENDED = "ended"
 
 
+class PauseReason(StrEnum):
+    """Why a subscription is paused."""
+
+    REQUESTED = "requested"
+    LEASE_LAPSED = "lease_lapsed"  # nobody renewed it; a person decides whether it ends
+
+
+class EndpointState(StrEnum):
+    """How an endpoint does. A tripped one is kept on, probed, and warned about; never disabled."""
+
+    HEALTHY = "healthy"
+    FAILING = "failing"
+    TRIPPED = "tripped"
+    PROBING = "probing"  # one delivery is on its way to find out whether it works again
+
+
+class ReplayState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
 class Cause(StrEnum):
     """Why a delivery exists. Only `notice` consumes a subscription's sequence number."""
 
@@ -214,6 +236,8 @@ class Cause(StrEnum):
     HANDSHAKE = "handshake"
     HEARTBEAT = "heartbeat"
     TEST = "test"
+    WARNING = "warning"  # to an agency's contacts: its endpoint fails, or its lease runs out
+    REPLAY = "replay"  # an earlier delivery again, under its own id
 
 
 class DeliveryState(StrEnum):
@@ -274,6 +298,9 @@ class HeldReason(StrEnum):
     BUNDLE = "bundle"  # others to the same contact follow shortly: one message carries them all
     HOURLY_CAP = "hourly_cap"  # the contact has had its fill for the hour
     BURST = "burst"  # many steps of one recipient fell due at once, as after an outage
+    ENDPOINT_DOWN = "endpoint_down"  # the endpoint is tripped: kept until a probe gets through
+    PAUSED = "paused"  # the subscription is paused: kept until it is resumed
+    TURN = "turn"  # part of a backlog or a replay: goes in its turn, at the endpoint's rate
 
 
 class DelegationHours(StrEnum):

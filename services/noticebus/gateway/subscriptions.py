@@ -43,7 +43,9 @@ from noticebus.store.rows import values_of
 from noticebus.store.subscriptions import Subscription
 
 PUBLIC_KEY_PREFIX = "whpk_"  # Standard Webhooks
-HIDDEN = frozenset({"secrets_sealed", "challenge", "area_keys"})
+HIDDEN = frozenset(
+    {"secrets_sealed", "challenge", "area_keys", "credentials_sealed", "lease_warned", "paused_by"}
+)
 
 router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
 

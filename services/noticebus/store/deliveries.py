@@ -26,6 +26,7 @@ from noticebus.ids import (
     IncidentId,
     NoticeId,
     ObligationId,
+    ReplayId,
     SubscriptionId,
 )
 from noticebus.store.rows import values_of
@@ -71,6 +72,8 @@ class Delivery:
     created_at: dt.datetime
     bundle: str | None = None
     held_reason: HeldReason | None = None
+    replays_id: DeliveryId | None = None
+    replay_id: ReplayId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,7 @@ class Attempt:
     provider_id: str | None = None
     provider_status: str | None = None
     provider_status_at: dt.datetime | None = None
+    response_headers: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

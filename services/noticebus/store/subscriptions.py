@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +13,7 @@ from noticebus.contracts.vocabulary import (
     ContentLevel,
     DeliveryState,
     NoticeKind,
+    PauseReason,
     SubscriptionState,
 )
 from noticebus.ids import AgencyId, ContactId, SubscriptionId
@@ -50,6 +52,15 @@ class Subscription:
     verified_at: dt.datetime | None
     revision: int
     created_at: dt.datetime
+    heartbeat_minutes: int | None = None
+    rate_per_minute: int | None = None
+    concurrency: int | None = None
+    lease_until: dt.datetime | None = None
+    lease_warned: int = 0
+    paused_at: dt.datetime | None = None
+    paused_by: str | None = None
+    pause_reason: PauseReason | None = None
+    credentials_sealed: dict[str, Any] | None = None
 
     def became(
         self, state: SubscriptionState, *, verified_at: dt.datetime | None = None

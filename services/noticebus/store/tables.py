@@ -177,9 +177,25 @@ subscriptions = sa.Table(
     _when("verified_at", nullable=True),
     sa.Column("revision", sa.Integer, nullable=False),
     _when("created_at"),
+    sa.Column("heartbeat_minutes", sa.Integer),  # none: no heartbeat
+    # What the endpoint agreed to in its handshake; none: the bus's own.
+    sa.Column("rate_per_minute", sa.Integer),
+    sa.Column("concurrency", sa.Integer),
+    _when("lease_until", nullable=True),  # world time; unrenewed, it is paused then
+    sa.Column("lease_warned", sa.Integer, nullable=False, server_default="0"),  # warnings sent
+    _when("paused_at", nullable=True),
+    sa.Column("paused_by", sa.String(40)),  # the key; none where its lease lapsed
+    sa.Column("pause_reason", Word(words.PauseReason)),
+    sa.Column("credentials_sealed", Json),  # the bus's own, towards the endpoint
     _one_of("state", words.SubscriptionState),
     _one_of("channel", words.Channel),
     _one_of("content_level", words.ContentLevel),
+    sa.Index(
+        "ix_subscriptions_lease",
+        "lease_until",
+        postgresql_where=sa.text("lease_until IS NOT NULL"),
+        sqlite_where=sa.text("lease_until IS NOT NULL"),
+    ),
 )
 
 # The index routing reads: one row per area and kind ("*" is any kind) of an approved, living
@@ -202,6 +218,69 @@ subscription_counters = sa.Table(
         "subscription_id", sa.String(40), sa.ForeignKey("subscriptions.id"), primary_key=True
     ),
     sa.Column("last_sequence", sa.BigInteger, nullable=False),
+    _when("heartbeat_at", nullable=True),  # world time; none where no heartbeat is wanted
+    sa.Index(
+        "ix_subscription_counters_heartbeat",
+        "heartbeat_at",
+        postgresql_where=sa.text("heartbeat_at IS NOT NULL"),
+        sqlite_where=sa.text("heartbeat_at IS NOT NULL"),
+    ),
+)
+
+# How the endpoint of a subscription does. A row is there once it has failed or has a backlog.
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    sa.Column(
+        "subscription_id", sa.String(40), sa.ForeignKey("subscriptions.id"), primary_key=True
+    ),
+    sa.Column("state", Word(words.EndpointState), nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),  # in a row, over all dispatchers
+    sa.Column("trips", sa.Integer, nullable=False),  # since it last worked
+    _when("failing_since", nullable=True),
+    _when("tripped_at", nullable=True),
+    _when("probe_at", nullable=True),  # machine time: when one delivery is let through
+    _when("drain_at", nullable=True),  # machine time: when more of its backlog is let go
+    sa.Column("last_error", sa.Text, nullable=False),
+    _when("changed_at"),
+    _one_of("state", words.EndpointState),
+    sa.Index(
+        "ix_endpoints_probe",
+        "probe_at",
+        postgresql_where=sa.text("probe_at IS NOT NULL"),
+        sqlite_where=sa.text("probe_at IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_endpoints_drain",
+        "drain_at",
+        postgresql_where=sa.text("drain_at IS NOT NULL"),
+        sqlite_where=sa.text("drain_at IS NOT NULL"),
+    ),
+)
+
+# A subscriber's request to be sent again what it was sent: by number, counted before it begins.
+replays = sa.Table(
+    "replays",
+    metadata,
+    _key(),
+    _ref("subscription_id", "subscriptions.id", index=True),
+    sa.Column("after_sequence", sa.BigInteger, nullable=False),
+    sa.Column("until_sequence", sa.BigInteger, nullable=False),
+    _when("since", nullable=True),
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("queued", sa.Integer, nullable=False),  # how many deliveries it has made so far
+    sa.Column("cursor", sa.BigInteger, nullable=False),  # the number it has come to
+    sa.Column("state", Word(words.ReplayState), nullable=False),
+    sa.Column("requested_by", sa.String(40), nullable=False),  # the key
+    _when("created_at"),
+    _when("finished_at", nullable=True),
+    _one_of("state", words.ReplayState),
+    sa.Index(
+        "ix_replays_running",
+        "id",
+        postgresql_where=sa.text("state = 'running'"),
+        sqlite_where=sa.text("state = 'running'"),
+    ),
 )
 
 incidents = sa.Table(
@@ -400,6 +479,9 @@ deliveries = sa.Table(
     # Deliveries of one bundle go to one contact as one message, all at once.
     sa.Column("bundle", sa.String(80)),
     sa.Column("held_reason", Word(words.HeldReason)),
+    # A replay's delivery carries another one again: its body, and its id on the wire.
+    _ref("replays_id", "deliveries.id", nullable=True),
+    _ref("replay_id", "replays.id", nullable=True),
     sa.UniqueConstraint("subject", "version", "destination", "cause", "round", "step"),
     _one_of("channel", words.Channel),
     _one_of("cause", words.Cause),
@@ -430,6 +512,22 @@ deliveries = sa.Table(
         postgresql_where=sa.text("state = 'handed_over'"),
         sqlite_where=sa.text("state = 'handed_over'"),
     ),
+    # What waits for an endpoint: held while it is down or paused, then let go in its turn.
+    sa.Index(
+        "ix_deliveries_backlog",
+        "subscription_id",
+        "notice_class",
+        "id",
+        postgresql_where=sa.text("due_at IS NULL AND held_reason IS NOT NULL"),
+        sqlite_where=sa.text("due_at IS NULL AND held_reason IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_deliveries_replay",
+        "replay_id",
+        "state",
+        postgresql_where=sa.text("replay_id IS NOT NULL"),
+        sqlite_where=sa.text("replay_id IS NOT NULL"),
+    ),
     sa.Index(
         "ix_deliveries_inbox",
         "subscription_id",
@@ -458,6 +556,7 @@ attempts = sa.Table(
     sa.Column("provider_id", sa.String(80)),
     sa.Column("provider_status", sa.String(80)),
     _when("provider_status_at", nullable=True),
+    sa.Column("response_headers", Json),  # the few that explain an answer
     _one_of("outcome", words.Outcome),
     sa.Index(
         "ix_attempts_provider",
