@@ -96,7 +96,7 @@ def test_notice_event_is_the_published_example_byte_for_byte(
     assert render(envelope) == canonical(wanted)
 
 
-@pytest.mark.parametrize("cause", list(Cause))
+@pytest.mark.parametrize("cause", list(EVENTS))
 def test_every_cause_has_a_type_a_schema_and_a_model(cause: Cause) -> None:
     envelope = _envelope(
         cause,
