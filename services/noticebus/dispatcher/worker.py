@@ -15,6 +15,7 @@ from noticebus.casework import outcomes
 from noticebus.casework.desk import Desk
 from noticebus.casework.outcomes import Dropped, Tried, Unsent
 from noticebus.contracts.vocabulary import Fault, Outcome
+from noticebus.dispatcher.backlog import Backlog
 from noticebus.dispatcher.carrier import Carrier, Load
 from noticebus.dispatcher.slots import Room
 from noticebus.domain.bundle import PARTS_MAX
@@ -52,6 +53,7 @@ class Dispatcher:
         self._room = Room(IN_FLIGHT_MAX)
         self._tried: asyncio.Queue[Tried | Unsent] = asyncio.Queue(RECORD_WAITING_MAX)
         self._random = random.Random()  # noqa: S311 - jitter, nothing secret
+        self.backlog = Backlog(desk)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish and record what is in flight.
@@ -133,11 +135,21 @@ class Dispatcher:
     async def _look(self) -> tuple[list[Delivery], dt.datetime | None]:
         """Claim what is due, or tell when something is."""
         try:
+            turn_at = await self.backlog.turn()
             claimed = await self._claim_due()
-            return claimed, None if claimed else await self._next_due_at()
+            return claimed, None if claimed else self._sooner(await self._next_due_at(), turn_at)
         except UnavailableError:
             log.warning("sweep.paused", exc_info=True)
             return [], None
+
+    def _sooner(
+        self, due_at: dt.datetime | None, turn_at: dt.datetime | None
+    ) -> dt.datetime | None:
+        """Give the world time of whichever comes first, a due time or the backlog's turn."""
+        if turn_at is None:
+            return due_at
+        turn_at = self._desk.world.now() + (turn_at - self._desk.machine.now())
+        return turn_at if due_at is None else min(due_at, turn_at)
 
     async def _send_claimed(self, claimed: Sequence[Delivery]) -> None:
         try:
