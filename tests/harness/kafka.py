@@ -6,15 +6,17 @@ version.
 """
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -47,9 +49,10 @@ _LOG4J = """<Configuration status="error"><Appenders><Console name="out">
 <PatternLayout pattern="%d{ISO8601} %p %c %m%n"/></Console></Appenders>
 <Loggers><Root level="warn"><AppenderRef ref="out"/></Root></Loggers></Configuration>
 """
+_CLUSTER_ID = "bm90aWNlYnVzLXRlc3RzMA"
 _PROPERTIES = """process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={number}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
@@ -71,21 +74,46 @@ num.io.threads=2
 num.recovery.threads.per.data.dir=1
 background.threads=2
 """
+_OF_MANY = """default.replication.factor=3
+offsets.topic.replication.factor=3
+min.insync.replicas=2
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+controller.quorum.election.timeout.ms=500
+controller.quorum.fetch.timeout.ms=1000
+"""
 
 
 class Broker:
-    """One broker with its own port and data, which a stop and a start keep."""
+    """One broker with its own port and data, which a stop and a start keep.
 
-    def __init__(self, home: Path) -> None:
+    `controllers` are the ports of a cluster's controllers, of which this is the `number`th. `more`
+    are properties beside or instead of those that all brokers have, with `{port}` for its port;
+    `users` sign in, each with a password.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        number: int = 1,
+        controllers: Sequence[int] = (),
+        more: str = "",
+        users: Mapping[str, str] | None = None,
+    ) -> None:
         self._home = home
-        self._port, self._controller = _free_ports()
+        self.number = number
+        self._port = free_port()
+        self._controllers = controllers or (free_port(),)
+        self._more = more
+        self._users = users or {}
         self._process: subprocess.Popen[bytes] | None = None
         self.bootstrap = f"127.0.0.1:{self._port}"
 
     async def start(self) -> None:
         """Start, and return once the broker answers; the first time, format its data."""
         if self._process is None and not (self._home / "server.properties").exists():
-            await asyncio.to_thread(self._format)
+            await asyncio.to_thread(self.format)
         self._process = self._spawn("kafka.Kafka", self._home / "server.properties")
         run.note_process(self._home / "server.json", self._process.pid)
         try:
@@ -104,6 +132,19 @@ class Broker:
             await asyncio.to_thread(self._process.wait)
             self._process = None
 
+    async def kill(self) -> None:
+        """End the broker at once, as a power cut does; it flushes nothing."""
+        if self._process is not None:
+            self._process.kill()
+            await asyncio.to_thread(self._process.wait)
+            self._process = None
+
+    def lose_data(self) -> None:
+        """Put a stopped broker back to the day it was formatted: no topic, no group, no record."""
+        assert self._process is None, "stopped before"
+        shutil.rmtree(self._home / "data")
+        shutil.copytree(self._home / "formatted", self._home / "data")
+
     def leave_running(self) -> None:
         """Let the broker outlive this process; whoever ends the run stops it by its note."""
         if self._process is not None:
@@ -112,17 +153,43 @@ class Broker:
             )
             self._process = None
 
-    def _format(self) -> None:
+    def format(self, *, like: "Broker | None" = None) -> None:
+        """Prepare the data; `like` another broker of the cluster, which saves starting a Java."""
         self._home.mkdir(parents=True, exist_ok=True)
         (self._home / "log4j2.xml").write_text(_LOG4J)
         properties = self._home / "server.properties"
+        voters = [f"{n}@127.0.0.1:{port}" for n, port in enumerate(self._controllers, start=1)]
         text = _PROPERTIES.format(
-            port=self._port, controller=self._controller, data=self._home / "data"
+            number=self.number,
+            voters=",".join(voters),
+            port=self._port,
+            controller=self._controllers[self.number - 1],
+            data=self._home / "data",
         )
-        properties.write_text(text)
-        command = ("format", "-t", "bm90aWNlYnVzLXRlc3RzMA", "-c", properties)
+        properties.write_text(text + self._more.replace("{port}", str(self._port)))
+        if like is None:
+            self._format_anew(properties)
+        else:
+            self._copy_format(like)
+        shutil.copytree(self._home / "data", self._home / "formatted")
+
+    def _format_anew(self, properties: Path) -> None:
+        users = [
+            f"SCRAM-SHA-512=[name={name},password={password}]"
+            for name, password in self._users.items()
+        ]
+        added = [word for user in users for word in ("--add-scram", user)]
+        command = ["format", "-t", _CLUSTER_ID, "-c", str(properties), *added]
         if self._spawn("kafka.tools.StorageTool", *command).wait(START_WITHIN_S) != 0:
             raise RuntimeError(f"Kafka could not format its data: {self._said()}")
+
+    def _copy_format(self, like: "Broker") -> None:
+        data = self._home / "data"
+        shutil.copytree(like._home / "formatted", data)
+        meta = {"version": "1", "cluster.id": _CLUSTER_ID, "node.id": str(self.number)}
+        meta["directory.id"] = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode()[:22]
+        lines = [f"{name}={value}" for name, value in meta.items()]
+        (data / "meta.properties").write_text("\n".join(lines) + "\n")
 
     def _spawn(self, main: str, *arguments: str | Path) -> subprocess.Popen[bytes]:
         java, classpath = _java(), f"{jars()}{os.sep}*"
@@ -149,17 +216,54 @@ class Broker:
 
 
 @asynccontextmanager
-async def private() -> AsyncIterator[Broker]:
+async def private(
+    *, more: str = "", users: Mapping[str, str] | None = None
+) -> AsyncIterator[Broker]:
     """Lend a started broker of one's own, to be stopped and started at will."""
-    home = Path(tempfile.mkdtemp(prefix="kafka-", dir=run.folder()))
+    async with _home() as home:
+        broker = Broker(home, more=more, users=users)
+        try:
+            await broker.start()
+            yield broker
+        finally:
+            await broker.stop()
+
+
+@asynccontextmanager
+async def cluster(size: int = 3) -> AsyncIterator[list[Broker]]:
+    """Lend a started cluster of one's own, each broker a process, a controller as well."""
+    controllers = [free_port() for _ in range(size)]
+    async with _home() as home:
+        brokers = [
+            Broker(home / str(n), number=n, controllers=controllers, more=_OF_MANY)
+            for n in range(1, size + 1)
+        ]
+        try:
+            await asyncio.to_thread(brokers[0].format)
+            for broker in brokers[1:]:
+                await asyncio.to_thread(broker.format, like=brokers[0])
+            await start_all(brokers)
+            yield brokers
+        finally:
+            for broker in brokers:
+                await broker.kill()
+
+
+async def start_all(brokers: Sequence[Broker]) -> None:
+    """Start brokers together: none is ready before most are."""
+    async with asyncio.TaskGroup() as tasks:
+        for broker in brokers:
+            tasks.create_task(broker.start())
+
+
+@asynccontextmanager
+async def _home() -> AsyncIterator[Path]:
     if not await asyncio.to_thread(_is_possible):
         return
-    broker = Broker(home)
-    await broker.start()
+    home = Path(tempfile.mkdtemp(prefix="kafka-", dir=run.folder()))
     try:
-        yield broker
+        yield home
     finally:
-        await broker.stop()
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
 
 
@@ -248,12 +352,11 @@ def _is_possible() -> bool:
     return True
 
 
-def _free_ports() -> tuple[int, int]:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as two,
-    ):
-        return one.getsockname()[1], two.getsockname()[1]
+def free_port() -> int:
+    """Give a port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def _is_open(port: int) -> bool:
