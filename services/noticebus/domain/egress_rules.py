@@ -24,14 +24,17 @@ _METADATA = frozenset(
         "169.254.170.23",  # AWS pod identity
         "168.63.129.16",  # Azure platform
         "100.100.100.200",  # Alibaba
+        "169.254.42.42",  # Scaleway
+        "169.254.0.23",  # Tencent
         "192.0.0.192",  # Oracle, older
         "fd00:ec2::254",  # AWS
         "fd00:ec2::23",  # AWS pod identity
         "fd20:ce::254",  # Google
+        "fd00:42::42",  # Scaleway
     )
 )
 
-# Forms of IPv6 that carry an IPv4 address.
+# Prefixes of IPv6 whose addresses carry an IPv4 address.
 _CARRIERS = tuple(
     (ipaddress.IPv6Network(text), word)
     for text, word in (
@@ -40,8 +43,11 @@ _CARRIERS = tuple(
         ("64:ff9b:1::/48", "IPv4 behind local NAT64"),
         ("2002::/16", "IPv4 inside 6to4"),
         ("2001::/32", "IPv4 inside Teredo"),
+        ("::ffff:0:0:0/96", "IPv4 translated to IPv6"),
     )
 )
+_ISATAP = 0x5EFE  # RFC 5214, section 6.1: in the interface's half, under any prefix
+_ISATAP_FLAGS = 0x03000000
 
 # Read in order: the first that holds the address names it (IANA special-purpose registries).
 _CLOSED = tuple(
@@ -72,6 +78,7 @@ _CLOSED = tuple(
         ("2001::/23", "a reserved address"),
         ("2001:db8::/32", "a documentation address"),
         ("3fff::/20", "a documentation address"),
+        ("3ffe::/16", "a reserved address"),
     )
 )
 _PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")  # all that IANA has handed out as global unicast
@@ -87,19 +94,24 @@ def refusal(address: str, *, allow: Sequence[Network], plain: bool = False) -> s
     `plain` is for `http`, which is open to addresses in `allow` only.
     """
     try:
-        parsed = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return f"{address} is not an address in its usual form"
     if parsed in _METADATA or not _METADATA.isdisjoint(_carried(parsed)):
         return f"{address} is a cloud's metadata address, which is never called"
-    if any(parsed in network for network in allow):
-        return None
-    word = _closed_word(parsed)
+    if "%" in address:
+        return f"{address} names a zone of one machine (%…), which is not called"
+    word = None if _is_allowed(parsed, allow=allow) else _unless_allowed(parsed, plain=plain)
+    return None if word is None else f"{address} {word}"
+
+
+def _unless_allowed(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, *, plain: bool
+) -> str | None:
+    word = _closed_word(address)
     if word is not None:
-        return f"{address} is {word}; only an operator can allow it, in egress.allow"
-    if plain:
-        return f"{address} would be called without TLS; use https"
-    return None
+        return f"is {word}; only an operator can allow it, in egress.allow"
+    return "would be called without TLS; use https" if plain else None
 
 
 def check_url(url: str, *, allow: Sequence[Network], pointer: str = "/url") -> tuple[Detail, ...]:
@@ -113,6 +125,39 @@ def check_url(url: str, *, allow: Sequence[Network], pointer: str = "/url") -> t
     return () if fault is None else (Detail(pointer=pointer, message=fault),)
 
 
+def _is_allowed(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, *, allow: Sequence[Network]
+) -> bool:
+    """Say whether the operator's list opens `address`, exactly as it is written.
+
+    A wide network of IPv6 opens no form that carries IPv4: that form has to be named, and the
+    address inside it has to be open too, or `::/0` would open 127.0.0.1.
+    """
+    holding = [network for network in allow if address in network]
+    carrier = _carrier_of(address)
+    if carrier is None:
+        return bool(holding)
+    named = any(network.prefixlen >= carrier.prefixlen for network in holding)
+    inside = _inside(address, carrier=carrier)
+    return named and refusal(str(inside), allow=allow) is None
+
+
+def _carrier_of(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv6Network | None:
+    """Find the prefix that makes an address carry IPv4; its own /128 for an ISATAP address."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    found = next((network for network, _ in _CARRIERS if address in network), None)
+    if found is None and _is_isatap(address):
+        return ipaddress.IPv6Network((int(address), 128))
+    return found
+
+
+def _is_isatap(address: ipaddress.IPv6Address) -> bool:
+    return (int(address) >> 32 & 0xFFFFFFFF) & ~_ISATAP_FLAGS == _ISATAP
+
+
 def _closed_word(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str | None:
     for carrier, word in _CARRIERS:
         if address in carrier:
@@ -120,8 +165,12 @@ def _closed_word(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str 
     for network, word in _CLOSED:
         if address in network:
             return word
-    if address.version == 6 and address not in _PUBLIC_IPV6:  # noqa: PLR2004 - the protocol's name
+    if isinstance(address, ipaddress.IPv4Address):
+        return None if address.is_global else "not a public address"
+    if address not in _PUBLIC_IPV6:
         return "a reserved address"
+    if _is_isatap(address):
+        return "IPv4 inside ISATAP, a form that is not called"
     return None if address.is_global else "not a public address"
 
 
@@ -131,15 +180,31 @@ def _carried(
     """List the IPv4 addresses that an IPv6 address may carry, whichever form it is read as."""
     if isinstance(address, ipaddress.IPv4Address):
         return frozenset()
-    number = int(address)
-    split = number >> 64 & 0xFFFF, number >> 40 & 0xFFFF  # RFC 6052, section 2.2, /48
-    places = (
-        number & 0xFFFFFFFF,  # mapped, compatible, NAT64
-        ~number & 0xFFFFFFFF,  # Teredo (RFC 4380, section 4)
-        number >> 80 & 0xFFFFFFFF,  # 6to4 (RFC 3056, section 2)
-        split[0] << 16 | split[1],
-    )
-    return frozenset(ipaddress.IPv4Address(place) for place in places)
+    return frozenset(read(int(address)) for read in (_last, _teredo, _six_to_four, _split))
+
+
+def _inside(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, *, carrier: ipaddress.IPv6Network
+) -> ipaddress.IPv4Address:
+    """Give the IPv4 address that a form of IPv6 carries."""
+    read = {"2001::/32": _teredo, "2002::/16": _six_to_four, "64:ff9b:1::/48": _split}
+    return read.get(str(carrier), _last)(int(address))
+
+
+def _last(number: int) -> ipaddress.IPv4Address:  # mapped, compatible, NAT64, ISATAP
+    return ipaddress.IPv4Address(number & 0xFFFFFFFF)
+
+
+def _teredo(number: int) -> ipaddress.IPv4Address:  # RFC 4380, section 4
+    return ipaddress.IPv4Address(~number & 0xFFFFFFFF)
+
+
+def _six_to_four(number: int) -> ipaddress.IPv4Address:  # RFC 3056, section 2
+    return ipaddress.IPv4Address(number >> 80 & 0xFFFFFFFF)
+
+
+def _split(number: int) -> ipaddress.IPv4Address:  # RFC 6052, section 2.2, /48
+    return ipaddress.IPv4Address((number >> 64 & 0xFFFF) << 16 | number >> 40 & 0xFFFF)
 
 
 def _fault_of_text(url: str) -> str | None:
@@ -172,7 +237,8 @@ def _fault_of_host(parts: SplitResult, *, host: str, allow: Sequence[Network]) -
     if _is_literal(host):
         reason = refusal(host, allow=allow, plain=plain)
         return None if reason is None else f"{reason}. Register a public https address."
-    if _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2]):
+    numeric = _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2])
+    if numeric or "[" in parts.netloc:
         return "The host is an address in an unusual form. Write four decimal numbers, or a name."
     if len(host) > _HOST_CHARACTERS_MAX or not _NAME.fullmatch(host):
         return "The host is not a valid name. Write it like alerts.example.gov."

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noticebus.domain.egress_rules import check_url, refusal
+from noticebus.domain.egress_rules import Network, check_url, refusal
 
 LOCAL = (ipaddress.ip_network("127.0.0.1/32"),)
 EVERYTHING = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
@@ -38,7 +38,9 @@ EVERYTHING = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
         ("::", "unspecified"),
         ("::1", "loopback"),
         ("fe80::1", "link-local"),
-        ("fe80::1%eth0", "link-local"),
+        ("fe80::1%eth0", "zone"),
+        ("2606:4700::1111%eth0", "zone"),
+        ("::1%lo", "zone"),
         ("fc00::1", "unique local"),
         ("fd12:3456::1", "unique local"),
         ("fec0::1", "site-local"),
@@ -57,8 +59,14 @@ EVERYTHING = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
         ("2001:2::1", "reserved"),
         ("3fff::1", "documentation"),
         ("100::1", "reserved"),
+        ("100:0:0:1::1", "reserved"),
         ("5f00::1", "reserved"),
         ("4000::1", "reserved"),
+        ("3ffe::1", "reserved"),
+        ("::ffff:0:808:808", "translated"),
+        ("2a00:1450::5efe:a00:1", "ISATAP"),
+        ("2a00:1450::200:5efe:808:808", "ISATAP"),
+        ("2a00:1450::5efe:808:808", "ISATAP"),
     ],
 )
 def test_closed_addresses_are_refused_by_name(address: str, word: str) -> None:
@@ -81,10 +89,66 @@ def test_an_operator_can_open_a_network_also_without_tls() -> None:
     assert refusal("::ffff:127.0.0.1", allow=LOCAL) is not None
 
 
+def allowed(*networks: str) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(one) for one in networks)
+
+
+@pytest.mark.parametrize(
+    ("address", "carrier", "inside"),
+    [
+        ("::ffff:127.0.0.1", "::ffff:0:0/96", "127.0.0.1/32"),
+        ("64:ff9b::7f00:1", "64:ff9b::/96", "127.0.0.1/32"),
+        ("64:ff9b:1:7f00:0:100::", "64:ff9b:1::/48", "127.0.0.1/32"),
+        ("2002:7f00:1::", "2002::/16", "127.0.0.1/32"),
+        ("2001:0:1::80ff:fffe", "2001::/32", "127.0.0.1/32"),
+        ("::ffff:0:7f00:1", "::ffff:0:0:0/96", "127.0.0.1/32"),
+        ("2a00:1450::5efe:7f00:1", "2a00:1450::5efe:7f00:1/128", "127.0.0.1/32"),
+    ],
+)
+def test_a_form_that_carries_ipv4_is_open_only_where_form_and_inside_both_are(
+    address: str, carrier: str, inside: str
+) -> None:
+    """`::/0` opens IPv6, not the machine's own IPv4 written as IPv6."""
+    assert refusal(address, allow=EVERYTHING) is not None
+    assert refusal(address, allow=allowed("::/0", carrier)) is not None
+    assert refusal(address, allow=allowed("::/0", inside)) is not None
+    assert refusal(address, allow=allowed(carrier, inside)) is None
+
+
+def test_a_form_that_carries_a_public_address_needs_no_second_entry() -> None:
+    assert refusal("64:ff9b::808:808", allow=allowed("64:ff9b::/96")) is None
+
+
+@pytest.mark.parametrize(
+    ("allow", "opened", "closed"),
+    [
+        ("10.20.0.0/16", ["10.20.0.0", "10.20.255.255"], ["10.19.255.255", "10.21.0.0"]),
+        ("127.0.0.1/32", ["127.0.0.1"], ["127.0.0.2", "::1", "::ffff:127.0.0.1"]),
+        ("::1/128", ["::1"], ["127.0.0.1", "::", "::2"]),
+        ("fd12::/16", ["fd12::1"], ["fd13::1", "fc00::1", "fd12::1%eth0"]),
+        ("0.0.0.0/0", ["10.0.0.1", "127.0.0.1"], ["::1", "fd00::1", "169.254.169.254"]),
+    ],
+)
+def test_the_allow_list_opens_what_it_says_and_nothing_else(
+    allow: str, opened: list[str], closed: list[str]
+) -> None:
+    networks = allowed(allow)
+
+    assert [one for one in opened if refusal(one, allow=networks, plain=True)] == []
+    assert [one for one in closed if refusal(one, allow=networks) is None] == []
+
+
 @pytest.mark.parametrize(
     "address",
     [
         "169.254.169.254",
+        "169.254.42.42",
+        "169.254.0.23",
+        "fd00:42::42",
+        "fd00:ec2::254%eth0",
+        "64:ff9b::a9fe:a9fe%1",
+        "2a00:1450::5efe:a9fe:a9fe",
+        "::ffff:0:a9fe:a9fe",
         "169.254.170.2",
         "100.100.100.200",
         "168.63.129.16",
@@ -165,6 +229,18 @@ def test_proper_urls_may_be_registered(url: str) -> None:
         ("https://0177.0.0.1/", "unusual"),
         ("https://127.1/", "unusual"),
         ("https://127.1./", "unusual"),
+        ("https://0x7f.0x0.0x0.0x1/", "unusual"),
+        ("https://017700000001/", "unusual"),
+        ("https://127.0.0.1./", "unusual"),
+        ("https://127%2e0%2e0%2e1/", "valid name"),
+        ("https://[fe80::1%25eth0]/", "zone"),
+        ("https://[2606:4700::1111%25eth0]/", "zone"),
+        ("https://[::ffff:7f00:1]/", "mapped"),
+        ("https://[64:ff9b::7f00:1]/", "NAT64"),
+        ("https://[2002:7f00:1::]/", "6to4"),
+        ("https://[2001:0:1::80ff:fffe]/", "Teredo"),
+        ("https://[2a00:1450::5efe:7f00:1]/", "ISATAP"),
+        ("https://[v1.fe80]/", "unusual"),
         ("http://8.8.8.8/", "TLS"),
     ],
 )
