@@ -5,6 +5,7 @@ Read once, in `cli`; constructors take the values they need. Each field has a he
 """
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -102,6 +103,7 @@ class Settings(BaseSettings):
     endpoint_concurrency: int = Field(16, ge=1, le=1000)
     request_timeout_s: float = Field(15.0, gt=0, le=60)
     lease_s: float = Field(20.0, gt=0, le=600)
+    schedules: dict[Literal["A", "B", "C", "D"], dict[str, Any]] = {}
 
     # Interface
     idempotency_days: int = Field(7, ge=1, le=365)
@@ -258,4 +260,6 @@ def _masked(value: object) -> str:
         return "********"
     if isinstance(value, tuple):
         return ", ".join(str(item) for item in value)
+    if isinstance(value, dict):
+        return json.dumps(value) if value else ""
     return "" if value is None else _PASSWORD.sub(r"\1:********@", str(value))

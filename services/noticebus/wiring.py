@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from noticebus.access.keyring import Keyring
 from noticebus.bus.kafka import KafkaBus
@@ -20,6 +21,8 @@ from noticebus.casework.intake import Intake
 from noticebus.casework.upkeep import enter_egress
 from noticebus.clock import Clock, OffsetClock, SystemClock
 from noticebus.console import acknowledge, report
+from noticebus.contracts.faults import details
+from noticebus.contracts.vocabulary import NoticeClass
 from noticebus.dispatcher.carrier import Carrier
 from noticebus.dispatcher.egress import EgressGuard
 from noticebus.dispatcher.email import EmailSender
@@ -28,6 +31,7 @@ from noticebus.dispatcher.twilio import TwilioTelephone
 from noticebus.dispatcher.webhook import WebhookSender
 from noticebus.dispatcher.worker import Dispatcher
 from noticebus.domain.policies import default_policies
+from noticebus.domain.schedules import Schedules, default_schedules, read_schedule
 from noticebus.domain.working_time import Window, hours_for
 from noticebus.gateway import telephone as callbacks
 from noticebus.gateway.app import create_app, create_health_app
@@ -38,7 +42,7 @@ from noticebus.ledger.engine import Engine
 from noticebus.ledger.sequencer import Sequencer
 from noticebus.ledger.upkeep import Upkeep
 from noticebus.refdata import counties
-from noticebus.settings import Settings
+from noticebus.settings import SettingError, Settings
 from noticebus.store import claims, migrate
 from noticebus.store.database import Database
 from noticebus.store.policies import seed_policies
@@ -99,7 +103,21 @@ async def open_desk(
         base_url=settings.base_url,
         sends_mail=settings.smtp_url is not None,
         dials=settings.dials,
+        schedules=schedules_of(settings),
     )
+
+
+def schedules_of(settings: Settings) -> Schedules:
+    """Give the retry schedules in force; SettingError says which one cannot be kept, and why."""
+    found = dict(default_schedules())
+    for letter, record in settings.schedules.items():
+        try:
+            found[NoticeClass(letter)] = read_schedule(NoticeClass(letter), record)
+        except ValidationError as error:
+            first = details(error, prefix=f"/schedules/{letter}")[0]
+            where = first.pointer.strip("/").replace("/", ".")
+            raise SettingError(f"{where}: {first.message}.") from None
+    return found
 
 
 async def seed(database: Database, *, now: dt.datetime) -> int:

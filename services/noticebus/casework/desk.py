@@ -9,6 +9,7 @@ from noticebus.access.keyring import Keyring
 from noticebus.bus.port import Bus, Shard
 from noticebus.clock import Clock
 from noticebus.domain.gazetteer import Gazetteer
+from noticebus.domain.schedules import Schedules, default_schedules
 from noticebus.store.database import Database
 from noticebus.telemetry import Metrics
 
@@ -62,6 +63,7 @@ class Desk:
     base_url: str
     sends_mail: bool = True
     dials: bool = False  # a telephone provider is configured: text messages and calls go out
+    schedules: Schedules = field(default_factory=default_schedules)
     signals: Signals = field(default_factory=Signals)
 
     def committed(self, shards: Sequence[Shard] = ()) -> None:

@@ -30,6 +30,7 @@ from noticebus.domain.delivery import (
     after_attempt,
     counts_against_recipient,
 )
+from noticebus.domain.schedules import Schedules
 from noticebus.ids import DeliveryId, ObligationId
 from noticebus.store import deliveries, exercises, ledger, obligations, subscriptions
 from noticebus.store.deliveries import Attempt, Delivery, Recording
@@ -99,7 +100,7 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     Those whose claim has passed to another dispatcher change nothing but the log.
     """
     now, machine_now = desk.world.now(), desk.machine.now()
-    verdicts = {one.claim: _verdict(one) for one in tried}
+    verdicts = {one.claim: _verdict(one, desk.schedules) for one in tried}
     delivered = [one for one in tried if isinstance(verdicts[one.claim], Delivered)]
     async with desk.database.begin() as conn:
         history = await mark_obligations(conn, [one.delivery for one in delivered], now=now)
@@ -222,11 +223,11 @@ def _drop_entry(one: Unsent, *, now: dt.datetime) -> Entry:
     return make_entry(type_, data, at=now, incident_id=one.delivery.incident_id)
 
 
-def _verdict(one: Tried) -> Verdict:
+def _verdict(one: Tried, schedules: Schedules) -> Verdict:
     return after_attempt(
         one.result,
         attempts=max(one.recipient_attempts, 1),
-        notice_class=one.delivery.notice_class,
+        schedule=schedules[one.delivery.notice_class],
         failed_at=one.finished_at,
         first_failed_at=one.delivery.first_failed_at,
         jitter=one.jitter,

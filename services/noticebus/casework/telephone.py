@@ -186,7 +186,7 @@ async def _not_reached(conn: AsyncConnection, desk: Desk, case: _Case) -> _Writt
     verdict = after_attempt(
         _refusal(case.report),
         attempts=delivery.recipient_attempts + 1,
-        notice_class=delivery.notice_class,
+        schedule=desk.schedules[delivery.notice_class],
         failed_at=case.now,
         first_failed_at=delivery.first_failed_at,
         jitter=case.jitter,

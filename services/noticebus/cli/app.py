@@ -23,6 +23,7 @@ from noticebus.cli import (
     notices,
     policies,
     rosters,
+    schedules,
     serve,
     unacked,
 )
@@ -97,6 +98,7 @@ def install() -> None:
         **administration.GROUPS,
         **rosters.GROUPS,
         **policies.GROUPS,
+        **schedules.GROUPS,
         "notice": notices.app,
         "exercise": exercises.app,
     }.items():

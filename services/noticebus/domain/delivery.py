@@ -5,19 +5,18 @@ true.
 """
 
 import datetime as dt
-import itertools
 from collections.abc import Collection
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from noticebus.contracts.vocabulary import Channel, Fault, NoticeClass, Outcome
+from noticebus.contracts.vocabulary import Channel, Fault, Outcome
+from noticebus.domain.schedules import RetrySchedule
 
-JITTER = 0.2  # the share by which a delay varies, so that retries do not march in step
 NEXT_CHANNEL_AFTER = dt.timedelta(minutes=2)
 _IN_TURN = (Channel.EMAIL, Channel.SMS, Channel.VOICE)  # the channels of one contact
 OUR_DELAY_MIN = dt.timedelta(seconds=5)
 OUR_DELAY_MAX = dt.timedelta(minutes=5)
-OUR_HORIZON = dt.timedelta(days=7)  # a fault of ours this old needs a person, not another try
+OUR_HORIZON = dt.timedelta(days=7)  # beyond the schedule's: then it needs a person, not a try
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,96 +36,6 @@ class AttemptResult:
     body_digest: str
     duration: dt.timedelta
     provider_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """A stretch of a schedule: `tries` delays from `first`, times `factor` each, at most `top`."""
-
-    name: str
-    tries: int
-    first: dt.timedelta
-    factor: float = 1.0
-    top: dt.timedelta
-
-    def delays(self) -> tuple[dt.timedelta, ...]:
-        """Give the phase's delays in order; none is shorter than the one before."""
-        return tuple(min(self.first * self.factor**n, self.top) for n in range(self.tries))
-
-
-class RetrySchedule:
-    """The delays between tries for one class of notice: immediate, quick, backoff, plateau."""
-
-    def __init__(self, *phases: Phase) -> None:
-        self.phases = phases
-        self.delays = tuple(itertools.chain.from_iterable(phase.delays() for phase in phases))
-        self.retry_after_max = self.delays[-1]  # how long a recipient may put us off in one answer
-
-    @property
-    def tries_max(self) -> int:
-        """Give the number of tries in all, the first included."""
-        return len(self.delays) + 1
-
-    @property
-    def horizon(self) -> dt.timedelta:
-        """Give the time from the first try to the last, without jitter and `Retry-After`."""
-        return sum(self.delays, start=dt.timedelta())
-
-    def delay_after(self, attempts: int) -> dt.timedelta | None:
-        """Give the delay after `attempts` (1 or more) failed tries, or None when exhausted."""
-        assert attempts >= 1, "a try that counts has been counted"
-        return self.delays[attempts - 1] if attempts <= len(self.delays) else None
-
-
-def _schedule(
-    *, immediate: float, quick: float, backoff: float, plateau: dt.timedelta, lasting: dt.timedelta
-) -> RetrySchedule:
-    """Build the four phases from first delays in seconds and a plateau held for `lasting`."""
-    seconds = [dt.timedelta(seconds=number) for number in (immediate, quick, backoff)]
-    doublings = 1
-    while seconds[2] * 2**doublings < plateau:
-        doublings += 1
-    return RetrySchedule(
-        Phase(name="immediate", tries=2, first=seconds[0], top=seconds[0]),
-        Phase(name="quick", tries=4, first=seconds[1], top=seconds[1]),
-        Phase(name="backoff", tries=doublings, first=seconds[2], factor=2.0, top=plateau),
-        Phase(name="plateau", tries=lasting // plateau, first=plateau, top=plateau),
-    )
-
-
-# Class A means children may be without a carer now: try hard, then every five minutes for a day. By
-# then people have taken over, since escalation does not wait for a delivery. Class D is for the
-# record: gently, for three days.
-SCHEDULES = {
-    NoticeClass.A: _schedule(
-        immediate=1,
-        quick=5,
-        backoff=10,
-        plateau=dt.timedelta(minutes=5),
-        lasting=dt.timedelta(hours=24),
-    ),
-    NoticeClass.B: _schedule(
-        immediate=2,
-        quick=10,
-        backoff=20,
-        plateau=dt.timedelta(minutes=15),
-        lasting=dt.timedelta(hours=48),
-    ),
-    NoticeClass.C: _schedule(
-        immediate=5,
-        quick=30,
-        backoff=60,
-        plateau=dt.timedelta(hours=1),
-        lasting=dt.timedelta(hours=72),
-    ),
-    NoticeClass.D: _schedule(
-        immediate=30,
-        quick=60,
-        backoff=120,
-        plateau=dt.timedelta(hours=4),
-        lasting=dt.timedelta(hours=72),
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,12 +67,12 @@ def after_attempt(
     result: AttemptResult,
     *,
     attempts: int,
-    notice_class: NoticeClass,
+    schedule: RetrySchedule,
     failed_at: dt.datetime,
     first_failed_at: dt.datetime | None,
     jitter: float,
 ) -> Delivered | HandedOver | RetryAt | GiveUp:
-    """Decide what follows an attempt, on the schedule of its class (design, section 6).
+    """Decide what follows an attempt, on the `schedule` of its class (design, section 6).
 
     `attempts` counts the tries that count against the recipient, this one included if it does.
     `first_failed_at` is None when this is the first failure. `jitter` is drawn evenly from 0 to 1.
@@ -175,11 +84,11 @@ def after_attempt(
     if result.outcome is Outcome.GONE:
         return GiveUp(reason="The recipient answered 410 Gone: the address is closed for good.")
     since = failed_at - (first_failed_at or failed_at)
-    delay = _delay(result, attempts=attempts, schedule=SCHEDULES[notice_class], since=since)
+    delay = _delay(result, attempts=attempts, schedule=schedule, since=since)
     if delay is None:
         return GiveUp(reason=_exhausted(result, attempts=attempts, since=since))
-    jittered = delay * (1 - JITTER + 2 * JITTER * jitter)
-    wait = _heed(result.retry_after, delay=jittered, most=SCHEDULES[notice_class].retry_after_max)
+    jittered = schedule.jittered(delay, jitter)
+    wait = _heed(result.retry_after, delay=jittered, most=schedule.retry_after_max)
     next_channel = starts_next_channel(result.outcome, undelivered_for=since)
     return RetryAt(at=failed_at + wait, next_channel_now=next_channel)
 
@@ -207,7 +116,8 @@ def _delay(
 ) -> dt.timedelta | None:
     if counts_against_recipient(result.fault):
         return schedule.delay_after(attempts)
-    if since >= OUR_HORIZON:
+    # What the recipient's own failures took of the time is not ours: it has its schedule for that.
+    if since >= schedule.horizon + OUR_HORIZON:
         return None
     # Growing with the time it has lasted is a backoff that needs no counter of its own.
     return min(max(since / 4, OUR_DELAY_MIN), OUR_DELAY_MAX)
