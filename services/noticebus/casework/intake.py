@@ -27,6 +27,7 @@ from noticebus.casework.spacing import spaced
 from noticebus.casework.tracing import routing_entries
 from noticebus.domain.routing import Routing
 from noticebus.errors import NoticebusError, RefusedError, UnavailableError
+from noticebus.faultpoints import FaultPoint, reach
 from noticebus.store import ledger, matching, notices, obligations
 from noticebus.store.deliveries import insert_deliveries
 from noticebus.store.notices import IdempotencyRecord, Notice
@@ -147,6 +148,7 @@ class Intake:
                 return
             for one, answer in zip(batch, answers, strict=False):
                 one.settle(answer)
+            reach(FaultPoint.INTAKE_ANSWERED)
             batch = batch[len(answers) :]
 
     async def _commit_apart(self, batch: Sequence[_Waiting]) -> None:
@@ -195,6 +197,8 @@ async def take_in(desk: Desk, drafts: Sequence[Draft]) -> list[Answer]:
         responses = await _store(conn, desk, taken, bound, at=at) if bound else []
         holdings = [Holding(notice=one.notice) for one in bound]
         held = await coverage.hold(conn, desk, holdings, at=at)
+        reach(FaultPoint.INTAKE_STORED)
+    reach(FaultPoint.INTAKE_COMMITTED)
     about = {one.notice.id: one.notice for one in bound}
     desk.committed_many(
         shards.of_many(about, [*(each for one in bound for each in one.deliveries), *held]),

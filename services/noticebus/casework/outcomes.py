@@ -30,7 +30,10 @@ from noticebus.domain.delivery import (
     after_attempt,
     counts_against_recipient,
 )
+from noticebus.domain.handshakes import read_terms
+from noticebus.domain.heartbeats import SCHEDULE
 from noticebus.domain.schedules import Schedules
+from noticebus.faultpoints import FaultPoint, reach
 from noticebus.ids import DeliveryId, ObligationId
 from noticebus.store import deliveries, exercises, ledger, obligations, subscriptions
 from noticebus.store.deliveries import Attempt, Delivery, Recording
@@ -132,12 +135,15 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         await ledger.append(conn, [*entries, *(entry for entry, _ in history)])
         await ledger.append_history(conn, [line for _, line in history])
         for one in kept:
-            await _after_handshake(conn, one, verdicts[one.claim], now=now)
+            await _after_handshake(conn, desk, one, verdicts[one.claim])
         live = await exercises.live_among(conn, [one.delivery for one in kept])
+        reach(FaultPoint.DISPATCHER_RECORDING)
+    reach(FaultPoint.DISPATCHER_RECORDED)
     _count(desk, [one for one in kept if one.delivery.id in live])
     for one in kept:
         _log_attempt(one)
-    waits = bool(failed or handed)
+    if waits := bool(failed or handed):
+        reach(FaultPoint.RETRY_RECORDED)
     desk.committed_many(steps_by=None, deliveries_by=now if waits else None)
 
 
@@ -227,7 +233,9 @@ def _verdict(one: Tried, schedules: Schedules) -> Verdict:
     return after_attempt(
         one.result,
         attempts=max(one.recipient_attempts, 1),
-        schedule=schedules[one.delivery.notice_class],
+        schedule=SCHEDULE
+        if one.delivery.cause is Cause.HEARTBEAT
+        else schedules[one.delivery.notice_class],
         failed_at=one.finished_at,
         first_failed_at=one.delivery.first_failed_at,
         jitter=one.jitter,
@@ -286,6 +294,7 @@ def _attempt(one: Tried) -> Attempt:
         error=one.result.error,
         duration_ms=round(one.result.duration.total_seconds() * 1000),
         provider_id=one.result.provider_id,
+        response_headers=one.result.response_headers,
     )
 
 
@@ -353,12 +362,17 @@ def _undelivered(one: Tried, verdict: Verdict, *, now: dt.datetime) -> Undeliver
 
 
 async def _after_handshake(
-    conn: AsyncConnection, one: Tried, verdict: Verdict, *, now: dt.datetime
+    conn: AsyncConnection, desk: Desk, one: Tried, verdict: Verdict
 ) -> None:
-    """Let an endpoint that echoed its challenge receive notices."""
+    """Let an endpoint that echoed its challenge receive notices, on the terms it agreed to."""
     answered = one.delivery.channel is Channel.WEBHOOK  # a topic takes it and answers nothing
     if one.delivery.cause is Cause.HANDSHAKE and answered and isinstance(verdict, Delivered):
         assert one.delivery.subscription_id is not None, "a handshake belongs to a subscription"
+        agreed = read_terms(one.result.response_headers or {}, one.result.response_excerpt)
         await consent.confirm_handshake(
-            conn, subscription_id=one.delivery.subscription_id, challenge_ok=True, at=now
+            conn,
+            desk,
+            subscription_id=one.delivery.subscription_id,
+            challenge_ok=True,
+            agreed=agreed,
         )

@@ -43,6 +43,7 @@ from noticebus.domain.escalation import (
 )
 from noticebus.domain.policies import Step, policy_from_record
 from noticebus.domain.routing import SubscriptionMatch
+from noticebus.faultpoints import FaultPoint, reach
 from noticebus.ids import AgencyId
 from noticebus.store import ledger, matching, notices, obligations
 from noticebus.store.database import is_mistake
@@ -90,6 +91,8 @@ async def fire_due_steps(desk: Desk) -> int:
         if not due:
             return 0
         fired, handed = await _fire_all(conn, desk, due, at=at)
+        reach(FaultPoint.ENGINE_FIRING)
+    reach(FaultPoint.ENGINE_FIRED)
     _committed(desk, fired, handed)
     return len(due)
 

@@ -8,12 +8,14 @@ import hmac
 import json
 import re
 import ssl
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Literal, Self
 
 import aiohttp
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from noticebus.access.keyring import Keyring
@@ -23,10 +25,25 @@ from noticebus.dispatcher.failures import Failure, NoSlotError, failure_of
 from noticebus.dispatcher.signing import signature_headers
 from noticebus.dispatcher.slots import LIMITS, OriginSlots, SendLimits
 from noticebus.domain.delivery import AttemptResult, classify, explain_status, fault_of
+from noticebus.domain.handshakes import ALLOWED_RATE, RATE_ASKED
+from noticebus.faultpoints import FaultPoint, reach
 
 EXCERPT_BYTES_MAX = 4 * 1024
 CONNECTIONS_PER_ORIGIN = 16
 RETRY_AFTER_MAX = dt.timedelta(days=7)  # longer is a mistake, and the schedule clamps anyway
+HEADER_CHARS_MAX = 200
+LOCATION = "location"
+HEADERS_KEPT = (
+    "content-type",
+    "content-length",
+    "retry-after",
+    "server",
+    LOCATION,
+    "www-authenticate",
+    "date",
+    "x-request-id",
+    ALLOWED_RATE,
+)
 _FIXED_HEADERS = {
     "Content-Type": "application/cloudevents+json",
     "User-Agent": "noticebus",
@@ -52,12 +69,13 @@ class WebhookRequest:
     body: bytes
     secrets: tuple[str, ...]
     traceparent: str | None = None
+    introduces: bool = False  # a handshake: it says who asks, and for how many requests a minute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     status: int
-    retry_after: str | None
+    headers: CIMultiDictProxy[str]
     excerpt: bytes
 
 
@@ -72,8 +90,13 @@ class WebhookSender:
         tls: ssl.SSLContext | Literal[True] = True,
         limits: SendLimits = LIMITS,
         connections_per_origin: int = CONNECTIONS_PER_ORIGIN,
+        base_url: str = "",
     ) -> None:
         self._keyring = keyring
+        self._introduction = {
+            "WebHook-Request-Origin": URL(base_url).host or "noticebus",
+            "WebHook-Request-Rate": str(RATE_ASKED),
+        }
         self._guard = guard
         self._tls = tls
         self._limits = limits
@@ -123,10 +146,11 @@ class WebhookSender:
                 url, data=request.body, headers=headers, allow_redirects=False
             ) as response,
         ):
+            reach(FaultPoint.DISPATCHER_SENT)
             limit.reschedule(None)  # the status has decided; the excerpt has a limit of its own
             return _Answer(
                 status=response.status,
-                retry_after=response.headers.get("Retry-After"),
+                headers=response.headers,
                 excerpt=await _read_excerpt(response, limit=self._limits.excerpt),
             )
 
@@ -141,6 +165,8 @@ class WebhookSender:
         headers |= _FIXED_HEADERS
         if request.traceparent is not None:
             headers["traceparent"] = request.traceparent
+        if request.introduces:
+            headers |= self._introduction
         return headers
 
 
@@ -188,6 +214,17 @@ def mask(raw: bytes, *, secrets: tuple[str, ...] = ()) -> str:
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", _SECRETS.sub(_MASK, text))
 
 
+def keep_headers(headers: Mapping[str, str], *, secrets: tuple[str, ...] = ()) -> dict[str, str]:
+    """Keep the few headers that explain an answer: by lower-case name, masked, and cut."""
+    kept = {name: headers[name] for name in HEADERS_KEPT if name in headers}
+    if LOCATION in kept:
+        kept[LOCATION] = kept[LOCATION].partition("?")[0]  # a log-in page's query holds tokens
+    return {
+        name: mask(value[: 2 * HEADER_CHARS_MAX].encode(), secrets=secrets)[:HEADER_CHARS_MAX]
+        for name, value in kept.items()
+    }
+
+
 async def _read_excerpt(response: aiohttp.ClientResponse, *, limit: dt.timedelta) -> bytes:
     """Read the beginning of the answer; never fails, since the status has already decided."""
     excerpt = b""
@@ -214,7 +251,8 @@ def _answered(
         outcome=outcome,
         fault=fault_of(outcome),
         status=answer.status,
-        retry_after=read_retry_after(answer.retry_after, now=at),
+        retry_after=read_retry_after(answer.headers.get("Retry-After"), now=at),
+        response_headers=keep_headers(answer.headers, secrets=secrets),
         response_excerpt=mask(answer.excerpt, secrets=secrets),
         error="" if outcome is Outcome.DELIVERED else explain_status(answer.status),
         body_digest=digest,

@@ -21,6 +21,7 @@ from noticebus.dispatcher.slots import Room
 from noticebus.domain.bundle import PARTS_MAX
 from noticebus.domain.delivery import AttemptResult
 from noticebus.errors import UnavailableError
+from noticebus.faultpoints import FaultPoint, reach
 from noticebus.store import claims, notices
 from noticebus.store.deliveries import Delivery
 
@@ -108,6 +109,7 @@ class Dispatcher:
 
     async def _deliver_one(self, received: Received) -> None:
         try:
+            reach(FaultPoint.BUS_RECEIVED)
             claimed = await self._claim_shard(received)
         except UnavailableError:
             log.warning("shard.left_to_sweep", shard=received.shard.key, exc_info=True)
@@ -128,6 +130,7 @@ class Dispatcher:
             self._desk.ticked("dispatcher")
             self._desk.metrics.dispatcher_last_tick.set(self._desk.machine.now().timestamp())
             if claimed:
+                reach(FaultPoint.SWEEP_CLAIMED)
                 tasks.create_task(self._send_claimed(claimed))
             else:
                 await self._desk.signals.deliveries.sleep(self._desk.world, until)
@@ -166,6 +169,7 @@ class Dispatcher:
             claimed = await claims.claim_shard(
                 conn, received.shard.delivery_ids, lease_until=self._lease_until()
             )
+        reach(FaultPoint.BUS_CLAIMED)
         await received.done()
         return claimed
 
@@ -227,6 +231,7 @@ class Dispatcher:
 
     async def _send_one(self, load: Load) -> None:
         started_at = self._desk.world.now()
+        reach(FaultPoint.DISPATCHER_CLAIMED)
         try:
             result = await self._carrier.carry(load)
         except Exception:  # the boundary of one item: whatever is wrong with it stays with it
@@ -243,6 +248,7 @@ class Dispatcher:
         jitter: float,
     ) -> None:
         """Hand what came of a delivery to the recorder."""
+        reach(FaultPoint.DISPATCHER_ANSWERED)
         if isinstance(result, Dropped):
             await self._tried.put(Unsent(delivery=load.delivery, dropped=result))
             return

@@ -11,6 +11,7 @@ import structlog
 
 from noticebus.casework.desk import Desk
 from noticebus.errors import UnavailableError
+from noticebus.faultpoints import FaultPoint, reach
 from noticebus.store import sequencing
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ class Sequencer:
             )
             if given:
                 await sequencing.span_history(conn, given)
+                reach(FaultPoint.SEQUENCER_INDEXING)
         if given:
             self._desk.metrics.ledger_sequence.set(given.last)
         return given.count if given else 0
