@@ -1,37 +1,30 @@
-"""A webhook receiver on this machine: verifies, consents, and misbehaves when asked to."""
+"""A webhook receiver on this machine: verifies, consents, forwards, and misbehaves when asked."""
 
 import asyncio
 import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from aiohttp import web
 
-from noticebus.cli.verifying import Verdict, verify
+from noticebus.cli import saving
+from noticebus.cli.explaining import Finding, Known, explain
+from noticebus.cli.following import Follower, Noted
+from noticebus.cli.forwarding import Answered, Forwarder, meaning
+from noticebus.cli.misbehaving import Misbehaviour, answer_badly, pause
 from noticebus.clock import Clock, SystemClock
 from noticebus.errors import UnavailableError
 
 BODY_BYTES_MAX = 2 * 1024 * 1024
 KEPT_MAX = 1000
-IDS_KEPT_MAX = 10_000
 HANDSHAKE = "org.noticebus.subscription.verify.v1"
 REFUSED = 401
 NOT_READABLE = 400
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Misbehaviour:
-    """How to be a bad receiver: answer the first `fail` events with `status`, all after `delay_s`.
-
-    `fail` None: every event. The handshake is answered properly, or nothing would follow.
-    """
-
-    fail: int | None = 0
-    status: int = 500
-    delay_s: float = 0.0
+_STOP_WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +35,11 @@ class Received:
     delivery_id: str
     type: str
     time: int  # this id's how manyth arrival: 1, 2, 3 …
-    verdict: Verdict
+    verdict: Finding
     status: int
+    did: str = ""  # what was done, in words
+    noted: Noted = field(default_factory=lambda: Noted(time=1))
+    saved: Path | None = None
 
     @property
     def cause(self) -> str:
@@ -56,6 +52,16 @@ class Received:
         data = self.event.get("data")
         notice = data.get("notice") if isinstance(data, dict) else None
         return str(notice.get("headline", "")) if isinstance(notice, dict) else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What will be answered; `bad` where it is a failure on purpose."""
+
+    status: int
+    did: str
+    bad: Misbehaviour | None = None
+    answered: Answered | None = None
 
 
 class Receiver:
@@ -71,11 +77,14 @@ class Receiver:
         misbehaviour: Misbehaviour | None = None,
         hear: Callable[[Received], None] | None = None,
         clock: Clock | None = None,
+        forwarder: Forwarder | None = None,
+        save_to: Path | None = None,
+        bus_ahead_s: float | None = None,
     ) -> None:
         """Prepare a receiver.
 
         `secrets` is asked at each event: the secret may be made after the receiver. `hear` is told
-        of each event before it is answered.
+        of each event before it is answered, and of what is no event too.
         """
         self._host = host
         self._port = port
@@ -84,17 +93,26 @@ class Receiver:
         self._misbehaviour = misbehaviour or Misbehaviour()
         self._hear = hear
         self._clock = clock or SystemClock()
+        self._forwarder = forwarder
+        self._save_to = save_to
+        self._bus_ahead_s = bus_ahead_s
         self._closing = AsyncExitStack()
-        self._times: Counter[str] = Counter()
+        self._follower = Follower()
         self._failed = 0
         self._changed = asyncio.Condition()
+        self._ending = asyncio.Event()
+        self._saving = asyncio.Lock()
         self.received: deque[Received] = deque(maxlen=KEPT_MAX)
         self.url = ""
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=BODY_BYTES_MAX)
         app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=_STOP_WITHIN_S
+        )
+        if self._forwarder is not None:
+            await self._closing.enter_async_context(self._forwarder)
         await runner.setup()
         self._closing.push_async_callback(runner.cleanup)
         try:
@@ -110,6 +128,7 @@ class Receiver:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._ending.set()
         await self._closing.aclose()
 
     async def wait_for(self, count: int, *, within_s: float = 10.0) -> list[Received]:
@@ -118,56 +137,100 @@ class Receiver:
             await self._changed.wait_for(lambda: len(self.received) >= count)
         return list(self.received)
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         if request.method != "POST":
             return web.Response(status=405, text="Events are sent by POST.\n")
         body = await request.read()
+        verdict = explain(_lowered(request), body, known=self._known())
         event = _parsed(body)
+        plan = await self._plan(request, body, event=event, verdict=verdict)
+        await self._note(request, body, event=event, verdict=verdict, plan=plan)
+        if self._misbehaviour.delay_s:
+            await pause(self._ending, for_s=self._misbehaviour.delay_s)
+        if plan.bad is not None:
+            return await answer_badly(request, plan.bad, ending=self._ending)
+        if plan.answered is not None:
+            answered = plan.answered
+            return web.Response(
+                status=answered.status, headers=answered.headers, body=answered.body
+            )
         if event is None:
-            return web.Response(status=NOT_READABLE, text="The body is not a JSON object.\n")
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        verdict = verify(
-            headers,
-            body,
+            return web.Response(status=plan.status, text="The body is not a JSON object.\n")
+        return _response(event, status=plan.status)
+
+    def _known(self) -> Known:
+        return Known(
             secrets=self._secrets(),
             public_keys=self._public_keys,
             now_s=self._clock.now().timestamp(),
+            bus_ahead_s=self._bus_ahead_s,
         )
-        status = self._status(event, verdict)
-        await self._note(event, verdict=verdict, status=status)
-        if self._misbehaviour.delay_s:
-            await asyncio.sleep(self._misbehaviour.delay_s)
-        return _response(event, status=status)
 
-    def _status(self, event: dict[str, Any], verdict: Verdict) -> int:
-        if verdict.ok is False:
-            return REFUSED
+    async def _plan(
+        self,
+        request: web.Request,
+        body: bytes,
+        *,
+        event: dict[str, Any] | None,
+        verdict: Finding,
+    ) -> _Plan:
+        """Decide what to answer; where there is an application, by asking it."""
         bad = self._misbehaviour
-        if event.get("type") == HANDSHAKE:
-            return 200
-        if bad.fail is None or self._failed < bad.fail:
+        is_handshake = event is not None and event.get("type") == HANDSHAKE
+        is_believed = event is not None and verdict.ok is not False
+        if is_believed and bad.fails(self._failed, is_handshake=is_handshake):
             self._failed += 1
-            return bad.status
-        return 200
+            return _Plan(status=bad.status, did=f"answered {bad.answer}", bad=bad)
+        if self._forwarder is not None:
+            answered = await self._forwarder.forward(_pairs(request), body)
+            said = meaning(answered, finding=verdict, challenge=_challenge(event))
+            return _Plan(status=answered.status, did=said, answered=answered)
+        status = NOT_READABLE if event is None else 200 if is_believed else REFUSED
+        return _Plan(status=status, did=f"answered {status}")
 
-    async def _note(self, event: dict[str, Any], *, verdict: Verdict, status: int) -> None:
-        delivery_id = str(event.get("id", ""))
-        if len(self._times) >= IDS_KEPT_MAX:
-            self._times.clear()
-        self._times[delivery_id] += 1
+    async def _note(
+        self,
+        request: web.Request,
+        body: bytes,
+        *,
+        event: dict[str, Any] | None,
+        verdict: Finding,
+        plan: _Plan,
+    ) -> None:
+        known = event if event is not None else {}
+        is_counted = event is not None and verdict.ok is not False
+        noted = self._follower.take(known, body) if is_counted else Noted(time=1)
+        delivery_id = str(known.get("id", ""))
         received = Received(
-            event=event,
+            event=known,
             delivery_id=delivery_id,
-            type=str(event.get("type", "")),
-            time=self._times[delivery_id],
+            type=str(known.get("type", "")),
+            time=noted.time,
             verdict=verdict,
-            status=status,
+            status=plan.status,
+            did=plan.did,
+            noted=noted,
+            saved=await self._saved(request, body, name=delivery_id),
         )
-        async with self._changed:
-            self.received.append(received)
-            self._changed.notify_all()
+        if event is not None:
+            async with self._changed:
+                self.received.append(received)
+                self._changed.notify_all()
         if self._hear is not None:
             self._hear(received)
+
+    async def _saved(self, request: web.Request, body: bytes, *, name: str) -> Path | None:
+        if self._save_to is None:
+            return None
+        async with self._saving:  # two at once would take the same number
+            return await asyncio.to_thread(
+                saving.save,
+                self._save_to,
+                name=name or "unreadable",
+                headers=_pairs(request),
+                body=body,
+                arrived_at=self._clock.now(),
+            )
 
 
 def _parsed(body: bytes) -> dict[str, Any] | None:
@@ -178,8 +241,26 @@ def _parsed(body: bytes) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
+def _challenge(event: dict[str, Any] | None) -> str | None:
+    """Give a handshake's challenge; None of anything else."""
+    data = event.get("data") if event is not None and event.get("type") == HANDSHAKE else None
+    return str(data.get("challenge")) if isinstance(data, dict) else None
+
+
 def _response(event: dict[str, Any], *, status: int) -> web.Response:
-    data = event.get("data")
-    if event.get("type") == HANDSHAKE and status < 300 and isinstance(data, dict):  # noqa: PLR2004 - HTTP's own
-        return web.json_response({"challenge": data.get("challenge")}, status=status)
-    return web.Response(status=status)
+    challenge = _challenge(event)
+    if challenge is None or status != 200:  # noqa: PLR2004 - HTTP's own
+        return web.Response(status=status)
+    return web.json_response({"challenge": challenge}, status=status)
+
+
+def _lowered(request: web.Request) -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def _pairs(request: web.Request) -> list[tuple[str, str]]:
+    """Give the headers as they came: each one, in order, as it was written."""
+    return [
+        (name.decode("latin-1"), value.decode("utf-8", "surrogateescape"))
+        for name, value in request.raw_headers
+    ]
