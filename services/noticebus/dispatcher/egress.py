@@ -9,13 +9,14 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from noticebus.dispatcher.proxy import ForwardProxy
 from noticebus.domain.egress_rules import Network, refusal
 
 RESOLVERS_MAX = 16  # look-ups at once; a slow name server must not hold up others' blocking calls
@@ -27,15 +28,30 @@ HEADER_BYTES_MAX = 8 * 1024
 HEADERS_MAX = 64
 
 
+LookUp = Callable[[str, int, socket.AddressFamily], list[ResolveResult]]
+"""Finds the addresses of a name; it blocks, and runs on a thread."""
+
+
 class BlockedAddressError(OSError):
     """The guard refused an address; the message says why and what to do."""
 
 
 class EgressGuard:
-    """Decides where the bus connects. `allow` are the operator's `egress.allow` networks."""
+    """Decides where the bus connects, and through which proxy.
 
-    def __init__(self, allow: Sequence[Network] = ()) -> None:
+    `allow` are the operator's `egress.allow` networks.
+    """
+
+    def __init__(
+        self,
+        allow: Sequence[Network] = (),
+        *,
+        proxy: ForwardProxy | None = None,
+        look_up: LookUp | None = None,
+    ) -> None:
         self._allow = tuple(allow)
+        self.proxy = proxy
+        self.look_up = look_up or _look_up
 
     @classmethod
     def from_setting(cls, allow: Sequence[str]) -> Self:
@@ -62,11 +78,7 @@ class EgressGuard:
     def session(
         self, resolver: AbstractResolver, *, plain: bool, tls: ssl.SSLContext | Literal[True] = True
     ) -> aiohttp.ClientSession:
-        """Make a client session whose every connection this guard has seen.
-
-        It keeps no cookies, reads no proxy settings and unpacks nothing. The caller bounds how many
-        requests run at once and closes the session.
-        """
+        """Make a client session whose every connection this guard has seen."""
         connector = aiohttp.TCPConnector(
             resolver=resolver,
             socket_factory=lambda info: self.open_socket(info, plain=plain),
@@ -75,17 +87,27 @@ class EgressGuard:
             limit=0,
             ssl=tls,
         )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_S),
-            trust_env=False,
-            read_bufsize=READ_BYTES,
-            auto_decompress=False,
-            max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX,
-            max_headers=HEADERS_MAX,
-        )
+        return client_session(connector)
+
+
+def client_session(
+    connector: aiohttp.TCPConnector, *, connect_s: float = CONNECT_S
+) -> aiohttp.ClientSession:
+    """Make a client session that keeps no cookies, reads no proxy settings and unpacks nothing.
+
+    The caller bounds how many requests run at once and closes the session.
+    """
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, connect=connect_s),
+        trust_env=False,
+        read_bufsize=READ_BYTES,
+        auto_decompress=False,
+        max_line_size=HEADER_BYTES_MAX,
+        max_field_size=HEADER_BYTES_MAX,
+        max_headers=HEADERS_MAX,
+    )
 
 
 class GuardedResolver(AbstractResolver):
@@ -104,7 +126,7 @@ class GuardedResolver(AbstractResolver):
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _look_up, host, port, family)
+        found = await loop.run_in_executor(self._threads, self._guard.look_up, host, port, family)
         refused: BlockedAddressError | None = None
         open_ones = []
         for one in found:

@@ -2,12 +2,14 @@
 
 import errno
 import socket
+import ssl
 from dataclasses import dataclass
 
 import aiohttp
 
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher.egress import BlockedAddressError
+from noticebus.dispatcher.proxy import Beyond, BeyondProxyError, ProxyFailedError
 
 _NO_WAY_THERE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 _OUR_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
@@ -76,6 +78,12 @@ NOT_LISTENING = Failure(
     fault=Fault.RECIPIENT,
     error="Your server refused the connection. Check that it runs and listens on this port.",
 )
+CERTIFICATE_REFUSED = Failure(
+    outcome=Outcome.REFUSED,
+    fault=Fault.RECIPIENT,
+    error="Your server did not accept our client certificate, or asked for one that we do not have."
+    " Set one that it trusts and that has not ended, in the subscription's credentials.",
+)
 NOT_A_URL = Failure(
     outcome=Outcome.BLOCKED,
     fault=Fault.RECIPIENT,
@@ -101,8 +109,19 @@ _KINDS: tuple[tuple[type[Exception], Failure], ...] = (
 )
 
 
+_BEYOND_PROXY = {
+    Beyond.REFUSED: NOT_LISTENING,
+    Beyond.CLOSED: BROKEN_OFF,
+    Beyond.SILENT: NO_CONNECTION_IN_TIME,
+    Beyond.NO_ROUTE: NO_ROUTE,
+    Beyond.UNAVAILABLE: NO_ROUTE,
+}
+
+
 def failure_of(error: Exception) -> Failure:
     """Name what an exception of the HTTP client means."""
+    if _is_about_client_certificate(error):
+        return CERTIFICATE_REFUSED
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return _certificate(error)
     fitting = (failure for kind, failure in _KINDS if isinstance(error, kind))
@@ -111,6 +130,18 @@ def failure_of(error: Exception) -> Failure:
     if isinstance(error, aiohttp.ClientConnectorError):
         return _no_connection(error.os_error)
     return BROKEN_OFF
+
+
+def _is_about_client_certificate(error: BaseException | None) -> bool:
+    """Look for the alert with which a server refuses a client's certificate.
+
+    In TLS 1.3 it comes after the client's handshake, with what is read first.
+    """
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and "ALERT" in (said := str(error.reason or "")):
+            return "CERTIFICATE" in said or "UNKNOWN_CA" in said
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _certificate(error: aiohttp.ClientConnectorCertificateError) -> Failure:
@@ -124,14 +155,32 @@ def _certificate(error: aiohttp.ClientConnectorCertificateError) -> Failure:
 
 
 def _no_connection(error: OSError) -> Failure:
-    if isinstance(error, BlockedAddressError):
-        return Failure(
-            outcome=Outcome.BLOCKED, fault=Fault.RECIPIENT, error=f"Not called: {error}."
-        )
-    if isinstance(error, socket.gaierror):
-        return NO_NAME_JUST_NOW if error.errno == socket.EAI_AGAIN else NO_SUCH_NAME
-    if error.errno in _OUR_LIMITS:
+    match error:
+        case BlockedAddressError():
+            return Failure(
+                outcome=Outcome.BLOCKED, fault=Fault.RECIPIENT, error=f"Not called: {error}."
+            )
+        case ProxyFailedError():
+            return _proxy(error)
+        case BeyondProxyError():
+            return _BEYOND_PROXY[error.beyond]
+        case socket.gaierror():
+            return NO_NAME_JUST_NOW if error.errno == socket.EAI_AGAIN else NO_SUCH_NAME
+        case ConnectionRefusedError():
+            return NOT_LISTENING
+        case _:
+            return _of_number(error.errno)
+
+
+def _of_number(number: int | None) -> Failure:
+    if number in _OUR_LIMITS:
         return NO_SLOT
-    if error.errno in _NO_WAY_THERE:
-        return NO_ROUTE
-    return NOT_LISTENING if isinstance(error, ConnectionRefusedError) else BROKEN_OFF
+    return NO_ROUTE if number in _NO_WAY_THERE else BROKEN_OFF
+
+
+def _proxy(error: ProxyFailedError) -> Failure:
+    return Failure(
+        outcome=Outcome.UNSENDABLE,
+        fault=Fault.OURS,
+        error=f"Our proxy {error}. We try again by ourselves, and it uses up none of your tries.",
+    )
