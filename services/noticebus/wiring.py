@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from noticebus.access.keyring import Keyring
+from noticebus.bus.figures import BusFigures
 from noticebus.bus.kafka import KafkaBus
 from noticebus.bus.memory import MemoryBus
 from noticebus.bus.options import KafkaOptions
@@ -39,6 +40,7 @@ from noticebus.gateway.dependencies import Check
 from noticebus.ledger.auditor import Auditor
 from noticebus.ledger.deadman import Deadman
 from noticebus.ledger.engine import Engine
+from noticebus.ledger.orders import OrderClock
 from noticebus.ledger.sequencer import Sequencer
 from noticebus.ledger.upkeep import Upkeep
 from noticebus.refdata import counties
@@ -70,6 +72,7 @@ class System:
     engine: Engine
     sequencer: Sequencer
     upkeep: Upkeep
+    orders: OrderClock
     dispatcher: Dispatcher
     auditor: Auditor
     deadman: Deadman
@@ -92,17 +95,22 @@ async def open_desk(
     if database.is_sqlite:
         async with database.begin() as conn:
             await claims.void_leases(conn, machine_now=machine.now())
+    bus = bus or make_bus(settings)
+    metrics = Metrics.create()
+    metrics.registry.register(BusFigures(bus))
     return Desk(
         database=database,
-        bus=bus or make_bus(settings),
+        bus=bus,
         world=world,
         machine=machine,
         keyring=load_keyring(settings),
         places=await asyncio.to_thread(_reference_data),
-        metrics=Metrics.create(),
+        metrics=metrics,
         base_url=settings.base_url,
         sends_mail=settings.smtp_url is not None,
         dials=settings.dials,
+        lease_days=settings.lease_days,
+        trip_after=settings.endpoint_trip_after,
         schedules=schedules_of(settings),
     )
 
@@ -208,6 +216,7 @@ async def _services(
                 guard=guard,
                 limits=SendLimits(request=dt.timedelta(seconds=settings.request_timeout_s)),
                 connections_per_origin=settings.endpoint_concurrency,
+                base_url=settings.base_url,
             )
         )
         email = None
@@ -228,6 +237,7 @@ async def _services(
             app=app,
             engine=Engine(desk),
             sequencer=Sequencer(desk),
+            orders=OrderClock(desk),
             upkeep=Upkeep(desk, keep_idempotency=dt.timedelta(days=settings.idempotency_days)),
             dispatcher=Dispatcher(
                 desk,
@@ -321,6 +331,7 @@ def _chosen(
         chosen.append(("intake", system.intake.run()))
     if Role.LEDGER in roles:
         chosen += [("engine", system.engine.run()), ("sequencer", system.sequencer.run())]
+        chosen += [("orders", system.orders.run())]
         chosen += [("auditor", system.auditor.run()), ("deadman", system.deadman.run())]
     return chosen
 

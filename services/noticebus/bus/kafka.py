@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaError
 
 from noticebus.bus.ending import ending
-from noticebus.bus.kafka_reader import KafkaReader
+from noticebus.bus.kafka_reader import PACE, KafkaReader, Pace, look_for
 from noticebus.bus.options import Connection, KafkaOptions, connect_with
 from noticebus.bus.port import (
     AGENCY_TIMEOUT,
@@ -25,7 +25,8 @@ from noticebus.bus.port import (
     Tally,
     encode,
 )
-from noticebus.bus.publisher import LinkLostError, Publisher, Send
+from noticebus.bus.publisher import Publisher, Send
+from noticebus.bus.reasons import lost
 from noticebus.bus.topics import open_agency_topic
 from noticebus.errors import UnavailableError
 from noticebus.ids import AgencyId
@@ -55,6 +56,7 @@ class KafkaBus:
         *,
         queue_max: int = QUEUE_SHARDS_MAX,
         outstanding_max: int = OUTSTANDING_SHARDS_MAX,
+        pace: Pace = PACE,
     ) -> None:
         self._options = options
         self._connection = connect_with(options)  # reads files, and refuses what cannot work, once
@@ -64,7 +66,10 @@ class KafkaBus:
         self._readers: set[KafkaReader] = set()
         self._producer: AIOKafkaProducer | None = None  # while the link holds
         self._linked = asyncio.Event()
-        self._publisher = Publisher(connect=self._link, tally=self._tally, queue_max=queue_max)
+        self._pace = pace
+        self._publisher = Publisher(
+            connect=self._link, tally=self._tally, queue_max=queue_max, pause_max=pace.pause_max
+        )
 
     @property
     def serves_agencies(self) -> bool:
@@ -103,6 +108,7 @@ class KafkaBus:
             self._connection,
             tally=self._tally,
             outstanding_max=self._outstanding_max,
+            pace=self._pace,
         )
         self._readers.add(reader)
         if self._closed:
@@ -140,6 +146,9 @@ class KafkaBus:
     def healthy(self) -> bool:
         return not self.faults()
 
+    def lag(self) -> Mapping[int, int]:
+        return {key: behind for reader in self._readers for key, behind in reader.lag.items()}
+
     def counts(self) -> Counts:
         return self._tally.counts()
 
@@ -148,21 +157,25 @@ class KafkaBus:
         producer = _producer(self._connection)
 
         async def send(shards: Sequence[Shard]) -> None:
-            await (self._publish(producer, shards) if shards else _probe(producer))
+            await (self._publish(producer, shards) if shards else self._probe(producer))
 
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT.total_seconds()):
                 await producer.start()
-                await producer.partitions_for(self._options.notices_topic)
+            await self._probe(producer)
             self._producer = producer
             self._linked.set()
             yield send
         except (KafkaError, OSError) as error:  # TimeoutError is an OSError
-            raise LinkLostError(type(error).__name__) from error
+            raise await lost(self._options, error) from error
         finally:
             self._linked.clear()
             self._producer = None
             await _disconnect(producer)
+
+    async def _probe(self, producer: AIOKafkaProducer) -> None:
+        async with asyncio.timeout(PUBLISH_TIMEOUT.total_seconds()):
+            await look_for(producer.client, self._options.notices_topic)
 
     async def _publish(self, producer: AIOKafkaProducer, shards: Sequence[Shard]) -> None:
         """Send a batch and wait for the broker's word on each shard; what gets none has failed."""
@@ -207,12 +220,6 @@ def _records(shards: Sequence[Shard]) -> list[tuple[bytes, bytes]]:
             continue
         records.append((shard.key.encode(), value))
     return records
-
-
-async def _probe(producer: AIOKafkaProducer) -> None:
-    async with asyncio.timeout(PUBLISH_TIMEOUT.total_seconds()):
-        if not await producer.client.force_metadata_update():
-            raise KafkaConnectionError("the broker does not answer")
 
 
 async def _disconnect(producer: AIOKafkaProducer) -> None:

@@ -79,6 +79,9 @@ class MemoryBus:
     def healthy(self) -> bool:
         return True
 
+    def lag(self) -> Mapping[int, int]:
+        return {0: self._pool.waiting}
+
     def counts(self) -> Counts:
         return self._tally.counts()
 
@@ -92,6 +95,10 @@ class _Pool:
         self._out = 0
         self.wakers: set[asyncio.Event] = set()
         self.closed = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     def put(self, shards: Sequence[Shard]) -> int:
         """Add as many shards as there is room for, and tell how many that was."""

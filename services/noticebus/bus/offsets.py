@@ -18,7 +18,12 @@ class Offsets:
         return sum(len(offsets) for offsets in self._out.values())
 
     def issue(self, partition: int, offset: int) -> None:
-        """Note that the record at `offset` was taken; a partition gives them in rising order."""
+        """Note that the record at `offset` was taken; a partition gives them in rising order.
+
+        One that gives an older offset was made anew: what was known of it is of another partition.
+        """
+        if offset < self._next.get(partition, 0):
+            self.forget({partition})
         self._out.setdefault(partition, {})[offset] = None
         self._committed.setdefault(partition, offset)
         self._next[partition] = offset + 1
@@ -26,6 +31,15 @@ class Offsets:
     def finish(self, partition: int, offset: int) -> None:
         """Note that the record is done; one that is not out, or no longer, changes nothing."""
         self._out.get(partition, {}).pop(offset, None)
+
+    def following(self, partition: int) -> int | None:
+        """Give the offset to take next; None where nothing was taken yet."""
+        return self._next.get(partition)
+
+    def reached(self, partition: int) -> int | None:
+        """Give the first offset that is not done; None where nothing was taken yet."""
+        following = self._next.get(partition)
+        return None if following is None else next(iter(self._out[partition]), following)
 
     def committable(self) -> dict[int, int]:
         """Give, per partition with progress since the last commit, the offset to commit."""

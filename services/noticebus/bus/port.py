@@ -66,6 +66,7 @@ class Counts:
     failed: int = 0  # the broker was away, or refused the record
     received: int = 0  # handed to a consumer, repeats included
     poisoned: int = 0  # records that are not shards, skipped
+    retries: int = 0  # tries to reach the broker that failed
 
 
 class Tally:
@@ -145,6 +146,13 @@ class Bus(Protocol):
 
     def healthy(self) -> bool:
         """Tell whether there is no fault, for `/readyz`."""
+        ...
+
+    def lag(self) -> Mapping[int, int]:
+        """Say how many records wait to be claimed, by partition, of those this process reads.
+
+        As of a few seconds ago. No consumer, no partition; the sum over all processes is the bus's.
+        """
         ...
 
     def counts(self) -> Counts:

@@ -6,16 +6,14 @@ import datetime as dt
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
-
+from noticebus.bus.outage import Outage
 from noticebus.bus.port import Shard, Tally
+from noticebus.faultpoints import FaultPoint, reach
 
 BATCH_SHARDS_MAX = 64
 FIRST_PAUSE = dt.timedelta(milliseconds=100)
 PAUSE_MAX = dt.timedelta(seconds=2)
 PROBE_INTERVAL = dt.timedelta(seconds=5)
-
-log = structlog.get_logger()
 
 Send = Callable[[Sequence[Shard]], Awaitable[None]]
 """Publish a batch and count each shard as published or failed; `LinkLostError` asks for a new link.
@@ -28,19 +26,24 @@ Connect = Callable[[], contextlib.AbstractAsyncContextManager[Send]]
 class LinkLostError(Exception):
     """The broker is away or refuses us, and why. It is waited out, never passed to a poster."""
 
+    def __init__(self, reason: str, *, remedy: str = "see to the broker") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
 
 class Backoff:
-    """Pauses between tries: they double up to `PAUSE_MAX`, and end early when `stop` is set."""
+    """Pauses between tries: they double up to `pause_max`, and end early when `stop` is set."""
 
-    def __init__(self, stop: asyncio.Event) -> None:
+    def __init__(self, stop: asyncio.Event, *, pause_max: dt.timedelta = PAUSE_MAX) -> None:
         self._stop = stop
+        self._pause_max = pause_max
         self._next = FIRST_PAUSE
 
     def reset(self) -> None:
         self._next = FIRST_PAUSE
 
     async def pause(self) -> None:
-        seconds, self._next = self._next.total_seconds(), min(self._next * 2, PAUSE_MAX)
+        seconds, self._next = self._next.total_seconds(), min(self._next * 2, self._pause_max)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
@@ -54,10 +57,19 @@ class Publisher:
     the time the broker is back the sweep has delivered it, and new shards must not queue behind it.
     """
 
-    def __init__(self, *, connect: Connect, tally: Tally, queue_max: int) -> None:
+    def __init__(
+        self,
+        *,
+        connect: Connect,
+        tally: Tally,
+        queue_max: int,
+        pause_max: dt.timedelta = PAUSE_MAX,
+    ) -> None:
         self._connect = connect
         self._tally = tally
         self._queue_max = queue_max
+        self._pause_max = pause_max
+        self._outage = Outage("publisher")
         self._waiting: deque[Shard] = deque()
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
@@ -100,7 +112,7 @@ class Publisher:
         self._give_up()
 
     async def _publish_until_closed(self) -> None:
-        backoff = Backoff(self._closing)
+        backoff = Backoff(self._closing, pause_max=self._pause_max)
         while not self._closing.is_set() or self._waiting:
             try:
                 async with self._connect() as send:
@@ -113,6 +125,8 @@ class Publisher:
     async def _pump(self, send: Send) -> None:
         while not self._closing.is_set() or self._waiting:
             batch = await self._next_batch()
+            if batch:
+                reach(FaultPoint.BUS_PUBLISHING)
             await send(batch)
 
     async def _next_batch(self) -> list[Shard]:
@@ -128,15 +142,12 @@ class Publisher:
     def _mark_connected(self, backoff: Backoff) -> None:
         backoff.reset()
         self.fault = None
-        log.info("bus.publisher_connected")
+        self._outage.end()
 
     def _mark_lost(self, error: LinkLostError) -> None:
-        given_up = self._give_up()
-        if self.fault is None or given_up:
-            log.warning("bus.publisher_disconnected", reason=str(error), given_up=given_up)
-        self.fault = (
-            f"Kafka cannot be published to ({error}): the sweep delivers; see to the broker."
-        )
+        self._tally.add("retries")
+        self._outage.note(str(error), given_up=self._give_up())
+        self.fault = f"Kafka cannot be published to ({error}): the sweep delivers; {error.remedy}."
 
     def _give_up(self) -> int:
         given_up = len(self._waiting)

@@ -16,12 +16,15 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from noticebus.bus.options import KafkaOptions, connect_with
+from noticebus.bus.reasons import explain, find_cause
 from noticebus.errors import UnavailableError
 from noticebus.ids import AgencyId
 
 CREATE_TIMEOUT_MS = 10_000
 OPEN_TIMEOUT = dt.timedelta(seconds=8)  # while an operator waits
 AGENCY_PARTITIONS_MAX = 3
+LOOKS_MAX = 3
+LOOK_AGAIN_AFTER_S = 0.2
 
 
 class TopicState(StrEnum):
@@ -62,7 +65,8 @@ async def init_topics(options: KafkaOptions) -> tuple[TopicOutcome, ...]:
                 [await _settle(admin, wanted, present=present) for wanted in _wanted(options)]
             )
     except (KafkaError, OSError) as error:
-        raise UnavailableError(_away(options, error), code="kafka-unavailable") from error
+        said = _away(options, await find_cause(options, error))
+        raise UnavailableError(said, code="kafka-unavailable") from error
 
 
 async def open_agency_topic(options: KafkaOptions, agency_id: AgencyId) -> None:
@@ -90,10 +94,8 @@ async def open_agency_topic(options: KafkaOptions, agency_id: AgencyId) -> None:
 
 
 def _away(options: KafkaOptions, error: Exception) -> str:
-    return (
-        f"Kafka at {options.bootstrap} did not answer ({type(error).__name__}):"
-        " check the address and that the broker runs, then repeat."
-    )
+    cause, remedy = explain(options, error)
+    return f"{cause}: {remedy}, then repeat."
 
 
 def _wanted(options: KafkaOptions) -> tuple[_Wanted, ...]:
@@ -141,6 +143,11 @@ async def _settle(
             detail = f"The broker refused it ({refusal.__name__}): {refusal.description}"
             return TopicOutcome(topic=wanted.topic, state=TopicState.REFUSED, detail=detail)
     differences = await _differences(admin, wanted)
+    for _ in range(LOOKS_MAX):
+        if not differences:
+            break
+        await asyncio.sleep(LOOK_AGAIN_AFTER_S)  # a broker may not know yet what was made just now
+        differences = await _differences(admin, wanted)
     if not differences:
         return TopicOutcome(topic=wanted.topic, state=TopicState.PRESENT)
     detail = f"It has {'; '.join(differences)}: change it with Kafka's own tools, or the settings."

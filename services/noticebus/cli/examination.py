@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from noticebus.access.keyring import Keyring
 from noticebus.bus.options import connect_with
+from noticebus.bus.reasons import explain, find_cause
 from noticebus.cli.session import address_of, sqlite_path
 from noticebus.clock import SystemClock
 from noticebus.errors import NoticebusError
@@ -168,8 +169,8 @@ async def _bus(settings: Settings) -> tuple[State, str, str]:
         await admin.start()
         present = set(await admin.list_topics())
     except KafkaError as error:
-        remedy = "Check kafka_bootstrap and the broker; until then the sweep delivers."
-        return State.FAIL, f"no answer ({type(error).__name__})", remedy
+        cause, remedy = explain(options, await find_cause(options, error))
+        return State.FAIL, cause, f"{remedy[0].upper()}{remedy[1:]}. Until then the sweep delivers."
     finally:
         await admin.close()
     if missing := {options.notices_topic, options.events_topic} - present:
