@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     kafka_username: str | None = None
     kafka_password: SecretStr | None = None
+    kafka_prefix: str = Field("noticebus", pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
     kafka_partitions: int = Field(12, ge=1, le=1000)
     kafka_replication: int = Field(3, ge=1, le=9)
     kafka_retention_hours: int = Field(168, ge=1)
@@ -101,8 +102,10 @@ class Settings(BaseSettings):
     # Deliveries
     egress_allow: Networks = ()
     endpoint_concurrency: int = Field(16, ge=1, le=1000)
+    endpoint_trip_after: int = Field(10, ge=2, le=1000)
     request_timeout_s: float = Field(15.0, gt=0, le=60)
     lease_s: float = Field(20.0, gt=0, le=600)
+    lease_days: int = Field(180, ge=0, le=3650)
     schedules: dict[Literal["A", "B", "C", "D"], dict[str, Any]] = {}
 
     # Interface

@@ -160,6 +160,7 @@ def kafka_options(settings: Settings) -> KafkaOptions:
         ssl_cafile=settings.kafka_ca_path,
         ssl_certfile=settings.kafka_certificate_path,
         ssl_keyfile=settings.kafka_key_path,
+        prefix=settings.kafka_prefix,
         partitions=settings.kafka_partitions,
         replication=settings.kafka_replication,
         min_insync=min(2, settings.kafka_replication),

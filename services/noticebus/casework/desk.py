@@ -43,6 +43,7 @@ class Signals:
     steps: Alarm = field(default_factory=Alarm)
     deliveries: Alarm = field(default_factory=Alarm)
     entries: Alarm = field(default_factory=Alarm)
+    orders: Alarm = field(default_factory=Alarm)
     ticks: dict[str, dt.datetime] = field(default_factory=dict)  # by loop, machine time
 
 
@@ -63,6 +64,8 @@ class Desk:
     base_url: str
     sends_mail: bool = True
     dials: bool = False  # a telephone provider is configured: text messages and calls go out
+    lease_days: int = 180  # of a subscription whose endpoint is called; 0: none
+    trip_after: int = 10  # failures in a row until an endpoint is held back
     schedules: Schedules = field(default_factory=default_schedules)
     signals: Signals = field(default_factory=Signals)
 
@@ -71,6 +74,7 @@ class Desk:
         if shards:
             self.bus.offer(shards)
         self.signals.steps.ring()
+        self.signals.orders.ring()
         self.signals.deliveries.ring()
         self.signals.entries.ring()
 

@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.casework import consent, next_channel
+from noticebus.casework import consent, health, next_channel
 from noticebus.casework.desk import Desk
+from noticebus.casework.health import Heard
 from noticebus.casework.next_channel import Undelivered
 from noticebus.contracts.vocabulary import (
     Cause,
     Channel,
     DeliveryState,
+    HeldReason,
     Notify,
     Outcome,
 )
@@ -29,6 +31,7 @@ from noticebus.domain.delivery import (
     RetryAt,
     after_attempt,
     counts_against_recipient,
+    diagnosis,
 )
 from noticebus.domain.handshakes import read_terms
 from noticebus.domain.heartbeats import SCHEDULE
@@ -119,7 +122,7 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         recovered = [
             one.delivery
             for one in delivered
-            if one.delivery.first_failed_at is not None and next_channel.has_next(one.delivery)
+            if _went_astray(one.delivery) and next_channel.has_next(one.delivery)
         ]
         if recovered:
             await deliveries.drop_next_channel(conn, next_channel.carried(recovered), now=now)
@@ -136,6 +139,8 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         await ledger.append_history(conn, [line for _, line in history])
         for one in kept:
             await _after_handshake(conn, desk, one, verdicts[one.claim])
+        heard = [_heard(one) for one in kept]
+        await health.note(conn, desk, heard, now=now, machine_now=machine_now)
         live = await exercises.live_among(conn, [one.delivery for one in kept])
         reach(FaultPoint.DISPATCHER_RECORDING)
     reach(FaultPoint.DISPATCHER_RECORDED)
@@ -145,6 +150,17 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     if waits := bool(failed or handed):
         reach(FaultPoint.RETRY_RECORDED)
     desk.committed_many(steps_by=None, deliveries_by=now if waits else None)
+
+
+def _heard(one: Tried) -> Heard:
+    error = "" if one.result.fault is None else diagnosis(one.result)
+    return Heard(delivery=one.delivery, fault=one.result.fault, error=error, at=one.finished_at)
+
+
+def _went_astray(delivery: Delivery) -> bool:
+    """Say whether its next channel may have been started: it failed, or waited for its endpoint."""
+    waited = delivery.held_reason is HeldReason.TURN
+    return waited or delivery.first_failed_at is not None
 
 
 def _count(desk: Desk, live: Sequence[Tried]) -> None:
@@ -361,9 +377,7 @@ def _undelivered(one: Tried, verdict: Verdict, *, now: dt.datetime) -> Undeliver
     return Undelivered(delivery=one.delivery, next_at=since + NEXT_CHANNEL_AFTER)
 
 
-async def _after_handshake(
-    conn: AsyncConnection, desk: Desk, one: Tried, verdict: Verdict
-) -> None:
+async def _after_handshake(conn: AsyncConnection, desk: Desk, one: Tried, verdict: Verdict) -> None:
     """Let an endpoint that echoed its challenge receive notices, on the terms it agreed to."""
     answered = one.delivery.channel is Channel.WEBHOOK  # a topic takes it and answers nothing
     if one.delivery.cause is Cause.HANDSHAKE and answered and isinstance(verdict, Delivered):

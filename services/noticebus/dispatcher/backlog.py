@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from noticebus.casework import health
+from noticebus.casework import probes
 from noticebus.casework.desk import Desk
 
 
@@ -14,5 +14,5 @@ class Backlog:
 
     async def turn(self) -> dt.datetime | None:
         """Let go what may go now; give the machine time when there is more to do, if known."""
-        times = [await health.probe_due(self._desk)]
+        times = [await probes.probe_due(self._desk)]
         return min((one for one in times if one is not None), default=None)

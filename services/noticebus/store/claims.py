@@ -1,7 +1,7 @@
 """Claiming deliveries, from the bus or the sweep: one dispatcher holds each for its lease."""
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ from noticebus.contracts.vocabulary import (
     AgencyKind,
     ContentLevel,
     DeliveryState,
+    EndpointState,
+    HeldReason,
     ObligationState,
     SubscriptionState,
 )
@@ -22,6 +24,7 @@ from noticebus.store.tables import (
     attempts,
     contacts,
     deliveries,
+    endpoints,
     obligations,
     subscriptions,
 )
@@ -50,6 +53,18 @@ class Destination:
     obligation_closed_at: dt.datetime | None
     answered_version: int | None
     first_digest: str | None
+    concurrency: int | None = None  # what its handshake agreed to
+    endpoint_state: EndpointState | None = None  # none: it has never failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenBack:
+    """A claimed delivery that is not sent now: when it is due again, or why it is held."""
+
+    delivery_id: DeliveryId
+    attempts: int
+    due_at: dt.datetime | None
+    held_reason: HeldReason | None
 
 
 async def claim_shard(
@@ -159,9 +174,12 @@ async def destinations_of(
             obligations.c.closed_at.label("obligation_closed_at"),
             obligations.c.answered_version,
             _first_digest().label("first_digest"),
+            subscriptions.c.concurrency,
+            endpoints.c.state.label("endpoint_state"),
         )
         .join(agencies, agencies.c.id == deliveries.c.agency_id)
         .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+        .outerjoin(endpoints, endpoints.c.subscription_id == deliveries.c.subscription_id)
         .outerjoin(contacts, contacts.c.id == deliveries.c.contact_id)
         .outerjoin(obligations, obligations.c.id == deliveries.c.obligation_id)
         .where(deliveries.c.id.in_(sorted(delivery_ids)))
@@ -179,6 +197,40 @@ def _first_digest() -> sa.ScalarSelect[str]:
         .limit(1)
         .scalar_subquery()
     )
+
+
+async def give_back(
+    conn: AsyncConnection, given: Sequence[GivenBack], *, machine_now: dt.datetime
+) -> None:
+    """Queue claimed deliveries again as if they had not been claimed: no try is used up.
+
+    Those whose claim has passed to another dispatcher stay as they are. One statement.
+    """
+    statement = (
+        sa.update(deliveries)
+        .where(
+            deliveries.c.id == sa.bindparam("b_id"),
+            deliveries.c.attempts == sa.bindparam("b_attempts"),
+            deliveries.c.state == DeliveryState.SENDING,
+        )
+        .values(
+            state=DeliveryState.QUEUED,
+            attempts=deliveries.c.attempts - 1,
+            lease_until=machine_now,
+            due_at=sa.bindparam("b_due_at"),
+            held_reason=sa.bindparam("b_held_reason"),
+        )
+    )
+    rows = [
+        {
+            "b_id": one.delivery_id,
+            "b_attempts": one.attempts,
+            "b_due_at": one.due_at,
+            "b_held_reason": one.held_reason,
+        }
+        for one in sorted(given, key=lambda one: one.delivery_id)
+    ]
+    await conn.execute(statement, rows)
 
 
 async def next_due_at(conn: AsyncConnection, *, machine_now: dt.datetime) -> dt.datetime | None:
