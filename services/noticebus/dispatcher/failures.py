@@ -19,6 +19,10 @@ class NoSlotError(Exception):
     """Every slot for this origin stayed taken: nothing was put on the wire."""
 
 
+class UnusableCertificateError(Exception):
+    """The client certificate or key cannot be used for TLS: nothing was put on the wire."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why there is no answer to read."""
@@ -26,6 +30,14 @@ class Failure:
     outcome: Outcome
     fault: Fault
     error: str
+
+
+class TokenError(Exception):
+    """There is no access token to send with; `failure` says why and whose fault it is."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.error)
+        self.failure = failure
 
 
 NO_SLOT = Failure(
@@ -84,6 +96,11 @@ CERTIFICATE_REFUSED = Failure(
     error="Your server did not accept our client certificate, or asked for one that we do not have."
     " Set one that it trusts and that has not ended, in the subscription's credentials.",
 )
+CERTIFICATE_UNUSABLE = Failure(
+    outcome=Outcome.UNSENDABLE,
+    fault=Fault.OURS,
+    error="We cannot use this endpoint's client certificate. Set another in its credentials.",
+)
 NOT_A_URL = Failure(
     outcome=Outcome.BLOCKED,
     fault=Fault.RECIPIENT,
@@ -99,6 +116,7 @@ NOT_SIGNED = Failure(
 # The first kind that fits names the failure: some of these derive from others.
 _KINDS: tuple[tuple[type[Exception], Failure], ...] = (
     (NoSlotError, NO_SLOT),
+    (UnusableCertificateError, CERTIFICATE_UNUSABLE),
     (aiohttp.ConnectionTimeoutError, NO_CONNECTION_IN_TIME),
     (TimeoutError, SILENT),
     (aiohttp.ClientConnectorSSLError, NO_TLS),
@@ -120,6 +138,8 @@ _BEYOND_PROXY = {
 
 def failure_of(error: Exception) -> Failure:
     """Name what an exception of the HTTP client means."""
+    if isinstance(error, TokenError):
+        return error.failure
     if _is_about_client_certificate(error):
         return CERTIFICATE_REFUSED
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
@@ -138,7 +158,8 @@ def _is_about_client_certificate(error: BaseException | None) -> bool:
     In TLS 1.3 it comes after the client's handshake, with what is read first.
     """
     while error is not None:
-        if isinstance(error, ssl.SSLError) and "ALERT" in (said := str(error.reason or "")):
+        said = str(getattr(error, "reason", None) or "")  # aiohttp's own have none
+        if isinstance(error, ssl.SSLError) and "ALERT" in said:
             return "CERTIFICATE" in said or "UNKNOWN_CA" in said
         error = error.__cause__ or error.__context__
     return False

@@ -18,7 +18,7 @@ from yarl import URL
 
 from noticebus.access.credentials import OAuthClient
 from noticebus.contracts.vocabulary import Fault, Outcome
-from noticebus.dispatcher.failures import SILENT, Failure, failure_of
+from noticebus.dispatcher.failures import SILENT, Failure, TokenError, failure_of
 from noticebus.dispatcher.sessions import Sessions
 
 TOKEN_S = 5.0  # for one token, the wait for somebody else's fetch of it included
@@ -38,14 +38,6 @@ _CODES = frozenset(  # RFC 6749, section 5.2
         "invalid_scope",
     }
 )
-
-
-class TokenError(Exception):
-    """There is no token; `failure` says why and whose fault it is."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.error)
-        self.failure = failure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +64,11 @@ class _Kept:
 class Tokens:
     """The tokens of one process. `now` is machine time in seconds since 1970."""
 
-    def __init__(self, sessions: Sessions, *, kept_max: int = KEPT_MAX) -> None:
+    def __init__(
+        self, sessions: Sessions, *, limit_s: float = TOKEN_S, kept_max: int = KEPT_MAX
+    ) -> None:
         self._sessions = sessions
+        self._limit_s = limit_s
         self._kept_max = kept_max
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
@@ -84,7 +79,7 @@ class Tokens:
         """
         kept = self._of(subscription_id)
         try:
-            async with asyncio.timeout(TOKEN_S), kept.fetching:
+            async with asyncio.timeout(self._limit_s), kept.fetching:
                 if kept.holds(client, now=now):
                     return Token(value=kept.value, kept=True)
                 answer = await self._ask(client)

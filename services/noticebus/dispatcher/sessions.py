@@ -34,6 +34,7 @@ from noticebus.dispatcher.egress import (
     GuardedResolver,
     client_session,
 )
+from noticebus.dispatcher.failures import UnusableCertificateError
 from noticebus.dispatcher.proxy import TUNNEL_S, ForwardProxy, ProxyFailedError
 
 CERTIFICATES_MAX = 64
@@ -124,7 +125,10 @@ class Sessions:
     ) -> ssl.SSLContext | Literal[True]:
         if certificate is None:
             return self._tls
-        return await asyncio.to_thread(_with_certificate, self._tls, certificate)
+        try:
+            return await asyncio.to_thread(_with_certificate, self._tls, certificate)
+        except (ValueError, ssl.SSLError) as error:
+            raise UnusableCertificateError from error
 
     def _session(self, way: _Way, tls: ssl.SSLContext | Literal[True]) -> aiohttp.ClientSession:
         resolver = self._resolvers[way.plain]

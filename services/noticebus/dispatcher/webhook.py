@@ -9,19 +9,27 @@ import json
 import re
 import ssl
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Literal, Self
 
 import aiohttp
-from multidict import CIMultiDictProxy
 from yarl import URL
 
+from noticebus.access.credentials import Credentials, OAuthClient
 from noticebus.access.keyring import Keyring
 from noticebus.contracts.vocabulary import Outcome
-from noticebus.dispatcher.egress import EgressGuard, GuardedResolver
-from noticebus.dispatcher.failures import Failure, NoSlotError, failure_of
+from noticebus.dispatcher.egress import EgressGuard
+from noticebus.dispatcher.failures import (
+    Failure,
+    NoSlotError,
+    TokenError,
+    UnusableCertificateError,
+    failure_of,
+)
+from noticebus.dispatcher.oauth import TOKEN_S, Tokens, basic
+from noticebus.dispatcher.sessions import Sessions
 from noticebus.dispatcher.signing import signature_headers
 from noticebus.dispatcher.slots import LIMITS, OriginSlots, SendLimits
 from noticebus.domain.delivery import AttemptResult, classify, explain_status, fault_of
@@ -50,6 +58,15 @@ _FIXED_HEADERS = {
     "Accept-Encoding": "identity",
 }
 _MASK = "[masked]"
+BEGINNING_MIN = 6  # fewer characters of a secret tell nobody anything
+SEND_ERRORS = (
+    aiohttp.ClientError,
+    NoSlotError,
+    TokenError,
+    UnusableCertificateError,
+    OSError,
+    ValueError,
+)
 _SECRETS = re.compile(
     r"whsec_[A-Za-z0-9+/=_-]+"  # a webhook secret
     r"|v1a?,[A-Za-z0-9+/=]{20,}"  # a signature echoed
@@ -70,13 +87,21 @@ class WebhookRequest:
     secrets: tuple[str, ...]
     traceparent: str | None = None
     introduces: bool = False  # a handshake: it says who asks, and for how many requests a minute
+    subscription_id: str = ""
+    credentials: Credentials | None = None
+
+    @property
+    def client(self) -> OAuthClient | None:
+        """Give what fetches tokens for this endpoint, if it wants any."""
+        return None if self.credentials is None else self.credentials.oauth2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     status: int
-    headers: CIMultiDictProxy[str]
+    headers: Mapping[str, str]  # by name, in any case
     excerpt: bytes
+    token: str | None
 
 
 class WebhookSender:
@@ -97,24 +122,18 @@ class WebhookSender:
             "WebHook-Request-Origin": URL(base_url).host or "noticebus",
             "WebHook-Request-Rate": str(RATE_ASKED),
         }
-        self._guard = guard
-        self._tls = tls
         self._limits = limits
+        self._token_s = min(TOKEN_S, limits.request.total_seconds() / 3)
         self._slots = OriginSlots(connections_per_origin, limit=limits.slot)
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
-        self._closing = AsyncExitStack()
+        self._sessions = Sessions(guard, tls=tls)
+        self._tokens = Tokens(self._sessions, limit_s=self._token_s)
 
     async def __aenter__(self) -> Self:
-        for scheme in ("https", "http"):
-            plain = scheme == "http"
-            resolver = GuardedResolver(self._guard, plain=plain)
-            self._closing.push_async_callback(resolver.close)
-            session = self._guard.session(resolver, plain=plain, tls=self._tls)
-            self._sessions[scheme] = await self._closing.enter_async_context(session)
+        await self._sessions.__aenter__()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self._closing.aclose()
+    async def __aexit__(self, *raised: object) -> None:
+        await self._sessions.__aexit__(*raised)
 
     async def send(self, request: WebhookRequest, *, timestamp: int) -> AttemptResult:
         """Send once and say what came of it. `timestamp` is machine time in seconds since 1970.
@@ -126,22 +145,48 @@ class WebhookSender:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            answer = await self._exchange(request, timestamp=timestamp)
-        except (aiohttp.ClientError, NoSlotError, OSError, ValueError) as error:
+            answer = await self._deliver(request, timestamp=timestamp)
+        except SEND_ERRORS as error:
             took = dt.timedelta(seconds=loop.time() - started)
             return _unanswered(failure_of(error), digest=digest, duration=took)
         took = dt.timedelta(seconds=loop.time() - started)
         return _answered(
-            answer, secrets=request.secrets, now=timestamp, digest=digest, duration=took
+            answer, secrets=_hidden(request, answer), now=timestamp, digest=digest, duration=took
         )
 
-    async def _exchange(self, request: WebhookRequest, *, timestamp: int) -> _Answer:
+    async def _deliver(self, request: WebhookRequest, *, timestamp: int) -> _Answer:
+        """Send once; with a token that was kept and is not taken, once more with a new one."""
+        limit_s, client = self._limits.request.total_seconds(), request.client
+        if client is None:
+            return await self._exchange(request, timestamp=timestamp, limit_s=limit_s)
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + limit_s
+        for_whom = request.subscription_id
+        token = await self._tokens.token(client, subscription_id=for_whom, now=timestamp)
+        answer = await self._exchange(
+            request, timestamp=timestamp, limit_s=ends - loop.time(), token=token.value
+        )
+        in_time = ends - loop.time() > self._token_s
+        if answer.status != HTTPStatus.UNAUTHORIZED or not token.kept or not in_time:
+            return answer
+        self._tokens.forget(for_whom, token.value)
+        token = await self._tokens.token(client, subscription_id=for_whom, now=timestamp)
+        return await self._exchange(
+            request, timestamp=timestamp, limit_s=ends - loop.time(), token=token.value
+        )
+
+    async def _exchange(
+        self, request: WebhookRequest, *, timestamp: int, limit_s: float, token: str | None = None
+    ) -> _Answer:
         url = _url(request.url)
         headers = self._headers(request, timestamp=timestamp)
-        session = self._sessions[url.scheme]
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        shown = None if request.credentials is None else request.credentials.client_certificate
         async with (
             self._slots.taken(url.origin()),
-            asyncio.timeout(self._limits.request.total_seconds()) as limit,
+            self._sessions.lent(url, certificate=shown) as session,
+            asyncio.timeout(limit_s) as limit,
             session.post(
                 url, data=request.body, headers=headers, allow_redirects=False
             ) as response,
@@ -152,6 +197,7 @@ class WebhookSender:
                 status=response.status,
                 headers=response.headers,
                 excerpt=await _read_excerpt(response, limit=self._limits.excerpt),
+                token=token,
             )
 
     def _headers(self, request: WebhookRequest, *, timestamp: int) -> dict[str, str]:
@@ -210,8 +256,15 @@ def mask(raw: bytes, *, secrets: tuple[str, ...] = ()) -> str:
     """Make an answer safe to keep: text only, without our secrets or what looks like one."""
     text = raw.decode("utf-8", errors="replace")
     for secret in filter(None, secrets):
-        text = text.replace(secret, _MASK)
+        text = _without_end(text.replace(secret, _MASK), secret)
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", _SECRETS.sub(_MASK, text))
+
+
+def _without_end(text: str, secret: str) -> str:
+    """Mask a secret's beginning at the end of an answer that was cut there."""
+    lengths = range(min(len(secret), len(text)), BEGINNING_MIN - 1, -1)
+    cut = next((one for one in lengths if text.endswith(secret[:one])), None)
+    return text if cut is None else text[:-cut] + _MASK
 
 
 def keep_headers(headers: Mapping[str, str], *, secrets: tuple[str, ...] = ()) -> dict[str, str]:
@@ -223,6 +276,14 @@ def keep_headers(headers: Mapping[str, str], *, secrets: tuple[str, ...] = ()) -
         name: mask(value[: 2 * HEADER_CHARS_MAX].encode(), secrets=secrets)[:HEADER_CHARS_MAX]
         for name, value in kept.items()
     }
+
+
+def _hidden(request: WebhookRequest, answer: _Answer) -> tuple[str, ...]:
+    """List what an answer may echo and nobody may read."""
+    if request.client is None or answer.token is None:
+        return request.secrets
+    client = request.client
+    return (*request.secrets, answer.token, client.client_secret, basic(client))
 
 
 async def _read_excerpt(response: aiohttp.ClientResponse, *, limit: dt.timedelta) -> bytes:

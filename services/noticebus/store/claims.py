@@ -53,6 +53,7 @@ class Destination:
     obligation_closed_at: dt.datetime | None
     answered_version: int | None
     first_digest: str | None
+    credentials_sealed: dict[str, Any] | None = None
     concurrency: int | None = None  # what its handshake agreed to
     endpoint_state: EndpointState | None = None  # none: it has never failed
 
@@ -175,6 +176,7 @@ async def destinations_of(
             obligations.c.answered_version,
             _first_digest().label("first_digest"),
             subscriptions.c.concurrency,
+            subscriptions.c.credentials_sealed,
             endpoints.c.state.label("endpoint_state"),
         )
         .join(agencies, agencies.c.id == deliveries.c.agency_id)
