@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,6 +38,8 @@ _NOT_OURS = (  # the test suite's own, and what the commands read to reach a bus
 )
 _ACCOUNT = re.compile(r"[A-Za-z0-9]{2,64}")
 _ADDRESS = re.compile(r"https?://[^\s/?#]+\S*")
+_PROXY = r"^http://([^@/\s]+@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4}/?$"
+_PAST_PROXY = re.compile(r"\.?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_-]+)*", re.IGNORECASE)
 _PASSWORD = re.compile(r"(?<=://)([^/@]*):[^/@]*@")
 
 
@@ -72,6 +74,7 @@ class Settings(BaseSettings):
 
     # Database
     database_url: str = Field("sqlite+aiosqlite:///noticebus.db", repr=False)
+    disk_reserve_mb: int = Field(50, ge=0, le=1_000_000_000)
 
     # Bus
     kafka_bootstrap: str | None = None
@@ -101,6 +104,8 @@ class Settings(BaseSettings):
 
     # Deliveries
     egress_allow: Networks = ()
+    egress_proxy_url: str | None = Field(None, pattern=_PROXY, repr=False)
+    egress_no_proxy: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
     endpoint_concurrency: int = Field(16, ge=1, le=1000)
     endpoint_trip_after: int = Field(10, ge=2, le=1000)
     request_timeout_s: float = Field(15.0, gt=0, le=60)
@@ -145,6 +150,11 @@ class Settings(BaseSettings):
         address = self.deadman_url and self.deadman_url.get_secret_value()
         if address and not _ADDRESS.fullmatch(address):
             raise ValueError("deadman_url is not an address like https://watch.example.org/abc")
+        for one in self.egress_no_proxy:
+            if not _goes_past_proxy(one):
+                raise ValueError(
+                    "egress_no_proxy lists host names and networks, like example.gov 10.0.0.0/8"
+                )
         if self.lease_s <= self.request_timeout_s:
             raise ValueError(
                 "lease_s must be longer than request_timeout_s, or a slow call is repeated"
@@ -256,6 +266,15 @@ def _sentence(error: ValidationError, origins: Mapping[str, str]) -> str:
         return f"Settings disagree: {reason}."
     name = str(first["loc"][0])
     return f"{name} (from {origins.get(name, 'default')}): {reason}."
+
+
+def _goes_past_proxy(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        digits = text.rpartition(".")[2].isdigit()  # an address or network with a slip in it
+        return _PAST_PROXY.fullmatch(text) is not None and not digits
+    return True
 
 
 def _masked(value: object) -> str:

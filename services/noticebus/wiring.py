@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import sqlalchemy as sa
 from fastapi import FastAPI
 from pydantic import ValidationError
 
@@ -27,6 +28,7 @@ from noticebus.contracts.vocabulary import NoticeClass
 from noticebus.dispatcher.carrier import Carrier
 from noticebus.dispatcher.egress import EgressGuard
 from noticebus.dispatcher.email import EmailSender
+from noticebus.dispatcher.proxy import ForwardProxy
 from noticebus.dispatcher.slots import SendLimits
 from noticebus.dispatcher.twilio import TwilioTelephone
 from noticebus.dispatcher.webhook import WebhookSender
@@ -47,6 +49,7 @@ from noticebus.refdata import counties
 from noticebus.settings import SettingError, Settings
 from noticebus.store import claims, migrate
 from noticebus.store.database import Database
+from noticebus.store.disk import Disk
 from noticebus.store.policies import seed_policies
 from noticebus.telemetry import Metrics
 
@@ -112,6 +115,7 @@ async def open_desk(
         lease_days=settings.lease_days,
         trip_after=settings.endpoint_trip_after,
         schedules=schedules_of(settings),
+        disk=disk_of(settings, machine),
     )
 
 
@@ -126,6 +130,15 @@ def schedules_of(settings: Settings) -> Schedules:
             where = first.pointer.strip("/").replace("/", ".")
             raise SettingError(f"{where}: {first.message}.") from None
     return found
+
+
+def disk_of(settings: Settings, machine: Clock) -> Disk | None:
+    """Watch the disk of the embedded profile's file; a database server watches its own."""
+    url = sa.make_url(settings.database_url)
+    if url.get_backend_name() != "sqlite":
+        return None
+    folder = Path(url.database or "").absolute().parent
+    return Disk(folder, reserve_mb=settings.disk_reserve_mb, machine=machine)
 
 
 async def seed(database: Database, *, now: dt.datetime) -> int:
@@ -183,6 +196,13 @@ def telephone_of(settings: Settings) -> TwilioTelephone | None:
     )
 
 
+def proxy_of(settings: Settings) -> ForwardProxy | None:
+    """Give the proxy that deliveries to endpoints go through, where one is configured."""
+    if settings.egress_proxy_url is None:
+        return None
+    return ForwardProxy.from_setting(settings.egress_proxy_url, past=settings.egress_no_proxy)
+
+
 @contextlib.asynccontextmanager
 async def running(
     settings: Settings,
@@ -209,7 +229,7 @@ async def running(
 async def _services(
     settings: Settings, desk: Desk, roles: Collection[Role]
 ) -> AsyncIterator[System]:
-    guard = EgressGuard(settings.egress_allow)
+    guard = EgressGuard(settings.egress_allow, proxy=proxy_of(settings))
     async with contextlib.AsyncExitStack() as stack:
         webhook = await stack.enter_async_context(
             WebhookSender(
@@ -244,6 +264,7 @@ async def _services(
                 desk,
                 Carrier(desk, webhook=webhook, email=email, telephone=telephone),
                 lease=dt.timedelta(seconds=settings.lease_s),
+                slots_per_origin=settings.endpoint_concurrency,
             ),
             auditor=auditor,
             deadman=_deadman(settings, desk, auditor, loops=checks["loops"]),
@@ -356,6 +377,8 @@ def _checks(desk: Desk, auditor: Auditor | None) -> dict[str, Check]:
         )
 
     checks: dict[str, Check] = {"loops": loops}
+    if desk.disk is not None:
+        checks["disk"] = desk.disk.refusal
     return checks if auditor is None else {**checks, "audit": auditor.trouble}
 
 

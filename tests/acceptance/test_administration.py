@@ -126,7 +126,7 @@ async def handshakes(office: Office, subscription_id: Any) -> list[DeliveryState
 async def consent(office: Office, subscription_id: str) -> bool:
     async with office.desk.database.begin() as conn:
         return await confirm_handshake(
-            conn, subscription_id=subscription_id, challenge_ok=True, at=START
+            conn, office.desk, subscription_id=subscription_id, challenge_ok=True
         )
 
 

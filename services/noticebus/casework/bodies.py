@@ -35,6 +35,7 @@ from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
 
 NEVER_MORE = ContentLevel.ID_ONLY
+LAST_SEQUENCE = "last_sequence"  # in a heartbeat's detail: frozen, since a repeat is the same (I3)
 HOTLINE = (
     "If a child is in danger now, call 911 or your state's child abuse hotline first."
     " An answer here is no report of abuse or neglect."
@@ -75,13 +76,21 @@ def webhook_body(
             subscription=None
             if delivery.subscription_id is None
             else SubscriptionPart(
-                id=delivery.subscription_id, sequence=delivery.sequence, content_level=level
+                id=delivery.subscription_id, sequence=_sequence(delivery), content_level=level
             ),
             question=_question(delivery, level),
             offer=_offer(delivery),
             challenge=destination.challenge if delivery.cause is Cause.HANDSHAKE else None,
         )
     )
+
+
+def _sequence(delivery: Delivery) -> int | None:
+    """Give a notice's own number, or the last one before a heartbeat, as it was then."""
+    if delivery.cause is Cause.HEARTBEAT:
+        last: int = (delivery.detail or {})[LAST_SEQUENCE]
+        return last
+    return delivery.sequence
 
 
 def mail_text(

@@ -1,11 +1,16 @@
 """Consent: an endpoint gets nothing but a handshake until it has answered one; and tests."""
 
-import datetime as dt
+from dataclasses import replace
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from noticebus.casework import heartbeats
 from noticebus.casework.desk import Desk
+from noticebus.casework.leases import leased
+from noticebus.contracts.base import write_instant
 from noticebus.contracts.vocabulary import Cause, DeliveryState, NoticeClass, SubscriptionState
+from noticebus.domain.handshakes import Agreed
 from noticebus.ids import new_delivery_id
 from noticebus.store import subscriptions as rows
 from noticebus.store.deliveries import Delivery, insert_deliveries
@@ -13,6 +18,7 @@ from noticebus.store.ledger import append, make_entry
 from noticebus.store.subscriptions import Subscription
 
 CLASS = NoticeClass.B  # whose retry schedule handshakes and tests follow
+ANSWERS = frozenset({SubscriptionState.PENDING_VERIFICATION, SubscriptionState.ACTIVE})
 
 
 async def ask_consent(conn: AsyncConnection, desk: Desk, subscription: Subscription) -> Delivery:
@@ -30,22 +36,45 @@ async def ask_consent(conn: AsyncConnection, desk: Desk, subscription: Subscript
 
 
 async def confirm_handshake(
-    conn: AsyncConnection, *, subscription_id: str, challenge_ok: bool, at: dt.datetime
+    conn: AsyncConnection,
+    desk: Desk,
+    *,
+    subscription_id: str,
+    challenge_ok: bool,
+    agreed: Agreed | None = None,
 ) -> bool:
     """Record what a handshake brought back, in the caller's transaction; True where it began.
 
-    A wrong answer changes nothing: the attempt says so, and the subscription keeps waiting.
+    A wrong answer changes nothing: the attempt says so, and the subscription keeps waiting. A right
+    one begins a lease, or renews it where the subscription was active; its terms replace those
+    before.
     """
     found = await rows.lock_subscription(conn, subscription_id=subscription_id)
-    if not challenge_ok or found is None:
+    if not challenge_ok or found is None or found.state not in ANSWERS:
         return False
-    if found.state is not SubscriptionState.PENDING_VERIFICATION:
-        return False
-    active = found.became(SubscriptionState.ACTIVE, verified_at=at)
-    await rows.update_subscription(conn, active, revision=found.revision)
-    body = {"subscription_id": found.id, "agency_id": found.agency_id}
-    await append(conn, [make_entry("subscription.verified", body, at=at)])
-    return True
+    at, terms = desk.world.now(), agreed or Agreed()
+    verified = replace(
+        leased(found, days=desk.lease_days, at=at).became(SubscriptionState.ACTIVE, verified_at=at),
+        rate_per_minute=terms.rate_per_minute,
+        concurrency=terms.concurrency,
+    )
+    await rows.update_subscription(conn, verified, revision=found.revision)
+    begins = found.state is SubscriptionState.PENDING_VERIFICATION
+    if begins:
+        await heartbeats.begin(conn, verified, at=at)
+    await append(conn, [make_entry("subscription.verified", _verified(verified), at=at)])
+    return begins
+
+
+def _verified(order: Subscription) -> dict[str, Any]:
+    until = order.lease_until
+    return {
+        "subscription_id": order.id,
+        "agency_id": order.agency_id,
+        "rate_per_minute": order.rate_per_minute,
+        "concurrency": order.concurrency,
+        "lease_until": None if until is None else write_instant(until),
+    }
 
 
 async def carry(

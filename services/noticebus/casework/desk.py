@@ -11,6 +11,7 @@ from noticebus.clock import Clock
 from noticebus.domain.gazetteer import Gazetteer
 from noticebus.domain.schedules import Schedules, default_schedules
 from noticebus.store.database import Database
+from noticebus.store.disk import Disk
 from noticebus.telemetry import Metrics
 
 
@@ -67,6 +68,7 @@ class Desk:
     lease_days: int = 180  # of a subscription whose endpoint is called; 0: none
     trip_after: int = 10  # failures in a row until an endpoint is held back
     schedules: Schedules = field(default_factory=default_schedules)
+    disk: Disk | None = None  # under the embedded profile's database
     signals: Signals = field(default_factory=Signals)
 
     def committed(self, shards: Sequence[Shard] = ()) -> None:

@@ -14,6 +14,7 @@ from noticebus.access.principals import (
     require,
     visible_agency,
 )
+from noticebus.casework import heartbeats
 from noticebus.casework.administration import (
     FIRST_REVISION,
     administers_bus,
@@ -26,6 +27,7 @@ from noticebus.casework.administration import (
     resolve_areas,
 )
 from noticebus.casework.consent import ask_consent
+from noticebus.casework.credentials import refuse_move
 from noticebus.casework.desk import Desk
 from noticebus.casework.orders import (
     WithSecret,
@@ -145,6 +147,7 @@ async def edit_subscription(
         await write(conn, changed, revision=old.revision)
         body = {**order_facts(changed), "fields": differing(old, changed)}
         await enter(conn, "subscription.changed", body, by=principal, at=desk.world.now())
+        await heartbeats.follow(conn, old, changed, at=desk.world.now())
         if changed.approved_at is not None:
             await rows.index_areas(conn, changed)
         if changed.url != old.url and changed.state is _State.PENDING_VERIFICATION:
@@ -212,6 +215,7 @@ async def end_subscription(
         ended = old.became(_State.ENDED)
         await write(conn, ended, revision=old.revision)
         await rows.drop_areas(conn, subscription_id=old.id)
+        await heartbeats.stop(conn, old)
         await rows.moot_subscription_deliveries(
             conn,
             subscription_id=old.id,
@@ -252,6 +256,7 @@ def _new(
         verified_at=None,
         revision=FIRST_REVISION,
         created_at=desk.world.now(),
+        heartbeat_minutes=post.beats_every,
     )
 
 
@@ -279,6 +284,7 @@ def _edited(old: Subscription, changes: dict[str, Any]) -> Subscription:
     changed = replace(old.became(old.state), **changes)
     if changed.url == old.url:
         return changed
+    refuse_move(old, changed.url)
     if old.channel is not Channel.WEBHOOK:
         raise invalid("/url", "Only a webhook has a URL; leave it out.")
     # Another address has not consented: it gets a challenge that nobody has seen.

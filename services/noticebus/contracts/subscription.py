@@ -27,6 +27,20 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.errors import Detail
 
+HEARTBEAT_MINUTES_DEFAULT = 60
+HeartbeatMinutes = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=24 * 60,
+        description="After so long without a notice the endpoint is told its last number.",
+    ),
+]
+OverlapHours = Annotated[
+    int, Field(ge=0, le=168, description="How long the secret before it signs too; 0: no more.")
+]
+_CALLED = frozenset({Channel.WEBHOOK, Channel.KAFKA})
+
 Kinds = Annotated[tuple[NoticeKind, ...], Field(max_length=20)]
 """Notice kinds; none listed means every kind, those to come included."""
 
@@ -45,11 +59,19 @@ class SubscriptionPost(Accepted):
     channel: Channel
     url: Url | None = None
     contact_id: ContactIdText | None = None
+    heartbeat_minutes: HeartbeatMinutes | None = None
 
     @model_validator(mode="after")
     def _has_its_destination(self) -> Self:
         refuse(_destination_faults(self))
         return self
+
+    @property
+    def beats_every(self) -> int | None:
+        """Give the minutes between heartbeats: as asked, none included, or the channel's own."""
+        if "heartbeat_minutes" in self.model_fields_set:
+            return self.heartbeat_minutes
+        return HEARTBEAT_MINUTES_DEFAULT if self.channel in _CALLED else None
 
 
 class SubscriptionPatch(Accepted):
@@ -60,6 +82,13 @@ class SubscriptionPatch(Accepted):
     kinds: Kinds = UNSET
     content_level: ContentLevel = UNSET
     url: Url = UNSET
+    heartbeat_minutes: HeartbeatMinutes | None = None
+
+
+class RotatePost(Accepted):
+    """How long the secret before the new one signs too; left out: 24 hours."""
+
+    overlap_hours: OverlapHours = 24
 
 
 class ConsentPost(Accepted):
@@ -81,11 +110,18 @@ def _destination_faults(post: SubscriptionPost) -> list[Detail]:
         faults.append(at("/contact_id", "give the contact whose mail address is used"))
     if post.channel is not Channel.EMAIL and post.contact_id is not None:
         faults.append(at("/contact_id", "leave contact_id out, or choose the channel email"))
+    if post.channel not in _CALLED and post.heartbeat_minutes is not None:
+        faults.append(
+            at("/heartbeat_minutes", "leave it out: only a webhook or a topic gets heartbeats")
+        )
     return faults
 
 
 class SubscriptionView(Published):
-    """A standing order as it stands. The secret is never shown again after its creation."""
+    """A standing order as it stands. The secret is never shown again after its creation.
+
+    `secrets` is how many sign now, the one before the newest until `previous_valid_until`.
+    """
 
     id: SubscriptionIdText
     agency_id: AgencyIdText
@@ -107,8 +143,11 @@ class SubscriptionView(Published):
     rate_per_minute: int | None = None
     concurrency: int | None = None
     lease_until: Instant | None = None
+    secrets: int = 0
+    previous_valid_until: Instant | None = None
     paused_at: Instant | None = None
     pause_reason: PauseReason | None = None
+    certificate_expires_at: Instant | None = None
 
 
 class SubscriptionCreated(SubscriptionView):
@@ -119,9 +158,9 @@ class SubscriptionCreated(SubscriptionView):
 
 
 class SecretRotated(Published):
-    """A new secret. The old one signs as well until `previous_valid_until`."""
+    """A new secret. The one before it signs too until `previous_valid_until`, if that is given."""
 
     id: SubscriptionIdText
     secret: str
     public_key: str | None
-    previous_valid_until: Instant
+    previous_valid_until: Instant | None

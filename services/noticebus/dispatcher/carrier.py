@@ -5,12 +5,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from noticebus.access.credentials import unseal_credentials
 from noticebus.access.keyring import Keyring
 from noticebus.casework.bodies import mail_text, webhook_body
 from noticebus.casework.desk import Desk
 from noticebus.casework.outcomes import Dropped
 from noticebus.casework.spoken import call_document, text_message
 from noticebus.casework.views import Contents
+from noticebus.casework.warn import warning_text
 from noticebus.contracts.vocabulary import (
     Cause,
     Channel,
@@ -33,6 +35,7 @@ from noticebus.dispatcher.topic import send_to_topic
 from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, answers_challenge
 from noticebus.domain.bundle import bundle_mails, bundle_texts
 from noticebus.domain.delivery import AttemptResult
+from noticebus.domain.handshakes import read_terms
 from noticebus.domain.mail import ComposedMail, compose_test_mail
 from noticebus.store.claims import Destination
 from noticebus.store.deliveries import Delivery
@@ -123,6 +126,11 @@ class Carrier:
                 secrets=usable_secrets(
                     destination, self._desk.keyring, now=self._desk.machine.now()
                 ),
+                introduces=delivery.cause is Cause.HANDSHAKE,
+                subscription_id=delivery.subscription_id or "",
+                credentials=unseal_credentials(
+                    self._desk.keyring, destination.credentials_sealed
+                ),
             ),
             timestamp=int(self._desk.machine.now().timestamp()),
         )
@@ -134,6 +142,8 @@ class Carrier:
         return await self._mail([load], self._email, self._composed(load))
 
     def _composed(self, load: Load) -> ComposedMail:
+        if load.delivery.cause is Cause.WARNING:
+            return warning_text(load.delivery, load.destination, base_url=self._desk.base_url)
         if load.notice is None:  # a subscription's own test: nothing else goes without a notice
             return compose_test_mail(load.destination.agency_name)
         return mail_text(
@@ -287,10 +297,11 @@ def _consenting(result: AttemptResult, destination: Destination) -> AttemptResul
     An endpoint must prove that it wants notices.
     """
     challenge = destination.challenge or ""
-    if result.outcome is not Outcome.DELIVERED or answers_challenge(
-        result.response_excerpt, challenge
-    ):
+    if result.outcome is not Outcome.DELIVERED:
         return result
+    if answers_challenge(result.response_excerpt, challenge):
+        terms = read_terms(result.response_headers or {}, result.response_excerpt)
+        return replace(result, error=" ".join(terms.notes))
     return replace(
         result,
         outcome=Outcome.REFUSED,

@@ -21,10 +21,13 @@ OUR_HORIZON = dt.timedelta(days=7)  # beyond the schedule's: then it needs a per
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """What one try of a delivery came to. `error` says cause and remedy; empty if delivered.
+    """What one try of a delivery came to. `error` says cause and remedy.
+
+    Of what was delivered it is empty, or says what of a handshake's terms was ignored.
 
     `body_digest` is the SHA-256 of what was (or would have been) put on the wire, in hex.
-    `provider_id` is a telephone provider's own id of the message or call.
+    `provider_id` is a telephone provider's own id of the message or call. `response_headers` are
+    the few of an HTTP answer that explain it, names in lower case, values masked.
     """
 
     outcome: Outcome
@@ -36,6 +39,7 @@ class AttemptResult:
     body_digest: str
     duration: dt.timedelta
     provider_id: str | None = None
+    response_headers: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

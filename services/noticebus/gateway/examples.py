@@ -202,8 +202,25 @@ CONSENT_EXAMPLES = {
     "again": _example("Send the handshake again", {}),
     "topic": _example("It came over our topic", {"challenge": "2Q9v0Gm1p0m4b6w1kCq4mZ8xkq3cVd5f"}),
 }
+ROTATE_EXAMPLES = {
+    "week": _example("Both for a week", {"overlap_hours": 168}),
+    "leaked": _example("The old one has leaked", {"overlap_hours": 0}),
+}
 SUBSCRIPTION_PATCH_EXAMPLES = {
     "moved": _example("Another endpoint", {"url": "https://intake.cps.example/v2/notices"}),
+}
+CREDENTIALS_EXAMPLES = {
+    "token": _example(
+        "A bearer token from your token server",
+        {
+            "oauth2": {
+                "token_url": "https://login.cps.example/oauth2/token",
+                "client_id": "noticebus",
+                "client_secret": "the secret your server gave it",
+                "scope": "notices.write",
+            }
+        },
+    ),
 }
 KEY_EXAMPLES = {
     "operator": _example("For an operator", {"name": "Duty operator", "scopes": ["operate"]}),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from noticebus.access.keyring import from_base64url
-from noticebus.casework import endpoints
+from noticebus.casework import endpoints, leases
 from noticebus.casework import subscriptions as casework
 from noticebus.casework.desk import Desk
 from noticebus.casework.orders import WithSecret
@@ -15,6 +15,7 @@ from noticebus.contracts.answers import Page
 from noticebus.contracts.places import standing_areas
 from noticebus.contracts.subscription import (
     ConsentPost,
+    RotatePost,
     SecretRotated,
     SubscriptionCreated,
     SubscriptionPatch,
@@ -35,6 +36,7 @@ from noticebus.gateway.dependencies import (
 )
 from noticebus.gateway.examples import (
     CONSENT_EXAMPLES,
+    ROTATE_EXAMPLES,
     SUBSCRIPTION_EXAMPLES,
     SUBSCRIPTION_PATCH_EXAMPLES,
 )
@@ -88,7 +90,7 @@ async def list_subscriptions(
     )
     shown, last = cut(found, page)
     sequences = await casework.last_sequences(desk, shown)
-    items = tuple(_view(one, last_sequence=sequences.get(one.id, 0)) for one in shown)
+    items = tuple(_view(desk, one, last_sequence=sequences.get(one.id, 0)) for one in shown)
     return Page(items=items, next=link_next(request, response, last=last))
 
 
@@ -197,23 +199,49 @@ async def resume_subscription(
     return await _answer(desk, resumed, response)
 
 
+@router.post("/{subscription_id}/renew", responses=responses(*DONE))
+async def renew_subscription(
+    subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
+) -> SubscriptionView:
+    """Renew the lease of a webhook or topic. One that had lapsed is resumed by it.
+
+    What was held while it was paused for that goes in its turn.
+    """
+    renewed = await leases.renew_subscription(
+        desk, caller, subscription_id=subscription_id, revision=if_match
+    )
+    return await _answer(desk, renewed, response)
+
+
 @router.post("/{subscription_id}/rotate-secret", responses=responses(*DONE))
 async def rotate_secret(
-    subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
+    subscription_id: str,
+    desk: TheDesk,
+    caller: Caller,
+    if_match: IfMatch,
+    response: Response,
+    post: Annotated[RotatePost | None, Body(openapi_examples=ROTATE_EXAMPLES)] = None,
 ) -> SecretRotated:
-    """Make a new webhook secret, shown in this answer only. The old one signs too for 24 hours."""
+    """Make a new webhook secret, shown in this answer only; the old one signs too for a while.
+
+    That is 24 hours unless `overlap_hours` says otherwise. A rotation renews the lease as well.
+    """
     rotated = await endpoints.rotate_secret(
-        desk, caller, subscription_id=subscription_id, revision=if_match
+        desk,
+        caller,
+        subscription_id=subscription_id,
+        overlap=dt.timedelta(hours=(post or RotatePost()).overlap_hours),
+        revision=if_match,
     )
     set_etag(response, rotated.subscription.revision)
     assert rotated.secret is not None, "only webhooks are rotated, and they have a secret"
-    until = rotated.subscription.secrets_sealed[1]["expires_at"]
-    assert until is not None, "the secret before the newest always ends"
     return SecretRotated(
         id=rotated.subscription.id,
         secret=rotated.secret,
         public_key=_public_key(desk, rotated),
-        previous_valid_until=dt.datetime.fromisoformat(until),
+        previous_valid_until=endpoints.previous_valid_until(
+            rotated.subscription, now=desk.machine.now()
+        ),
     )
 
 
@@ -254,14 +282,19 @@ async def _answer(desk: Desk, found: Subscription, response: Response) -> Subscr
 
 async def _facts(desk: Desk, found: Subscription) -> dict[str, Any]:
     sequences = await casework.last_sequences(desk, [found])
-    view = _view(found, last_sequence=sequences.get(found.id, 0))
+    view = _view(desk, found, last_sequence=sequences.get(found.id, 0))
     return {name: getattr(view, name) for name in SubscriptionView.model_fields}
 
 
-def _view(found: Subscription, *, last_sequence: int) -> SubscriptionView:
+def _view(desk: Desk, found: Subscription, *, last_sequence: int) -> SubscriptionView:
+    now = desk.machine.now()
     shown = {name: value for name, value in values_of(found).items() if name not in HIDDEN}
     return SubscriptionView(
-        **shown, areas=standing_areas(found.area_keys), last_sequence=last_sequence
+        **shown,
+        areas=standing_areas(found.area_keys),
+        last_sequence=last_sequence,
+        secrets=endpoints.valid_secrets(found, now=now),
+        previous_valid_until=endpoints.previous_valid_until(found, now=now),
     )
 
 
