@@ -77,6 +77,7 @@ def add_to_subscriptions() -> None:
     op.add_column("subscriptions", sa.Column("paused_by", sa.String(40)))
     op.add_column("subscriptions", sa.Column("pause_reason", sa.Text))
     op.add_column("subscriptions", sa.Column("credentials_sealed", sa.Text))
+    op.add_column("subscriptions", sa.Column("certificate_expires_at", INSTANT))
     index_where(
         "ix_subscriptions_lease", "subscriptions", ["lease_until"], "lease_until IS NOT NULL"
     )
@@ -168,6 +169,7 @@ def downgrade() -> None:
     op.drop_column("subscription_counters", "heartbeat_at")
     op.drop_index("ix_subscriptions_lease", "subscriptions")
     for column in (
+        "certificate_expires_at",
         "credentials_sealed",
         "pause_reason",
         "paused_by",

@@ -29,6 +29,7 @@ from noticebus.store.policy_quality import POLICY_REACHES_NOBODY
 from noticebus.store.report_facts import Debt, Named, Tries
 from noticebus.store.report_quality import (
     CANCEL_PENDING,
+    CERTIFICATE_EXPIRES,
     DECLINED_AFTER_ACCEPTING,
     ENDPOINT_FAILING,
     MESSAGES_HELD,
@@ -51,6 +52,8 @@ _SENTENCES = {
     " address or an endpoint.",
     DECLINED_AFTER_ACCEPTING: "declined after it had accepted: ring it, nobody else was asked.",
     ENDPOINT_FAILING: "has an endpoint that failed at the last delivery: ask its contact.",
+    CERTIFICATE_EXPIRES: "has an endpoint that is shown a client certificate with at most 30 days"
+    " left: have a new one issued and set it.",
     NEVER_VERIFIED: "has a subscription that was never verified: nothing is sent to it.",
     PAST_RECIPIENT_UNREACHABLE: "was told of an incident, and no channel carries its newest version"
     " to it: ring it, and record what it says about that version.",

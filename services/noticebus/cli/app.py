@@ -14,6 +14,7 @@ from noticebus.cli import (
     administration,
     audit,
     config,
+    credentials,
     database,
     doctor,
     endings,
@@ -91,6 +92,7 @@ def install() -> None:
     for part in (demo, serve, doctor, audit, unacked, listen, notices):
         part.install(app)
     endings.install(notices.app)
+    credentials.install(administration.subscriptions)
     for name, group in {
         "db": database.app,
         "kafka": kafka.app,

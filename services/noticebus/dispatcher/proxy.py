@@ -200,7 +200,7 @@ def _names_and_networks(past: Iterable[str]) -> tuple[tuple[str, ...], tuple[Net
     names, networks = [], []
     for one in past:
         try:
-            networks.append(ipaddress.ip_network(one, strict=False))
+            networks.append(ipaddress.ip_network(one))
         except ValueError:
             names.append(one.lower().strip("."))
     return tuple(names), tuple(networks)

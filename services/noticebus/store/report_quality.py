@@ -42,6 +42,7 @@ NO_SECOND_CONTACT = "no_second_contact"
 NO_VERIFIED_CHANNEL = "no_verified_channel"
 NEVER_VERIFIED = "subscription_never_verified"
 ENDPOINT_FAILING = "endpoint_failing"
+CERTIFICATE_EXPIRES = "certificate_expires"
 DECLINED_AFTER_ACCEPTING = "declined_after_accepting"
 PAST_RECIPIENT_UNREACHABLE = "past_recipient_unreachable"
 CANCEL_PENDING = "cancel_pending"
@@ -49,6 +50,7 @@ NEVER_EXERCISED = "never_completed_exercise"
 MESSAGES_HELD = "messages_held"
 NOT_HEARD_OF = "telephone_not_heard_of"
 HEARD_WITHIN = dt.timedelta(hours=1)  # a provider's last word on a message or call
+CERTIFICATE_WARNED_BEFORE = dt.timedelta(days=30)
 SHOWN_AFTER_END = dt.timedelta(days=7)  # how long whom a last version did not reach is listed
 
 
@@ -78,6 +80,7 @@ async def warnings(
         "asked_since": now - LAPSES_AFTER,
         "ended_since": now - SHOWN_AFTER_END,
         "heard_before": now - HEARD_WITHIN,
+        "expires_before": now + CERTIFICATE_WARNED_BEFORE,
     }
     for code, statement in _CHECKS:
         if len(found) == WARNINGS_MAX:
@@ -144,6 +147,19 @@ def _never_verified() -> sa.Select[tuple[object, ...]]:
             subscriptions.c.state != SubscriptionState.ENDED,
         )
         .order_by(subscriptions.c.id)
+    )
+
+
+def _certificates_expiring() -> sa.Select[tuple[object, ...]]:
+    expires_before = sa.bindparam("expires_before", type_=Instant)
+    return (
+        sa.select(*_AGENCY, subscriptions.c.id.label("subscription_id"))
+        .join(subscriptions, subscriptions.c.agency_id == agencies.c.id)
+        .where(
+            subscriptions.c.certificate_expires_at <= expires_before,
+            subscriptions.c.state != SubscriptionState.ENDED,
+        )
+        .order_by(subscriptions.c.certificate_expires_at, subscriptions.c.id)
     )
 
 
@@ -310,6 +326,7 @@ _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
     (NO_CONTACT, _without_contact()),
     (NO_VERIFIED_CHANNEL, _without_verified_channel()),
     (ENDPOINT_FAILING, _failing()),
+    (CERTIFICATE_EXPIRES, _certificates_expiring()),
     (NEVER_VERIFIED, _never_verified()),
     (NO_SECOND_CONTACT, _without_second_contact()),
     (NEVER_EXERCISED, _never_exercised()),

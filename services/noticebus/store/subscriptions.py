@@ -61,6 +61,7 @@ class Subscription:
     paused_by: str | None = None
     pause_reason: PauseReason | None = None
     credentials_sealed: dict[str, Any] | None = None
+    certificate_expires_at: dt.datetime | None = None
 
     def became(
         self, state: SubscriptionState, *, verified_at: dt.datetime | None = None

@@ -187,6 +187,7 @@ subscriptions = sa.Table(
     sa.Column("paused_by", sa.String(40)),  # the key; none where its lease lapsed
     sa.Column("pause_reason", Word(words.PauseReason)),
     sa.Column("credentials_sealed", Json),  # the bus's own, towards the endpoint
+    _when("certificate_expires_at", nullable=True),  # of its client certificate, if it has one
     _one_of("state", words.SubscriptionState),
     _one_of("channel", words.Channel),
     _one_of("content_level", words.ContentLevel),

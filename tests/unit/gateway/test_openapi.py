@@ -6,6 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from noticebus.contracts.acknowledgement import AcknowledgementPost, OperatorAcknowledgementPost
+from noticebus.contracts.credentials import CredentialsPut
 from noticebus.contracts.notice import (
     AllClearPost,
     CancelConfirmPost,
@@ -23,6 +24,7 @@ from noticebus.gateway import app, examples
 GIVEN: list[tuple[type[BaseModel], Any]] = [
     (NoticePost, examples.NOTICE_EXAMPLES),
     (UpdatePost, examples.UPDATE_EXAMPLES),
+    (CredentialsPut, examples.CREDENTIALS_EXAMPLES),
     (CancelPost, examples.CANCEL_EXAMPLES),
     (CancelConfirmPost, examples.CONFIRM_EXAMPLES),
     (AllClearPost, examples.ALL_CLEAR_EXAMPLES),
