@@ -45,6 +45,11 @@ class Room:
         self._held = 0
         self._freed = asyncio.Event()
 
+    @property
+    def left(self) -> int:
+        """Give how many there is room for; a batch that went in whole may leave none."""
+        return max(self._most - self._held, 0)
+
     async def wait(self) -> None:
         """Return once there is room for one."""
         while self._held >= self._most:

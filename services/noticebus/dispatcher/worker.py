@@ -11,12 +11,17 @@ import sqlalchemy as sa
 import structlog
 
 from noticebus.bus.port import Received
-from noticebus.casework import outcomes
+from noticebus.casework import outcomes, waiting
 from noticebus.casework.desk import Desk
 from noticebus.casework.outcomes import Dropped, Tried, Unsent
+from noticebus.casework.waiting import PutBack
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher.backlog import Backlog
 from noticebus.dispatcher.carrier import Carrier, Load
+from noticebus.dispatcher.failures import NoSlotError
+from noticebus.dispatcher.gate import admitted
+from noticebus.dispatcher.lines import Lines, Place
+from noticebus.dispatcher.pacing import Pacing
 from noticebus.dispatcher.slots import Room
 from noticebus.domain.bundle import PARTS_MAX
 from noticebus.domain.delivery import AttemptResult
@@ -27,13 +32,12 @@ from noticebus.store.deliveries import Delivery
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T", Tried, Unsent)
+T = TypeVar("T", Tried, Unsent, PutBack)
 Record = Callable[[Desk, Sequence[T]], Awaitable[None]]
 
 LEASE = dt.timedelta(seconds=20)  # longer than a request may take
-CLAIMS_AT_ONCE = 8
 IN_FLIGHT_MAX = 4_000  # deliveries; one origin holds few of them, so that none starves others
-SWEEP_DELIVERIES_MAX = 500
+SLOTS = 16
 RECORD_MAX = 500
 RECORD_LINGER_S = 0.01  # nobody waits for the record; a burst makes one transaction
 RECORD_WAITING_MAX = 5_000
@@ -46,13 +50,21 @@ class Dispatcher:
     Each delivery is held by one of them at a time.
     """
 
-    def __init__(self, desk: Desk, carrier: Carrier, *, lease: dt.timedelta = LEASE) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        carrier: Carrier,
+        *,
+        lease: dt.timedelta = LEASE,
+        slots_per_origin: int = SLOTS,
+    ) -> None:
         self._desk = desk
         self._carrier = carrier
         self._lease = lease
-        self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
+        self._pacing = Pacing(desk.machine, desk.metrics.pressure)
         self._room = Room(IN_FLIGHT_MAX)
-        self._tried: asyncio.Queue[Tried | Unsent] = asyncio.Queue(RECORD_WAITING_MAX)
+        self._lines = Lines(slots_per_origin)
+        self._tried: asyncio.Queue[Tried | Unsent | PutBack] = asyncio.Queue(RECORD_WAITING_MAX)
         self._random = random.Random()  # noqa: S311 - jitter, nothing secret
         self.backlog = Backlog(desk)
 
@@ -96,6 +108,9 @@ class Dispatcher:
                     batch.append(await self._tried.get())
         await self._record_each([one for one in batch if isinstance(one, Tried)], outcomes.record)
         await self._record_each([one for one in batch if isinstance(one, Unsent)], outcomes.drop)
+        await self._record_each(
+            [one for one in batch if isinstance(one, PutBack)], waiting.put_back
+        )
         for _ in batch:
             self._tried.task_done()
         return len(batch)
@@ -104,7 +119,7 @@ class Dispatcher:
         async with self._desk.bus.consume() as shards:
             async for received in shards:
                 await self._room.wait()  # claim nothing that could not be sent at once
-                await self._claiming.acquire()
+                await self._pacing.take_turn()
                 tasks.create_task(self._deliver_one(received))
 
     async def _deliver_one(self, received: Received) -> None:
@@ -119,7 +134,7 @@ class Dispatcher:
             await received.done()
             return
         finally:
-            self._claiming.release()
+            self._pacing.give_turn_back()
         if claimed:
             await self._send_claimed(claimed)
 
@@ -165,7 +180,7 @@ class Dispatcher:
             await self.record_waiting()
 
     async def _claim_shard(self, received: Received) -> list[Delivery]:
-        async with self._desk.database.begin_relaxed() as conn:
+        async with self._pacing.timed(), self._desk.database.begin_relaxed() as conn:
             claimed = await claims.claim_shard(
                 conn, received.shard.delivery_ids, lease_until=self._lease_until()
             )
@@ -174,13 +189,13 @@ class Dispatcher:
         return claimed
 
     async def _claim_due(self) -> list[Delivery]:
-        async with self._desk.database.begin_relaxed() as conn:
+        async with self._pacing.timed(), self._desk.database.begin_relaxed() as conn:
             return await claims.claim_due(
                 conn,
                 now=self._desk.world.now(),
                 machine_now=self._desk.machine.now(),
                 lease_until=self._lease_until(),
-                batch_size_max=SWEEP_DELIVERIES_MAX,
+                batch_size_max=self._pacing.size,
             )
 
     async def _next_due_at(self) -> dt.datetime | None:
@@ -209,9 +224,27 @@ class Dispatcher:
             for one in claimed
         ]
         async with asyncio.TaskGroup() as tasks:
-            for together in _messages(loads):
+            for together in _messages(await admitted(self._desk, loads)):
+                place = self._lines.place(together[0], left=self._room.left)
+                if place is None:
+                    await self._put_back(together)
+                    continue
                 self._room.take()
-                tasks.create_task(self._send(together)).add_done_callback(self._room.give_back)
+                task = tasks.create_task(self._send_in_line(together, place))
+                task.add_done_callback(self._room.give_back)
+                task.add_done_callback(place.leave)
+
+    async def _send_in_line(self, loads: Sequence[Load], place: Place) -> None:
+        try:
+            async with place.slot():
+                await self._send(loads)
+        except NoSlotError:
+            await self._put_back(loads)
+
+    async def _put_back(self, loads: Sequence[Load]) -> None:
+        """Let it come again in a few seconds: our own limit is no try."""
+        for one in loads:
+            await self._tried.put(PutBack(delivery=one.delivery, jitter=self._random.random()))
 
     async def _send(self, loads: Sequence[Load]) -> None:
         """Send one message; a bundle that cannot be made goes apart: one spoils no other."""
@@ -286,7 +319,8 @@ class Dispatcher:
         """Record a batch; if the database stays away, leases end and it is all repeated (I3)."""
         for _ in range(RECORD_TRIES):
             try:
-                await record(self._desk, batch)
+                async with self._pacing.timed():
+                    await record(self._desk, batch)
             except UnavailableError:
                 log.warning("outcomes.waiting", count=len(batch), exc_info=True)
                 await self._desk.machine.wait_until(None, wake=asyncio.Event())
