@@ -80,6 +80,7 @@ async def subscribe(bus: Bus, member: Member) -> Subscription:
             "areas": [{"county_fips": [SCOTT_COUNTY]}],
             "content_level": "partner",
             "channel": "kafka",
+            "heartbeat_minutes": None,
         }
     )
     agency = furnish.principal(Scope.SUBSCRIBE, agency=member.row)

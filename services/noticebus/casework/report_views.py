@@ -32,6 +32,7 @@ from noticebus.store.report_quality import (
     CERTIFICATE_EXPIRES,
     DECLINED_AFTER_ACCEPTING,
     ENDPOINT_FAILING,
+    LEASE_LAPSED,
     MESSAGES_HELD,
     NEVER_EXERCISED,
     NEVER_VERIFIED,
@@ -54,6 +55,8 @@ _SENTENCES = {
     ENDPOINT_FAILING: "has an endpoint that failed at the last delivery: ask its contact.",
     CERTIFICATE_EXPIRES: "has an endpoint that is shown a client certificate with at most 30 days"
     " left: have a new one issued and set it.",
+    LEASE_LAPSED: "has a webhook or topic that nobody renewed: it is paused. Ask whether it is in"
+    " use, then renew it or end it.",
     NEVER_VERIFIED: "has a subscription that was never verified: nothing is sent to it.",
     PAST_RECIPIENT_UNREACHABLE: "was told of an incident, and no channel carries its newest version"
     " to it: ring it, and record what it says about that version.",

@@ -22,6 +22,7 @@ from noticebus.cli import (
     kafka,
     listen,
     notices,
+    orders,
     policies,
     rosters,
     schedules,
@@ -92,6 +93,7 @@ def install() -> None:
     for part in (demo, serve, doctor, audit, unacked, listen, notices):
         part.install(app)
     endings.install(notices.app)
+    orders.install(administration.subscriptions)
     credentials.install(administration.subscriptions)
     for name, group in {
         "db": database.app,

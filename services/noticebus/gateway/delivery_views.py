@@ -2,12 +2,19 @@
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
+from noticebus.casework.inspection import Inspected, Sent
 from noticebus.contracts.base import DeliveryIdText, Instant, NoticeIdText, Published
 from noticebus.contracts.vocabulary import Cause, Channel, DeliveryState, Fault, HeldReason, Outcome
 from noticebus.store.deliveries import Attempt, Delivery
 
 EXCERPT_MAX = 2048
+WHOSE = {
+    Fault.OURS: "The bus's own. It used up none of your tries.",
+    Fault.NETWORK: "The network's, between the bus and your server. It counts as a try.",
+    Fault.RECIPIENT: "Your server's. It counts as a try.",
+}
 SECRET_LIKE = re.compile(
     r"(whsec_|noticebus_live_|bearer\s+|basic\s+)[A-Za-z0-9+/=._~-]+", re.IGNORECASE
 )
@@ -16,6 +23,7 @@ SECRET_LIKE = re.compile(
 class AttemptView(Published):
     """One try: what went out when, and what came back.
 
+    `whose` says in words whose fault a failed one was, and whether it used up one of your tries.
     A text message or call has the telephone provider's id, and its last word.
     """
 
@@ -31,6 +39,8 @@ class AttemptView(Published):
     provider_id: str | None
     provider_status: str | None
     provider_status_at: Instant | None
+    whose: str | None = None
+    response_headers: dict[str, str] | None = None
 
 
 class DeliveryView(Published):
@@ -73,6 +83,43 @@ def delivery_view(delivery: Delivery, attempts: Sequence[Attempt]) -> DeliveryVi
     )
 
 
+class RequestView(Published):
+    """What went out, as it went at every try. `method` and `url` are null for a Kafka topic.
+
+    `url` is the subscription's address as it is now, its query masked. `body` is byte for byte what
+    was signed, as text; it is null where it is withheld, and `body_withheld` says why.
+    """
+
+    method: Literal["POST"] | None
+    url: str | None
+    headers: dict[str, str]
+    body: str | None
+    body_withheld: str | None
+
+
+class DeliveryDetail(DeliveryView):
+    """One delivery with its request; `request` is null where no system is called."""
+
+    request: RequestView | None
+
+
+def delivery_detail(found: Inspected) -> DeliveryDetail:
+    """Show a delivery with its request and every answer."""
+    view = delivery_view(found.delivery, found.attempts)
+    facts = {name: getattr(view, name) for name in DeliveryView.model_fields}
+    return DeliveryDetail(**facts, request=None if found.sent is None else _request(found.sent))
+
+
+def _request(sent: Sent) -> RequestView:
+    return RequestView(
+        method=None if sent.url is None else "POST",
+        url=sent.url,
+        headers=dict(sent.headers),
+        body=None if sent.body is None else sent.body.decode(),
+        body_withheld=sent.withheld,
+    )
+
+
 def mask(text: str) -> str:
     """Hide what looks like a key or secret that an endpoint sent back, and bound the length."""
     return SECRET_LIKE.sub(lambda found: f"{found[1]}…", text[:EXCERPT_MAX])
@@ -92,4 +139,6 @@ def _attempt(attempt: Attempt) -> AttemptView:
         provider_id=attempt.provider_id,
         provider_status=attempt.provider_status,
         provider_status_at=attempt.provider_status_at,
+        whose=None if attempt.fault is None else WHOSE[attempt.fault],
+        response_headers=attempt.response_headers,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from noticebus.access.keyring import from_base64url
-from noticebus.casework import endpoints, leases
+from noticebus.casework import endpoints, inspection, leases
 from noticebus.casework import subscriptions as casework
 from noticebus.casework.desk import Desk
 from noticebus.casework.orders import WithSecret
@@ -23,7 +23,12 @@ from noticebus.contracts.subscription import (
     SubscriptionView,
 )
 from noticebus.contracts.vocabulary import SubscriptionState
-from noticebus.gateway.delivery_views import DeliveryView, delivery_view
+from noticebus.gateway.delivery_views import (
+    DeliveryDetail,
+    DeliveryView,
+    delivery_detail,
+    delivery_view,
+)
 from noticebus.gateway.dependencies import (
     Caller,
     EgressAllow,
@@ -273,6 +278,21 @@ async def list_deliveries(
     last = shown[-1].delivery.id if len(found) > page.limit else None
     items = tuple(delivery_view(one.delivery, one.attempts) for one in shown)
     return Page(items=items, next=link_next(request, response, last=last))
+
+
+@router.get("/{subscription_id}/deliveries/{delivery_id}", responses=responses(*READ))
+async def get_delivery(
+    subscription_id: str, delivery_id: str, desk: TheDesk, caller: Caller
+) -> DeliveryDetail:
+    """Read one delivery: the request as it went, and what came back at every try.
+
+    Signatures and the values of the address's query are masked. The body is shown to the agency it
+    went to, where it can be made again exactly as it was.
+    """
+    found = await inspection.inspect_delivery(
+        desk, caller, subscription_id=subscription_id, delivery_id=delivery_id
+    )
+    return delivery_detail(found)
 
 
 async def _answer(desk: Desk, found: Subscription, response: Response) -> SubscriptionView:

@@ -29,6 +29,13 @@ async def inbox_page(
     return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
 
 
+async def find_delivery(conn: AsyncConnection, delivery_id: str) -> Delivery | None:
+    """Find one delivery by its id."""
+    statement = sa.select(deliveries).where(deliveries.c.id == delivery_id)
+    row = (await conn.execute(statement)).mappings().one_or_none()
+    return None if row is None else Delivery(**row)
+
+
 async def mark_fetched(
     conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, at: dt.datetime
 ) -> set[DeliveryId]:

@@ -16,6 +16,7 @@ from noticebus.contracts.vocabulary import (
     ObligationState,
     Outcome,
     Owed,
+    PauseReason,
     Status,
     SubscriptionState,
 )
@@ -42,6 +43,7 @@ NO_SECOND_CONTACT = "no_second_contact"
 NO_VERIFIED_CHANNEL = "no_verified_channel"
 NEVER_VERIFIED = "subscription_never_verified"
 ENDPOINT_FAILING = "endpoint_failing"
+LEASE_LAPSED = "lease_lapsed"
 CERTIFICATE_EXPIRES = "certificate_expires"
 DECLINED_AFTER_ACCEPTING = "declined_after_accepting"
 PAST_RECIPIENT_UNREACHABLE = "past_recipient_unreachable"
@@ -160,6 +162,18 @@ def _certificates_expiring() -> sa.Select[tuple[object, ...]]:
             subscriptions.c.state != SubscriptionState.ENDED,
         )
         .order_by(subscriptions.c.certificate_expires_at, subscriptions.c.id)
+    )
+
+
+def _lease_lapsed() -> sa.Select[tuple[object, ...]]:
+    return (
+        sa.select(*_AGENCY, subscriptions.c.id.label("subscription_id"))
+        .join(subscriptions, subscriptions.c.agency_id == agencies.c.id)
+        .where(
+            subscriptions.c.state == SubscriptionState.PAUSED,
+            subscriptions.c.pause_reason == PauseReason.LEASE_LAPSED,
+        )
+        .order_by(subscriptions.c.id)
     )
 
 
@@ -326,6 +340,7 @@ _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
     (NO_CONTACT, _without_contact()),
     (NO_VERIFIED_CHANNEL, _without_verified_channel()),
     (ENDPOINT_FAILING, _failing()),
+    (LEASE_LAPSED, _lease_lapsed()),
     (CERTIFICATE_EXPIRES, _certificates_expiring()),
     (NEVER_VERIFIED, _never_verified()),
     (NO_SECOND_CONTACT, _without_second_contact()),

@@ -122,6 +122,7 @@ async def _listen(
     )
     order = _order(member, areas, channel=Channel.WEBHOOK, level=endpoint.content_level)
     order["url"] = f"{member.receiver.url}hook"
+    order["heartbeat_minutes"] = None  # a story of what happened needs no word that nothing did
     made = await _make(stage.operator, "/v1/subscriptions", order)
     member.secrets.append(made["secret"])
 
