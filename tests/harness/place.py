@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import postgres
+from harness import postgres, tables
 from noticebus.bus.kafka import KafkaBus
 from noticebus.bus.options import KafkaOptions
 from noticebus.bus.port import Bus as Port
@@ -32,7 +32,8 @@ class Place:
 @contextlib.asynccontextmanager
 async def embedded(folder: Path) -> AsyncIterator[Place]:
     """Lend the embedded profile: a SQLite file and the in-process bus."""
-    yield Place(folder=folder, database_url=f"sqlite+aiosqlite:///{folder}/bus.db")
+    url = await tables.migrated_on_sqlite(folder / "bus.db")
+    yield Place(folder=folder, database_url=url)
 
 
 @contextlib.asynccontextmanager

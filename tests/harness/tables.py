@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from harness import postgres, run
+from noticebus.store import migrate
 from noticebus.store.database import Database
 from noticebus.store.tables import metadata
 
@@ -21,14 +22,24 @@ async def on_postgresql() -> AsyncIterator[str]:
 
 async def on_sqlite(folder: Path) -> str:
     """Give the URL of a new SQLite file in `folder` with the schema of `tables.py`, and no row."""
-    template = run.folder() / "tables.db"
+    return await _copied("tables", _create, folder / "bus.db")
+
+
+async def migrated_on_sqlite(file: Path) -> str:
+    """Give the URL of a new SQLite file to which every migration has been applied."""
+    return await _copied("migrated", migrate.upgrade, file)
+
+
+async def _copied(name: str, build: Callable[[str], Awaitable[object]], file: Path) -> str:
+    """Copy the run's template of a SQLite file; the first to ask has `build` fill it."""
+    template = run.folder() / f"{name}.db"
     with run.only_one(template.name):
         if not template.exists():
             building = template.with_suffix(".building")
-            await _create(f"sqlite:///{building}")
+            await build(f"sqlite:///{building}")
             building.rename(template)
-    await asyncio.to_thread(shutil.copyfile, template, folder / "bus.db")
-    return f"sqlite:///{folder}/bus.db"
+    await asyncio.to_thread(shutil.copyfile, template, file)
+    return f"sqlite:///{file}"
 
 
 @contextlib.asynccontextmanager
