@@ -236,7 +236,6 @@ async def _services(
                 keyring=desk.keyring,
                 guard=guard,
                 limits=SendLimits(request=dt.timedelta(seconds=settings.request_timeout_s)),
-                connections_per_origin=settings.endpoint_concurrency,
                 base_url=settings.base_url,
             )
         )

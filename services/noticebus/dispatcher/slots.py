@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from yarl import URL
-
 from noticebus.dispatcher.failures import NoSlotError
 
 
@@ -64,26 +62,3 @@ class Room:
         """Count one out."""
         self._held -= 1
         self._freed.set()
-
-
-class OriginSlots:
-    """At most `most` requests at once to one origin: a slow one costs others nothing (I12)."""
-
-    def __init__(self, most: int, *, limit: dt.timedelta) -> None:
-        self._most = most
-        self._limit = limit
-        self._slots: dict[URL, asyncio.Semaphore] = {}
-        self._users: dict[URL, int] = {}
-
-    @asynccontextmanager
-    async def taken(self, origin: URL) -> AsyncIterator[None]:
-        """Hold a slot of `origin`; NoSlotError if none came free. Unused origins are forgotten."""
-        slots = self._slots.setdefault(origin, asyncio.Semaphore(self._most))
-        self._users[origin] = self._users.get(origin, 0) + 1
-        try:
-            async with taken(slots, limit=self._limit):
-                yield
-        finally:
-            self._users[origin] -= 1
-            if not self._users[origin]:
-                del self._users[origin], self._slots[origin]

@@ -23,7 +23,6 @@ from noticebus.contracts.vocabulary import Outcome
 from noticebus.dispatcher.egress import EgressGuard
 from noticebus.dispatcher.failures import (
     Failure,
-    NoSlotError,
     TokenError,
     UnusableCertificateError,
     failure_of,
@@ -31,13 +30,12 @@ from noticebus.dispatcher.failures import (
 from noticebus.dispatcher.oauth import TOKEN_S, Tokens, basic
 from noticebus.dispatcher.sessions import Sessions
 from noticebus.dispatcher.signing import signature_headers
-from noticebus.dispatcher.slots import LIMITS, OriginSlots, SendLimits
+from noticebus.dispatcher.slots import LIMITS, SendLimits
 from noticebus.domain.delivery import AttemptResult, classify, explain_status, fault_of
 from noticebus.domain.handshakes import ALLOWED_RATE, RATE_ASKED
 from noticebus.faultpoints import FaultPoint, reach
 
 EXCERPT_BYTES_MAX = 4 * 1024
-CONNECTIONS_PER_ORIGIN = 16
 RETRY_AFTER_MAX = dt.timedelta(days=7)  # longer is a mistake, and the schedule clamps anyway
 HEADER_CHARS_MAX = 200
 LOCATION = "location"
@@ -61,7 +59,6 @@ _MASK = "[masked]"
 BEGINNING_MIN = 6  # fewer characters of a secret tell nobody anything
 SEND_ERRORS = (
     aiohttp.ClientError,
-    NoSlotError,
     TokenError,
     UnusableCertificateError,
     OSError,
@@ -105,7 +102,10 @@ class _Answer:
 
 
 class WebhookSender:
-    """Sends webhooks over kept-alive connections; one per process. Safe to call concurrently."""
+    """Sends webhooks over kept-alive connections; one per process. Safe to call concurrently.
+
+    The caller bounds how many requests run at once to an endpoint (`lines`).
+    """
 
     def __init__(
         self,
@@ -114,7 +114,6 @@ class WebhookSender:
         guard: EgressGuard,
         tls: ssl.SSLContext | Literal[True] = True,
         limits: SendLimits = LIMITS,
-        connections_per_origin: int = CONNECTIONS_PER_ORIGIN,
         base_url: str = "",
     ) -> None:
         self._keyring = keyring
@@ -124,7 +123,6 @@ class WebhookSender:
         }
         self._limits = limits
         self._token_s = min(TOKEN_S, limits.request.total_seconds() / 3)
-        self._slots = OriginSlots(connections_per_origin, limit=limits.slot)
         self._sessions = Sessions(guard, tls=tls)
         self._tokens = Tokens(self._sessions, limit_s=self._token_s)
 
@@ -184,7 +182,6 @@ class WebhookSender:
             headers["Authorization"] = f"Bearer {token}"
         shown = None if request.credentials is None else request.credentials.client_certificate
         async with (
-            self._slots.taken(url.origin()),
             self._sessions.lent(url, certificate=shown) as session,
             asyncio.timeout(limit_s) as limit,
             session.post(

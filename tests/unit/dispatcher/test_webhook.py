@@ -289,45 +289,6 @@ async def test_retry_after_is_read_from_the_answer(
     assert (await send(sender, receiver.url)).retry_after == dt.timedelta(seconds=120)
 
 
-async def test_no_more_requests_run_at_once_than_an_origin_may_have(
-    receiver: WebhookReceiver,
-) -> None:
-    receiver.always = Behaviour(hang=True)
-
-    async with (
-        WebhookSender(keyring=KEYRING, guard=LOCAL, connections_per_origin=2) as sender,
-        asyncio.TaskGroup() as tasks,
-    ):
-        sends = [tasks.create_task(send(sender, receiver.url)) for _ in range(4)]
-        await receiver.arrivals.wait_for(2)
-
-        assert len(receiver.arrivals.all) == 2
-        receiver.release()
-
-    assert [one.result().outcome for one in sends] == [Outcome.DELIVERED] * 4
-    assert sender._slots._slots == {}
-
-
-async def test_waiting_too_long_for_a_slot_is_our_fault(receiver: WebhookReceiver) -> None:
-    limits = SendLimits(slot=dt.timedelta(seconds=0.05))
-    receiver.then.append(Behaviour(hang=True))
-
-    async with (
-        WebhookSender(
-            keyring=KEYRING, guard=LOCAL, limits=limits, connections_per_origin=1
-        ) as sender,
-        asyncio.TaskGroup() as tasks,
-    ):
-        first = tasks.create_task(send(sender, receiver.url))
-        await receiver.arrivals.wait_for(1)
-
-        second = await send(sender, receiver.url)
-        receiver.release()
-
-    assert verdict(second) == (Outcome.UNSENDABLE, Fault.OURS, None)
-    assert first.result().outcome is Outcome.DELIVERED
-
-
 async def test_the_answer_is_masked(sender: WebhookSender, receiver: WebhookReceiver) -> None:
     receiver.always = Behaviour(
         status=500,
