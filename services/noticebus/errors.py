@@ -97,4 +97,14 @@ class RateLimitedError(RefusedError):
 class UnavailableError(NoticebusError):
     code = "unavailable"
     status = 503
-    retry_after_s = 2
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: int = 2,
+        code: str | None = None,
+        details: tuple[Detail, ...] = (),
+    ) -> None:
+        super().__init__(message, code=code, details=details)
+        self.retry_after_s = retry_after_s

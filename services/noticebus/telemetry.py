@@ -134,6 +134,7 @@ class Metrics:
     dispatcher_last_tick: Gauge
     ledger_sequence: Gauge
     watch: "Watch"
+    pressure: "Pressure"
 
     @classmethod
     def create(cls) -> "Metrics":
@@ -186,6 +187,7 @@ class Metrics:
                 "noticebus_ledger_sequence", "Greatest index the sequencer has given", registry=to
             ),
             watch=Watch.create(to),
+            pressure=Pressure.create(to),
         )
 
     def count_delivery(self, channel: str, outcome: str, duration: dt.timedelta) -> None:
@@ -200,6 +202,41 @@ class Metrics:
     def observe_answer(self, latency: dt.timedelta) -> None:
         """Note how long an obligation waited for the answer that closed it."""
         self.answer_latency.observe(latency.total_seconds())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressure:
+    """How much this process takes on while the database bears it, and what it turns away."""
+
+    claim_size: Gauge
+    claims_at_once: Gauge
+    intake_waiting: Gauge
+    refused: Counter
+
+    @classmethod
+    def create(cls, to: CollectorRegistry) -> "Pressure":
+        """Build the figures on `to`."""
+        return cls(
+            claim_size=Gauge(
+                "noticebus_dispatcher_claim_size",
+                "Deliveries the sweep claims at a time; halved while the database is slow",
+                registry=to,
+            ),
+            claims_at_once=Gauge(
+                "noticebus_dispatcher_claims_at_once",
+                "Claims that may run at once; halved while the database is slow",
+                registry=to,
+            ),
+            intake_waiting=Gauge(
+                "noticebus_intake_waiting", "Notices that wait for their commit", registry=to
+            ),
+            refused=Counter(
+                "noticebus_intake_refused_total",
+                "Notices refused with 503 before they waited in vain, by reason",
+                ["reason"],
+                registry=to,
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import accepted, coverage, debts, shards
+from noticebus.casework.admission import Admission
 from noticebus.casework.binding import Moment, counts_of, number
 from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
@@ -78,6 +79,12 @@ class Intake:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._admission = Admission(
+            desk.machine,
+            longest=dt.timedelta(seconds=ANSWER_WAIT_S),
+            disk=desk.disk,
+            gauges=desk.metrics.pressure,
+        )
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(WAITING_MAX)
         self._held_over: list[
             _Waiting
@@ -86,15 +93,15 @@ class Intake:
     async def post(self, draft: Draft) -> Answered:
         """Hand a draft in and wait for its own commit.
 
-        Raises what refused it, or UnavailableError.
+        Raises what refused it, or UnavailableError: at once where it would wait in vain.
         """
+        ahead = self._queue.qsize() + len(self._held_over)
+        await self._admission.admit(ahead=ahead)
         waiting = _Waiting(draft=draft, answer=asyncio.get_running_loop().create_future())
         try:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
-            raise UnavailableError(
-                "Too many notices are waiting. This one was not stored; send it again shortly."
-            ) from None
+            raise self._admission.too_many(ahead=ahead) from None
         try:
             async with asyncio.timeout(ANSWER_WAIT_S):
                 return await waiting.answer
@@ -141,7 +148,9 @@ class Intake:
         """
         while batch:
             try:
-                answers = await take_in(self._desk, [one.draft for one in batch])
+                with self._admission.timed(offered=len(batch)) as measured:
+                    answers = await take_in(self._desk, [one.draft for one in batch])
+                    measured.stored = len(answers)
             except Exception:  # the boundary of one item is in `_commit_alone`
                 log.warning("intake.apart", count=len(batch), exc_info=True)
                 await self._commit_apart(batch)

@@ -34,13 +34,19 @@ async def alive() -> dict[str, str]:
 
 @router.get("/readyz", responses=responses("unavailable"))
 async def ready(desk: TheDesk, checks: Checks) -> dict[str, Any]:
-    """Say whether work can be done: database, bus and every loop; 503 names what is wrong."""
+    """Say whether work can be done: database, bus and every loop; 503 names what is wrong.
+
+    `warnings` name what will be wrong before long, such as a disk that fills.
+    """
     found = await _run_all({"database": lambda: _ask(desk.database), **checks})
     wrong = {name: why for name, why in found.items() if why is not None}
     if wrong:
         details = tuple(Detail(pointer=f"/checks/{name}", message=wrong[name]) for name in wrong)
         raise UnavailableError(f"Not ready: {', '.join(sorted(wrong))}.", details=details)
-    return {"status": "ready", "checks": dict.fromkeys(found, "ok")}
+    answer: dict[str, Any] = {"status": "ready", "checks": dict.fromkeys(found, "ok")}
+    if desk.disk is not None and (warned := await desk.disk.warning()) is not None:
+        answer["warnings"] = {"disk": warned}
+    return answer
 
 
 @router.get(

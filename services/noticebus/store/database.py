@@ -29,29 +29,35 @@ POOL_OVERFLOW = 10
 POOL_WAIT_S = 5.0
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "30s"
+_SENTENCES = {  # by SQLSTATE, or by SQLite's own name
+    "53100": "The disk of the database is full: its operator must make room.",
+    "SQLITE_FULL": "The disk of the database is full: its operator must make room.",
+    "53300": "The database takes no more connections for now: it has too many.",
+}
 MISTAKES = frozenset({"0A", "22", "23", "42"})  # SQLSTATE classes: feature, data, integrity, syntax
 
 
 class Database:
     """Engines of one database. Safe to use from many tasks of one event loop."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, wait_s: float = POOL_WAIT_S) -> None:
         parsed = sa.make_url(url)
         self.url = url
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
             parsed = parsed.set(drivername="sqlite+aiosqlite")
-            self._writer = _sqlite_engine(parsed, size=1, begin="BEGIN IMMEDIATE")
-            self._reader = _sqlite_engine(parsed, size=READERS_MAX, begin="BEGIN")
+            self._writer = _sqlite_engine(parsed, size=1, begin="BEGIN IMMEDIATE", wait_s=wait_s)
+            self._reader = _sqlite_engine(parsed, size=READERS_MAX, begin="BEGIN", wait_s=wait_s)
             self._relaxed = self._writer
         else:
             parsed = parsed.set(drivername="postgresql+asyncpg")
-            self._writer = _postgres_engine(parsed, durable=True)
+            self._writer = _postgres_engine(parsed, durable=True, wait_s=wait_s)
             # The same pool; every read stands on one snapshot, as it does on SQLite.
             self._reader = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-            self._relaxed = _postgres_engine(parsed, durable=False)
+            self._relaxed = _postgres_engine(parsed, durable=False, wait_s=wait_s)
+        self._line = _Line()
 
     @property
     def engines(self) -> tuple[AsyncEngine, ...]:
@@ -78,14 +84,50 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Open a reading transaction."""
-        async with _available(), self._reader.begin() as conn:
-            yield conn
+        """Open a reading transaction.
+
+        Raises UnavailableError where the database does not answer, and at once while every
+        connection has been taken for long.
+        """
+        async with _available(), contextlib.AsyncExitStack() as stack:
+            async with self._line.place():
+                conn = await stack.enter_async_context(self._reader.connect())
+            async with conn.begin():
+                yield conn
 
     async def close(self) -> None:
         """Give every connection back."""
         for engine in self.engines:
             await engine.dispose()
+
+
+class _Line:
+    """Those who wait for a connection to read.
+
+    Once one has waited in vain, all but one are refused at once, until that one gets a connection.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = 0
+        self._in_vain = False
+
+    @contextlib.asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        if self._in_vain and self._waiting:
+            raise UnavailableError(
+                "Every connection to the database is taken, and has been for long. Nothing was "
+                "looked up; try again shortly."
+            )
+        self._waiting += 1
+        try:
+            yield
+        except (sa.exc.TimeoutError, TimeoutError):
+            self._in_vain = True
+            raise
+        else:
+            self._in_vain = False
+        finally:
+            self._waiting -= 1
 
 
 @contextlib.asynccontextmanager
@@ -95,11 +137,17 @@ async def _available() -> AsyncIterator[None]:
     except (sa.exc.DBAPIError, sa.exc.TimeoutError, OSError) as error:
         if is_mistake(error):
             raise
-        reason = str(getattr(error, "orig", None) or error) or type(error).__name__
-        raise UnavailableError(
-            f"The database did not answer ({reason.splitlines()[0][:200]}). Nothing was stored; "
-            "try again shortly."
-        ) from error
+        raise UnavailableError(_why(error)) from error
+
+
+def _why(error: Exception) -> str:
+    driver_error = getattr(error, "orig", None) or error
+    name = getattr(driver_error, "sqlite_errorname", None)
+    said = _SENTENCES.get(name or getattr(driver_error, "sqlstate", None) or "")
+    if said is None:
+        reason = str(driver_error) or type(error).__name__
+        said = f"The database did not answer ({reason.splitlines()[0][:200]})."
+    return f"{said} Nothing was stored; try again shortly."
 
 
 def is_mistake(error: Exception) -> bool:
@@ -115,12 +163,12 @@ def is_mistake(error: Exception) -> bool:
     return sqlstate[:2] in MISTAKES
 
 
-def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
+def _sqlite_engine(url: sa.URL, *, size: int, begin: str, wait_s: float) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=size,
         max_overflow=0,
-        pool_timeout=POOL_WAIT_S,
+        pool_timeout=wait_s,
         poolclass=sa.AsyncAdaptedQueuePool,
     )
 
@@ -139,7 +187,7 @@ def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
     return engine
 
 
-def _postgres_engine(url: sa.URL, *, durable: bool) -> AsyncEngine:
+def _postgres_engine(url: sa.URL, *, durable: bool, wait_s: float) -> AsyncEngine:
     settings = {
         "application_name": "noticebus",
         "lock_timeout": LOCK_TIMEOUT,
@@ -152,7 +200,7 @@ def _postgres_engine(url: sa.URL, *, durable: bool) -> AsyncEngine:
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
-        pool_timeout=POOL_WAIT_S,
+        pool_timeout=wait_s,
         pool_pre_ping=False,
         connect_args={"server_settings": settings, "timeout": POOL_WAIT_S},
     )
