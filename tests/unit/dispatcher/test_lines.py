@@ -1,0 +1,169 @@
+"""A line to an endpoint is bounded, and what waits in one costs the others nothing (I12)."""
+
+import asyncio
+import datetime as dt
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.loads import a_load
+from noticebus.contracts.vocabulary import Channel, HeldReason
+from noticebus.dispatcher.carrier import Load
+from noticebus.dispatcher.failures import NoSlotError
+from noticebus.dispatcher.lines import WAITING_MAX, Lines, Place
+from noticebus.ids import new_subscription_id
+
+LEFT = 4_000
+SHORT = dt.timedelta(seconds=0.05)
+
+
+def load(*, backlog: bool = False, concurrency: int | None = None, **more: Any) -> Load:
+    """Make a claimed webhook delivery to one server; `more` are facts of its delivery."""
+    made = a_load(url="https://a.example/hook")
+    held = HeldReason.TURN if backlog else None
+    return replace(
+        made,
+        delivery=replace(made.delivery, held_reason=held, **more),
+        destination=replace(made.destination, concurrency=concurrency),
+    )
+
+
+def to(url: str | None) -> Load:
+    return replace(load(), destination=replace(load().destination, url=url))
+
+
+def places(lines: Lines, one: Load, *, left: int = LEFT) -> list[Place]:
+    """Take every place that there is in a load's line."""
+    taken = []
+    while (place := lines.place(one, left=left)) is not None:
+        taken.append(place)
+    return taken
+
+
+@asynccontextmanager
+async def holding(lines: Lines, one: Load, count: int) -> AsyncIterator[None]:
+    """Hold `count` slots of a load's line."""
+    async with AsyncExitStack() as stack:
+        for _ in range(count):
+            place = lines.place(one, left=LEFT)
+            assert place is not None
+            stack.callback(place.leave)
+            await stack.enter_async_context(place.slot())
+        yield
+
+
+async def runs(lines: Lines, one: Load) -> bool:
+    """Say whether a load gets a slot in time."""
+    place = lines.place(one, left=LEFT)
+    assert place is not None
+    try:
+        async with place.slot():
+            return True
+    except NoSlotError:
+        return False
+    finally:
+        place.leave()
+
+
+async def test_no_more_run_at_once_than_the_line_has_slots() -> None:
+    lines = Lines(2, limit=SHORT)
+
+    async with holding(lines, load(), 2):
+        assert not await runs(lines, load())
+    assert await runs(lines, load())
+
+
+async def test_a_line_holds_its_slots_and_500_who_wait() -> None:
+    assert len(places(Lines(16), load())) == 16 + WAITING_MAX
+
+
+async def test_no_line_takes_more_than_a_quarter_of_the_room_that_is_left() -> None:
+    assert len(places(Lines(16), load(), left=100)) == 16 + 25
+    assert len(places(Lines(16), load(), left=0)) == 16
+
+
+async def test_a_line_in_which_nothing_moves_is_short_until_a_request_ends_in_time() -> None:
+    lines = Lines(2, limit=SHORT)
+    async with holding(lines, load(), 2):
+        assert not await runs(lines, load())
+        waiting = places(lines, load())
+        assert len(waiting) == 2
+
+    for one in waiting:
+        one.leave()
+    assert len(lines) == 1, "that it stalled is remembered"
+    assert await runs(lines, load())
+    assert len(places(lines, load())) == 2 + WAITING_MAX
+
+
+async def test_a_slow_request_leaves_a_short_line() -> None:
+    lines = Lines(2, limit=dt.timedelta(0))
+    assert await runs(lines, load())
+
+    assert len(places(lines, load())) == 4
+
+
+async def test_what_goes_in_its_turn_has_half_of_the_slots_and_stands_in_nobodys_way() -> None:
+    lines = Lines(4, limit=SHORT)
+
+    async with holding(lines, load(backlog=True), 2):
+        assert not await runs(lines, load(backlog=True))
+        assert await runs(lines, load())
+
+
+async def test_a_backlog_gets_a_slot_even_where_there_is_only_one() -> None:
+    assert await runs(Lines(1, limit=SHORT), load(backlog=True))
+
+
+async def test_an_agreed_number_makes_a_line_of_its_own() -> None:
+    lines = Lines(1, limit=SHORT)
+    agreed = load(concurrency=3, subscription_id=new_subscription_id())
+
+    async with holding(lines, load(), 1), holding(lines, agreed, 3):
+        assert not await runs(lines, agreed)
+
+
+async def test_another_agreement_holds_once_nobody_is_in_line() -> None:
+    lines = Lines(1, limit=SHORT)
+    id_ = new_subscription_id()
+    async with holding(lines, load(concurrency=1, subscription_id=id_), 1):
+        assert not await runs(lines, load(concurrency=2, subscription_id=id_))
+
+    async with holding(lines, load(concurrency=2, subscription_id=id_), 2):
+        pass
+
+
+async def test_one_server_has_one_line_and_another_port_another() -> None:
+    lines = Lines(1, limit=SHORT)
+
+    async with holding(lines, to("https://a.example/one"), 1):
+        assert not await runs(lines, to("https://a.example:443/two"))
+        assert await runs(lines, to("https://a.example:8443/two"))
+
+
+@pytest.mark.parametrize("url", [None, "", "no url", "https://[", "/path"])
+async def test_what_has_no_origin_goes_at_once_and_the_sender_says_so(url: str | None) -> None:
+    lines = Lines(1, limit=SHORT)
+
+    assert await runs(lines, to(url))
+    assert len(lines) == 0
+
+
+async def test_mail_stands_in_no_line() -> None:
+    lines = Lines(1)
+    mail = load(channel=Channel.EMAIL)
+
+    async with holding(lines, mail, 50):
+        assert len(lines) == 0
+
+
+async def test_lines_are_forgotten_when_everybody_has_left() -> None:
+    lines = Lines(4)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(20):
+            tasks.create_task(runs(lines, to(f"https://{number}.example/")))
+
+    assert len(lines) == 0
