@@ -54,13 +54,14 @@ from noticebus.contracts.vocabulary import (
     Scope,
     SubscriptionState,
 )
+from noticebus.domain.leases import WARNED_BEFORE
 from noticebus.ids import (
     IncidentId,
     NoticeId,
     new_api_key_id,
     new_subscription_id,
 )
-from noticebus.store import subscriptions
+from noticebus.store import leases, subscriptions
 from noticebus.store.agencies import Agency
 from noticebus.store.subscriptions import Subscription
 from noticebus.store.tables import deliveries as delivery_rows
@@ -71,6 +72,7 @@ from noticebus.store.tables import (
     offers,
     responsibilities,
     responsibility_areas,
+    subscription_counters,
 )
 from noticebus.store.tables import obligations as obligation_rows
 
@@ -357,8 +359,18 @@ class Bus(Records):
             .select_from(offers)
             .where(offers.c.state == "held", offers.c.held_until <= now),
             sa.select(sa.func.count()).select_from(entries).where(entries.c.index.is_(None)),
+            sa.select(sa.func.count())
+            .select_from(subscription_counters)
+            .where(subscription_counters.c.heartbeat_at <= now),
         ]
-        return await self._count(counts)
+        return await self._count(counts) + await self._due_leases(now)
+
+    async def _due_leases(self, now: dt.datetime) -> int:
+        async with self.desk.database.read() as conn:
+            due = await leases.due_leases(
+                conn, now=now, warned_before=WARNED_BEFORE, batch_size_max=1
+            )
+        return len(due)
 
     async def _count(self, counts: Sequence[sa.Select[Any]]) -> int:
         async with self.desk.database.read() as conn:
