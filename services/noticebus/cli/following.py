@@ -85,10 +85,11 @@ class Follower:
         before.highest = max(last, sequence)
         # A heartbeat's number was given to a notice before it: that one is missing too.
         until = sequence + 1 if heartbeat else sequence
-        gap = tuple(range(last + 1, min(until, last + 1 + MISSING_MAX - len(before.missing))))
-        before.missing.update(gap)
+        gap = range(last + 1, until)
+        remembered = gap[: MISSING_MAX - len(before.missing)]
+        before.missing.update(remembered)
         if gap:
-            return gap, (_gap(subscription_id, gap, last=last, sequence=sequence),)
+            return tuple(remembered), (_gap(subscription_id, gap, last=last, sequence=sequence),)
         if not heartbeat and sequence in before.missing:
             before.missing.discard(sequence)
             return (), (f"{sequence} came late: {_left(before.missing)}",)
@@ -107,12 +108,11 @@ def _numbered(event: dict[str, Any]) -> tuple[str | None, int | None]:
     return named, sequence
 
 
-def _gap(subscription_id: str, gap: tuple[int, ...], *, last: int, sequence: int) -> str:
+def _gap(subscription_id: str, gap: range, *, last: int, sequence: int) -> str:
     which = f"{gap[0]} is" if len(gap) == 1 else f"{gap[0]} to {gap[-1]} are"
-    after = last
     return (
-        f"{last}, {sequence}: {which} missing (late, or lost); fetch what is after {after}:"
-        f" GET /v1/inbox?subscription={subscription_id}&after={after}"
+        f"{last}, {sequence}: {which} missing (late, or lost); fetch what is after {last}:"
+        f" GET /v1/inbox?subscription={subscription_id}&after={last}"
     )
 
 

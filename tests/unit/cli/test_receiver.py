@@ -1,11 +1,15 @@
+import base64
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from noticebus.access.keyring import new_webhook_secret
-from noticebus.cli.receiver import HANDSHAKE, Misbehaviour, Receiver
+from noticebus.cli.misbehaving import Misbehaviour
+from noticebus.cli.receiver import HANDSHAKE, Received, Receiver
+from noticebus.cli.saving import load
 from noticebus.clock import SystemClock
 from noticebus.dispatcher.signing import signature_headers
 from noticebus.errors import UnavailableError
@@ -15,10 +19,10 @@ CONSENT = {"id": "dlv_0", "type": HANDSHAKE, "data": {"challenge": "c-1"}}
 
 
 async def send(
-    receiver: Receiver, event: object, *, secrets: Sequence[str] = ()
+    receiver: Receiver, event: object, *, secrets: Sequence[str] = (), sent: bytes | None = None
 ) -> tuple[int, str]:
     """Send an event as the bus does, and give status and text of the answer."""
-    body = json.dumps(event).encode()
+    body = event if isinstance(event, bytes) else json.dumps(event).encode()
     timestamp = int(SystemClock().now().timestamp())
     headers = signature_headers(
         body, delivery_id="dlv_1", timestamp=timestamp, secrets=secrets, keys=[]
@@ -27,7 +31,7 @@ async def send(
         aiohttp.ClientSession() as session,
         session.post(
             receiver.url,
-            data=body,
+            data=sent or body,
             headers=headers | {"webhook-signature": headers["webhook-signature"] or "v1,none"},
         ) as answer,
     ):
@@ -78,6 +82,35 @@ async def test_what_is_no_event_is_refused() -> None:
 
     assert status == 400
     assert not receiver.received
+
+
+async def test_what_is_no_event_is_heard_of_with_what_is_wrong(tmp_path: Path) -> None:
+    heard: list[Received] = []
+    secret = new_webhook_secret()
+    body = json.dumps(NOTICE).encode()
+    async with Receiver(secrets=lambda: [secret], hear=heard.append, save_to=tmp_path) as receiver:
+        status, _ = await send(receiver, body, sent=base64.b64encode(body), secrets=[secret])
+
+    assert status == 400
+    assert "a gateway passed it on in base64" in heard[0].verdict.cause
+    assert heard[0].saved == tmp_path / "000001-unreadable.body"
+    assert load(heard[0].saved).body == base64.b64encode(body)
+
+
+async def test_a_forged_event_does_not_count_as_seen() -> None:
+    mine, theirs = new_webhook_secret(), new_webhook_secret()
+    async with Receiver(secrets=lambda: [mine]) as receiver:
+        await send(receiver, NOTICE, secrets=[theirs])
+        await send(receiver, NOTICE, secrets=[mine])
+
+    assert [one.time for one in receiver.received] == [1, 1]
+
+
+async def test_a_late_answer_is_an_answer() -> None:
+    async with Receiver(misbehaviour=Misbehaviour(delay_s=0.01)) as receiver:
+        status, _ = await send(receiver, NOTICE)
+
+    assert status == 200
 
 
 async def test_an_address_in_use_is_named() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from noticebus.cli.client import Client
 from noticebus.cli.demo.scenario import Scenario, ScenarioAgency
 from noticebus.cli.demo.stage import Stage, eventually
-from noticebus.cli.receiver import Misbehaviour, Received, Receiver
+from noticebus.cli.misbehaving import Misbehaviour
+from noticebus.cli.receiver import Received, Receiver
 from noticebus.contracts.vocabulary import Channel, ContentLevel, Position, SubscriptionState
 
 Hear = Callable[[ScenarioAgency, Received], None]
