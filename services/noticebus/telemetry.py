@@ -135,6 +135,7 @@ class Metrics:
     ledger_sequence: Gauge
     watch: "Watch"
     pressure: "Pressure"
+    endpoints: Gauge
 
     @classmethod
     def create(cls) -> "Metrics":
@@ -188,6 +189,12 @@ class Metrics:
             ),
             watch=Watch.create(to),
             pressure=Pressure.create(to),
+            endpoints=Gauge(
+                "noticebus_endpoints",
+                "Endpoints of active subscriptions by how they do",
+                ["state"],
+                registry=to,
+            ),
         )
 
     def count_delivery(self, channel: str, outcome: str, duration: dt.timedelta) -> None:
@@ -211,6 +218,7 @@ class Pressure:
     claim_size: Gauge
     claims_at_once: Gauge
     intake_waiting: Gauge
+    intake_committing: Gauge
     refused: Counter
 
     @classmethod
@@ -228,7 +236,10 @@ class Pressure:
                 registry=to,
             ),
             intake_waiting=Gauge(
-                "noticebus_intake_waiting", "Notices that wait for their commit", registry=to
+                "noticebus_intake_waiting", "Notices that wait for their batch", registry=to
+            ),
+            intake_committing=Gauge(
+                "noticebus_intake_committing", "Notices in the batch being stored", registry=to
             ),
             refused=Counter(
                 "noticebus_intake_refused_total",

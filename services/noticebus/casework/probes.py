@@ -150,6 +150,18 @@ async def take_probes(
     return {one for one, was in found.items() if was.state not in DOWN}, set(taken)
 
 
+async def standing(
+    desk: Desk, subscription_ids: Sequence[SubscriptionId]
+) -> dict[SubscriptionId, tuple[Health, int]]:
+    """Tell how endpoints stand, and how much waits in the backlog of each."""
+    if not subscription_ids:
+        return {}
+    async with desk.database.read() as conn:
+        found = await endpoints.endpoints_of(conn, subscription_ids)
+        held_back = await endpoints.held_counts(conn, subscription_ids)
+    return {one: (found.get(one, Health()), held_back.get(one, 0)) for one in subscription_ids}
+
+
 async def force_probe(desk: Desk, principal: Principal, *, subscription_id: str) -> Subscription:
     """Let one delivery through to an endpoint that is down, now rather than at its time."""
     async with desk.database.begin() as conn:

@@ -31,6 +31,7 @@ from noticebus.store.report_quality import (
     CANCEL_PENDING,
     CERTIFICATE_EXPIRES,
     DECLINED_AFTER_ACCEPTING,
+    ENDPOINT_DOWN,
     ENDPOINT_FAILING,
     LEASE_LAPSED,
     MESSAGES_HELD,
@@ -52,6 +53,8 @@ _SENTENCES = {
     NO_VERIFIED_CHANNEL: "answers for places, but no verified channel reaches it: verify a mail"
     " address or an endpoint.",
     DECLINED_AFTER_ACCEPTING: "declined after it had accepted: ring it, nobody else was asked.",
+    ENDPOINT_DOWN: "has an endpoint that is down since {since}, and what is for it is held back"
+    " ({count}): ring whoever runs it. Its contacts are told by mail or telephone meanwhile.",
     ENDPOINT_FAILING: "has an endpoint that failed at the last delivery: ask its contact.",
     CERTIFICATE_EXPIRES: "has an endpoint that is shown a client certificate with at most 30 days"
     " left: have a new one issued and set it.",
@@ -228,9 +231,11 @@ def data_quality(warned: Sequence[Warned], *, mail_missing: bool) -> tuple[DataQ
 
 def data_quality_view(warned: Warned) -> DataQualityItem:
     """Say a warning in a sentence that says what to do."""
+    since = "" if warned.since is None else f"{warned.since:%Y-%m-%d %H:%MZ}"
+    said = _SENTENCES[warned.code].format(count=warned.count, since=since)
     return DataQualityItem(
         code=warned.code,
-        message=f"{warned.agency_name} {_SENTENCES[warned.code].format(count=warned.count)}",
+        message=f"{warned.agency_name} {said}",
         agency=AgencyRef(id=warned.agency_id, name=warned.agency_name, kind=warned.agency_kind),
         subscription_id=warned.subscription_id,
         incident_id=warned.incident_id,

@@ -14,7 +14,7 @@ from noticebus.access.principals import (
     require,
     visible_agency,
 )
-from noticebus.casework import heartbeats
+from noticebus.casework import heartbeats, leases
 from noticebus.casework.administration import (
     FIRST_REVISION,
     administers_bus,
@@ -45,6 +45,7 @@ from noticebus.contracts.vocabulary import (
     Cause,
     Channel,
     ContentLevel,
+    EndpointState,
     Scope,
     SubscriptionState,
 )
@@ -102,6 +103,7 @@ async def list_subscriptions(
     principal: Principal,
     *,
     state: SubscriptionState | None = None,
+    endpoint_state: EndpointState | None = None,
     after: str,
     limit: int,
 ) -> list[Subscription]:
@@ -109,7 +111,12 @@ async def list_subscriptions(
     only = visible_agency(principal)
     async with desk.database.read() as conn:
         return await rows.list_subscriptions(
-            conn, agency_id=only, state=state, after=after, limit=limit
+            conn,
+            agency_id=only,
+            state=state,
+            endpoint_state=endpoint_state,
+            after=after,
+            limit=limit,
         )
 
 
@@ -196,7 +203,7 @@ async def resume_subscription(
         old = await held(conn, principal, subscription_id)
         check_revision(old.revision, revision=revision)
         require_state(old, _State.PAUSED, verb="resumed")
-        resumed = old.became(_State.ACTIVE)
+        resumed = leases.resumed(old, days=desk.lease_days, at=desk.world.now())
         await write(conn, resumed, revision=old.revision)
         await enter(conn, "subscription.resumed", names(old), by=principal, at=desk.world.now())
     desk.committed()

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterable
 
 from noticebus.casework.desk import Desk
-from noticebus.store import installation, ledger, notices
+from noticebus.store import endpoints, installation, ledger, notices
 from noticebus.store.ledger import make_entry
 
 PRUNE_MAX = 5_000
@@ -26,15 +26,18 @@ async def prune_idempotency(desk: Desk, *, keep: dt.timedelta) -> int:
 
 
 async def refresh_gauges(desk: Desk) -> None:
-    """Set the gauges of open and overdue obligations."""
+    """Set the gauges of open and overdue obligations, and of how endpoints do."""
     now = desk.world.now()
     async with desk.database.read() as conn:
         counts = await installation.count_open(conn, now=now)
+        standing = await endpoints.count_states(conn)
     oldest = counts.oldest_due_at
     late = 0.0 if oldest is None else max((now - oldest).total_seconds(), 0.0)
     desk.metrics.obligations_open.labels(state="open").set(counts.open)
     desk.metrics.obligations_overdue.set(counts.overdue)
     desk.metrics.oldest_overdue.set(late)
+    for state, count in standing.items():
+        desk.metrics.endpoints.labels(state=state.value).set(count)
 
 
 async def sample_offset(desk: Desk) -> dt.timedelta:

@@ -7,12 +7,14 @@ import typer
 
 from noticebus.access.first_key import write_key_file
 from noticebus.cli.client import Client, client_of, run
+from noticebus.cli.endpoints import with_endpoint
 from noticebus.cli.output import Format, FormatOption, note, show_record, show_rows
 from noticebus.contracts.places import NATION
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Channel,
     ContentLevel,
+    EndpointState,
     NoticeKind,
     Position,
     Role,
@@ -24,6 +26,7 @@ AGENCY_COLUMNS = ("id", "name", "kind", "zone", "created_at")
 CONTACT_COLUMNS = ("id", "name", "role", "position", "email", "phone", "email_verified_at")
 SUBSCRIPTION_COLUMNS = (
     "id", "agency_id", "name", "state", "channel", "url", "content_level", "last_sequence",
+    "endpoint", "endpoint_held_back",
 )  # fmt: skip
 KEY_COLUMNS = ("id", "name", "agency_id", "scopes", "expires_at", "revoked_at")
 
@@ -169,12 +172,17 @@ def add_subscription(  # noqa: PLR0913, PLR0917 - each option is a parameter
 def list_subscriptions(
     context: Context,
     state: Annotated[SubscriptionState | None, typer.Option(help="Only those in it.")] = None,
+    endpoint_state: Annotated[
+        EndpointState | None, typer.Option(help="Only those whose endpoint is in it.")
+    ] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """List subscriptions: your agency's, or all of them with an operator's key."""
-    query = {} if state is None else {"state": str(state)}
+    wanted = {"state": state, "endpoint_state": endpoint_state}
+    query = {name: str(value) for name, value in wanted.items() if value is not None}
     found = run(client_of(context).list_all("/v1/subscriptions", query=query))
-    show_rows(found, columns=SUBSCRIPTION_COLUMNS, form=form)
+    rows = found if form is Format.JSON else [with_endpoint(one) for one in found]
+    show_rows(rows, columns=SUBSCRIPTION_COLUMNS, form=form)
 
 
 @subscriptions.command("approve")

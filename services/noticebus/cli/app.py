@@ -18,6 +18,7 @@ from noticebus.cli import (
     database,
     doctor,
     endings,
+    endpoints,
     exercises,
     kafka,
     listen,
@@ -94,6 +95,7 @@ def install() -> None:
         part.install(app)
     endings.install(notices.app)
     orders.install(administration.subscriptions)
+    endpoints.install(administration.subscriptions)
     credentials.install(administration.subscriptions)
     for name, group in {
         "db": database.app,

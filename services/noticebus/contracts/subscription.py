@@ -17,6 +17,7 @@ from noticebus.contracts.base import (
     at,
     refuse,
 )
+from noticebus.contracts.endpoint import EndpointView
 from noticebus.contracts.places import StandingArea, StandingAreas
 from noticebus.contracts.vocabulary import (
     Channel,
@@ -148,6 +149,7 @@ class SubscriptionView(Published):
     paused_at: Instant | None = None
     pause_reason: PauseReason | None = None
     certificate_expires_at: Instant | None = None
+    endpoint: EndpointView | None = None
 
 
 class SubscriptionCreated(SubscriptionView):

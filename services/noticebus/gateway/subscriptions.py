@@ -12,6 +12,7 @@ from noticebus.casework import subscriptions as casework
 from noticebus.casework.desk import Desk
 from noticebus.casework.orders import WithSecret
 from noticebus.contracts.answers import Page
+from noticebus.contracts.endpoint import EndpointView
 from noticebus.contracts.places import standing_areas
 from noticebus.contracts.subscription import (
     ConsentPost,
@@ -22,7 +23,7 @@ from noticebus.contracts.subscription import (
     SubscriptionPost,
     SubscriptionView,
 )
-from noticebus.contracts.vocabulary import SubscriptionState
+from noticebus.contracts.vocabulary import EndpointState, SubscriptionState
 from noticebus.gateway.delivery_views import (
     DeliveryDetail,
     DeliveryView,
@@ -39,6 +40,7 @@ from noticebus.gateway.dependencies import (
     link_next,
     set_etag,
 )
+from noticebus.gateway.endpoints import endpoint_views
 from noticebus.gateway.examples import (
     CONSENT_EXAMPLES,
     ROTATE_EXAMPLES,
@@ -81,21 +83,33 @@ async def create_subscription(
 
 
 @router.get("", responses=responses(*LISTED))
-async def list_subscriptions(
+async def list_subscriptions(  # noqa: PLR0913, PLR0917 - the parts of a request
     desk: TheDesk,
     caller: Caller,
     page: ThePage,
     request: Request,
     response: Response,
     state: Annotated[SubscriptionState | None, Query(description="Only those in it.")] = None,
+    endpoint_state: Annotated[
+        EndpointState | None, Query(description="Only those whose endpoint is in it.")
+    ] = None,
 ) -> Page[SubscriptionView]:
     """List subscriptions: your agency's, or all of them with `admin`, `operate` or `audit`."""
     found = await casework.list_subscriptions(
-        desk, caller, state=state, after=page.after, limit=page.limit + 1
+        desk,
+        caller,
+        state=state,
+        endpoint_state=endpoint_state,
+        after=page.after,
+        limit=page.limit + 1,
     )
     shown, last = cut(found, page)
+    standing = await endpoint_views(desk, shown)
     sequences = await casework.last_sequences(desk, shown)
-    items = tuple(_view(desk, one, last_sequence=sequences.get(one.id, 0)) for one in shown)
+    items = tuple(
+        _view(desk, one, last_sequence=sequences.get(one.id, 0), endpoint=standing[one.id])
+        for one in shown
+    )
     return Page(items=items, next=link_next(request, response, last=last))
 
 
@@ -302,11 +316,14 @@ async def _answer(desk: Desk, found: Subscription, response: Response) -> Subscr
 
 async def _facts(desk: Desk, found: Subscription) -> dict[str, Any]:
     sequences = await casework.last_sequences(desk, [found])
-    view = _view(desk, found, last_sequence=sequences.get(found.id, 0))
+    standing = (await endpoint_views(desk, [found]))[found.id]
+    view = _view(desk, found, last_sequence=sequences.get(found.id, 0), endpoint=standing)
     return {name: getattr(view, name) for name in SubscriptionView.model_fields}
 
 
-def _view(desk: Desk, found: Subscription, *, last_sequence: int) -> SubscriptionView:
+def _view(
+    desk: Desk, found: Subscription, *, last_sequence: int, endpoint: EndpointView | None
+) -> SubscriptionView:
     now = desk.machine.now()
     shown = {name: value for name, value in values_of(found).items() if name not in HIDDEN}
     return SubscriptionView(
@@ -315,6 +332,7 @@ def _view(desk: Desk, found: Subscription, *, last_sequence: int) -> Subscriptio
         last_sequence=last_sequence,
         secrets=endpoints.valid_secrets(found, now=now),
         previous_valid_until=endpoints.previous_valid_until(found, now=now),
+        endpoint=endpoint,
     )
 
 

@@ -20,6 +20,7 @@ from noticebus.contracts.vocabulary import (
     Status,
     SubscriptionState,
 )
+from noticebus.domain.health import DOWN
 from noticebus.ids import AgencyId, IncidentId, SubscriptionId
 from noticebus.store.cancel_requests import LAPSES_AFTER
 from noticebus.store.columns import Instant
@@ -30,6 +31,7 @@ from noticebus.store.tables import (
     cancel_requests,
     contacts,
     deliveries,
+    endpoints,
     incidents,
     notices,
     obligations,
@@ -43,6 +45,7 @@ NO_SECOND_CONTACT = "no_second_contact"
 NO_VERIFIED_CHANNEL = "no_verified_channel"
 NEVER_VERIFIED = "subscription_never_verified"
 ENDPOINT_FAILING = "endpoint_failing"
+ENDPOINT_DOWN = "endpoint_down"
 LEASE_LAPSED = "lease_lapsed"
 CERTIFICATE_EXPIRES = "certificate_expires"
 DECLINED_AFTER_ACCEPTING = "declined_after_accepting"
@@ -67,6 +70,7 @@ class Warned:
     subscription_id: SubscriptionId | None = None
     incident_id: IncidentId | None = None
     count: int | None = None
+    since: dt.datetime | None = None
 
 
 async def warnings(
@@ -197,12 +201,43 @@ def _failing() -> sa.Select[tuple[object, ...]]:
     arrived = sa.exists().where(
         attempts.c.delivery_id == deliveries.c.id, attempts.c.outcome == Outcome.DELIVERED
     )
+    is_down = sa.exists().where(
+        endpoints.c.subscription_id == subscriptions.c.id, endpoints.c.state.in_(sorted(DOWN))
+    )
     return (
         sa.select(*_AGENCY, subscriptions.c.id.label("subscription_id"))
         .join(subscriptions, subscriptions.c.agency_id == agencies.c.id)
         .join(deliveries, deliveries.c.id == last_delivery)
-        .where(subscriptions.c.state == SubscriptionState.ACTIVE, ~arrived)
+        .where(subscriptions.c.state == SubscriptionState.ACTIVE, ~arrived, ~is_down)
         .order_by(subscriptions.c.id)
+    )
+
+
+def _down() -> sa.Select[tuple[object, ...]]:
+    """Select living subscriptions whose endpoint is down, since when, and count what is held."""
+    held_back = (
+        sa.select(sa.func.count())
+        .where(
+            deliveries.c.subscription_id == subscriptions.c.id,
+            deliveries.c.due_at.is_(None),
+            deliveries.c.held_reason.is_not(None),  # what the partial index holds
+            deliveries.c.state == DeliveryState.QUEUED,
+        )
+        .scalar_subquery()
+    )
+    return (
+        sa.select(
+            *_AGENCY,
+            subscriptions.c.id.label("subscription_id"),
+            held_back.label("count"),
+            endpoints.c.failing_since.label("since"),
+        )
+        .join(subscriptions, subscriptions.c.agency_id == agencies.c.id)
+        .join(endpoints, endpoints.c.subscription_id == subscriptions.c.id)
+        .where(
+            subscriptions.c.state == SubscriptionState.ACTIVE, endpoints.c.state.in_(sorted(DOWN))
+        )
+        .order_by(endpoints.c.failing_since, subscriptions.c.id)
     )
 
 
@@ -339,6 +374,7 @@ _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
     (DECLINED_AFTER_ACCEPTING, _declined_after_accepting()),
     (NO_CONTACT, _without_contact()),
     (NO_VERIFIED_CHANNEL, _without_verified_channel()),
+    (ENDPOINT_DOWN, _down()),
     (ENDPOINT_FAILING, _failing()),
     (LEASE_LAPSED, _lease_lapsed()),
     (CERTIFICATE_EXPIRES, _certificates_expiring()),

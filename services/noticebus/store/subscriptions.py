@@ -12,6 +12,7 @@ from noticebus.contracts.vocabulary import (
     Channel,
     ContentLevel,
     DeliveryState,
+    EndpointState,
     NoticeKind,
     PauseReason,
     SubscriptionState,
@@ -20,6 +21,7 @@ from noticebus.ids import AgencyId, ContactId, SubscriptionId
 from noticebus.store.rows import values_of
 from noticebus.store.tables import (
     deliveries,
+    endpoints,
     subscription_areas,
     subscription_counters,
     subscriptions,
@@ -103,6 +105,7 @@ async def list_subscriptions(
     *,
     agency_id: str | None,
     state: SubscriptionState | None,
+    endpoint_state: EndpointState | None = None,
     after: str,
     limit: int,
 ) -> list[Subscription]:
@@ -112,8 +115,19 @@ async def list_subscriptions(
         statement = statement.where(subscriptions.c.agency_id == agency_id)
     if state is not None:
         statement = statement.where(subscriptions.c.state == state)
+    if endpoint_state is not None:
+        statement = statement.where(_endpoint_is(endpoint_state))
     statement = statement.order_by(subscriptions.c.id).limit(limit)
     return [_subscription(row) for row in (await conn.execute(statement)).mappings()]
+
+
+def _endpoint_is(state: EndpointState) -> sa.ColumnElement[bool]:
+    """Select those whose endpoint is in `state`: one that has never failed has no row."""
+    same = sa.exists().where(endpoints.c.subscription_id == subscriptions.c.id)
+    if state is not EndpointState.HEALTHY:
+        return same.where(endpoints.c.state == state)
+    called = subscriptions.c.channel.in_([Channel.WEBHOOK, Channel.KAFKA])
+    return called & ~same.where(endpoints.c.state != state)
 
 
 async def update_subscription(
