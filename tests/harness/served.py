@@ -1,0 +1,212 @@
+"""A bus of a process of its own, on either profile, that a test starts, posts to and kills.
+
+Its recipients are counting receivers in the test's process; what they saw is compared with what
+the bus has stored.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import httpx2
+import sqlalchemy as sa
+
+from harness import desk as furnish
+from harness.forked import Forker
+from harness.kafka import free_port
+from harness.place import Place
+from harness.receivers import WebhookArrival, WebhookReceiver, webhook_receiver
+from harness.system import Bus, open_bus
+from noticebus.casework import keys, recount
+from noticebus.casework.findings import Finding
+from noticebus.clock import ManualClock, SystemClock
+from noticebus.contracts.key import ApiKeyPost
+from noticebus.contracts.vocabulary import AgencyKind, Channel, NoticeClass, Notify, Scope
+from noticebus.domain.policies import Hold, HoldRule, Step, default_policies, policy_to_record
+from noticebus.store.database import Database
+from noticebus.store.tables import deliveries, entries, obligations, policies
+
+QUIET_WITHIN_S = 30.0
+LOOK_EVERY_S = 0.02
+NOW = dt.timedelta(0)
+HASTY = {
+    "request_timeout_s": 1.0,
+    "lease_s": 1.5,  # what a killed dispatcher held is free again after it
+    "schedules": {
+        "B": {"phases": [{"name": "immediate", "tries": 50, "first_s": 0.1}], "jitter": 0}
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A bus that may be started, and killed, as often as a test likes."""
+
+    database: Database
+    settings: Mapping[str, Any]
+    key: str
+    body: dict[str, object]
+    receivers: Sequence[WebhookReceiver]
+    forker: Forker
+    accepted: dict[int, str] = field(default_factory=dict)  # notices answered 201, by their number
+    grown: asyncio.Event = field(default_factory=asyncio.Event)  # one more was accepted
+
+    async def start(self, *, crash_at: str | None = None) -> None:
+        """Start the server and wait until it answers, or has died."""
+        await self.forker.start(self.settings, crash_at=crash_at)
+        async with asyncio.timeout(QUIET_WITHIN_S), self.client() as client:
+            while self.forker.is_alive():  # noqa: ASYNC110 - it is another process that ends it
+                if await _answers(client):
+                    return
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    def client(self) -> httpx2.AsyncClient:
+        """Give a poster's connection to it."""
+        return httpx2.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.settings['port']}",
+            headers={"Authorization": f"Bearer {self.key}"},
+            timeout=QUIET_WITHIN_S,
+        )
+
+    async def post(self, *numbers: int) -> list[int]:
+        """Post notices at once, each under its own key; give each status, 0 where none came.
+
+        Those that were answered 201 are not posted again.
+        """
+        missing = [one for one in numbers if one not in self.accepted]
+        async with self.client() as client, asyncio.TaskGroup() as tasks:
+            posted = [tasks.create_task(self._post(client, one)) for one in missing]
+        return [one.result() for one in posted]
+
+    async def _post(self, client: httpx2.AsyncClient, number: int) -> int:
+        headers = {"Idempotency-Key": f"notice-{number}"}
+        try:
+            answer = await client.post("/v1/notices", json=self.body, headers=headers)
+        except httpx2.TransportError:  # the kill: it may be stored, or not
+            return 0
+        assert answer.status_code in {201, 503}, answer.text
+        if answer.status_code == 201:
+            self.accepted[number] = answer.json()["id"]
+            self.grown.set()
+        return answer.status_code
+
+    async def accepted_at_least(self, count: int) -> None:
+        """Wait until `count` notices were answered 201."""
+        async with asyncio.timeout(QUIET_WITHIN_S):
+            while len(self.accepted) < count:
+                self.grown.clear()
+                await self.grown.wait()
+
+    async def until_quiet(self) -> None:
+        """Wait until nothing is due, under way or without an index."""
+        async with asyncio.timeout(QUIET_WITHIN_S):
+            while await self._unfinished():  # noqa: ASYNC110 - what ends it is in the database
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def rows(self, table: sa.Table) -> list[sa.RowMapping]:
+        """Read a whole table."""
+        async with self.database.read() as conn:
+            return list((await conn.execute(sa.select(table))).mappings())
+
+    async def audited(self) -> list[Finding]:
+        """Give what `noticebus audit` finds."""
+        cursor: str | None = ""
+        found: list[Finding] = []
+        while cursor is not None:
+            part = await recount.audit_part(self.database, cursor=cursor)
+            found += part.findings
+            cursor = part.next
+        return found
+
+    def arrivals(self) -> list[WebhookArrival]:
+        """Give everything that reached any recipient."""
+        return [one for receiver in self.receivers for one in receiver.arrivals.all]
+
+    async def _unfinished(self) -> int:
+        counts = [
+            sa.select(sa.func.count(deliveries.c.due_at)),
+            sa.select(sa.func.count(obligations.c.next_step_at)),
+            sa.select(sa.func.count(entries.c.position)).where(entries.c.index.is_(None)),
+        ]
+        async with self.database.read() as conn:
+            return sum([int((await conn.execute(one)).scalar_one()) for one in counts])
+
+
+async def _answers(client: httpx2.AsyncClient) -> bool:
+    try:
+        return (await client.get("/livez")).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@contextlib.asynccontextmanager
+async def served(
+    place: Place, forker: Forker, *, recipients: int = 1, steps: bool = False, **more: Any
+) -> AsyncIterator[Served]:
+    """Furnish a bus with recipients in one county; its server ends with the block.
+
+    With `steps` the first step of escalation falls due at once, and there is no other.
+    """
+    world = ManualClock(SystemClock().now())
+    async with contextlib.AsyncExitStack() as stack:
+        receivers = [await stack.enter_async_context(webhook_receiver()) for _ in range(recipients)]
+        async with open_bus(place, world=world, roles=()) as bus:
+            key = await _furnish(bus, receivers, steps=steps)
+            body = furnish.notice_body(bus.desk)
+        database = Database(place.database_url)
+        stack.push_async_callback(database.close)
+        stack.push_async_callback(forker.kill)
+        yield Served(
+            database=database,
+            settings=_settings(place) | more,
+            key=key,
+            body=body,
+            receivers=receivers,
+            forker=forker,
+        )
+
+
+async def _furnish(bus: Bus, receivers: Sequence[WebhookReceiver], *, steps: bool) -> str:
+    if steps:
+        await _hasten(bus)
+    poster = await furnish.add_agency(bus.desk, "Field office", kind=AgencyKind.FEDERAL)
+    for number, receiver in enumerate(receivers):
+        county = await furnish.add_agency(bus.desk, f"Scott County CPS {number}")
+        await bus.subscribe(bus.member(county, receiver))
+    made = await keys.create_key(
+        bus.desk,
+        furnish.principal(Scope.ADMIN),
+        post=ApiKeyPost(name="poster", agency_id=poster.id, scopes=(Scope.POST,)),
+    )
+    return made.secret
+
+
+async def _hasten(bus: Bus) -> None:
+    """Give the class B policies one step, due as soon as the notice is accepted."""
+    step = Step(after=NOW, notify=Notify.ON_DUTY, channels=(Channel.WEBHOOK,))
+    async with bus.desk.database.begin() as conn:
+        for one in default_policies():
+            if one.notice_class is NoticeClass.B:
+                hasty = replace(one, due_after=NOW, hold=HoldRule(hold=Hold.NEVER), steps=(step,))
+                await conn.execute(
+                    sa.update(policies)
+                    .where(policies.c.id == one.id)
+                    .values(body=policy_to_record(hasty))
+                )
+
+
+def _settings(place: Place) -> dict[str, Any]:
+    bus = {}
+    if place.bus is not None:
+        bus = {"kafka_bootstrap": place.bus.bootstrap, "kafka_prefix": place.bus.prefix}
+    return {
+        "data_dir": str(place.folder),
+        "database_url": place.database_url,
+        "egress_allow": "127.0.0.1/32",
+        "port": free_port(),
+        **HASTY,
+        **bus,
+    }
