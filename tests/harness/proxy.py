@@ -20,6 +20,7 @@ class Proxy:
         self.silent = False
         self.url = ""
         self._pair = None if password is None else f"bus:{password}"
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> asyncio.Server:
         """Listen; the caller closes the server."""
@@ -28,7 +29,24 @@ class Proxy:
         self.url = f"http://{pair}{ADDRESS}:{server.sockets[0].getsockname()[1]}"
         return server
 
+    async def hang_up(self) -> None:
+        """Close every connection."""
+        for one in tuple(self._serving):
+            one.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await one
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a server runs each connection in a task"
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        try:
+            await self._answer(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
             target = head.split(" ", 2)[1]
@@ -41,7 +59,9 @@ class Proxy:
                 writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
             else:
                 await self._tunnel(target, reader, writer)
-        writer.close()
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
 
     def _lets_in(self, head: str) -> bool:
         if self._pair is None:
@@ -60,9 +80,12 @@ class Proxy:
             writer.write(f"{refused}\r\n\r\n".encode("ascii"))
             return
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        async with asyncio.TaskGroup() as both:
-            both.create_task(_copy(reader, back))
-            both.create_task(_copy(there, writer))
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_copy(reader, back))
+                both.create_task(_copy(there, writer))
+        finally:
+            back.transport.abort()
 
 
 async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
@@ -82,3 +105,4 @@ async def forward_proxy(*, password: str | None = None) -> AsyncIterator[Proxy]:
         yield proxy
     finally:
         server.close()
+        await proxy.hang_up()

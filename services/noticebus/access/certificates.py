@@ -57,6 +57,8 @@ def read_certificate(given: ClientCertificate, *, now: dt.datetime) -> Certifica
 
 
 def _leaf(pem: str) -> x509.Certificate:
+    if "PRIVATE KEY" in pem:  # only key_pem is handled as a secret
+        raise _invalid(_CERTIFICATE, "A private key is among the certificates. Take it out.")
     try:
         chain = x509.load_pem_x509_certificates(pem.encode())
     except ValueError as error:

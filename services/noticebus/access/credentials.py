@@ -16,7 +16,7 @@ from noticebus.access.keyring import Keyring
 class ClientCertificate:
     """A certificate with its chain, and its key, both as PEM."""
 
-    certificate_pem: str
+    certificate_pem: str = field(repr=False)
     key_pem: str = field(repr=False)
 
     @property

@@ -63,12 +63,14 @@ BAD_ANSWER = Failure(
 BROKEN_OFF = Failure(
     outcome=Outcome.FAILED,
     fault=Fault.RECIPIENT,
-    error="Your server closed the connection before it answered. Its log says why.",
+    error="Your server closed the connection before it answered. Its log says why; if it asks for"
+    " a client certificate, look at the one in the subscription's credentials.",
 )
 NO_TLS = Failure(
     outcome=Outcome.FAILED,
     fault=Fault.RECIPIENT,
-    error="No TLS connection. Check that the port speaks TLS 1.2 or newer.",
+    error="No TLS connection. Check that the port speaks TLS 1.2 or newer, and whether it asks for"
+    " a client certificate.",
 )
 NO_SUCH_NAME = Failure(
     outcome=Outcome.FAILED,
