@@ -50,6 +50,7 @@ SLEEPERS = {
     "bus/test_kafka.py": "between two questions to a broker, within a time limit",
     "harness/kafka.py": "between two questions whether a broker is ready",
     "harness/receivers.py": "plays a slow recipient",
+    "harness/roles.py": "what ends the wait is another process, within a time limit",
     "harness/system.py": "between two looks whether the database is quiet, within a time limit",
     "faults/test_two_engines.py": "a kill comes at a random moment; another process's end is seen",
     "faults/test_kill.py": "a kill comes at a random moment",
