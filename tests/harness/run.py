@@ -106,7 +106,10 @@ def _is_alive(note: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    if folder.stat().st_uid != os.geteuid():
+    try:
+        if folder.stat().st_uid != os.geteuid():
+            return
+    except FileNotFoundError:  # another run that begins was first
         return
     for note in folder.glob("**/server.json"):
         if (process := _noted(note)) is not None:
