@@ -30,7 +30,8 @@ CAUSES: Words = (
     "heartbeat",
     "test",
 )
-BACKLOG = "due_at IS NULL AND held_reason IS NOT NULL"
+BACKLOG = "state = 'queued' AND due_at IS NULL AND held_reason IS NOT NULL"
+LET_GO = "held_reason = 'turn' AND due_at IS NOT NULL"
 
 
 def words_in(column: str, words: Words) -> str:
@@ -146,6 +147,7 @@ def add_to_deliveries() -> None:
         ["subscription_id", "notice_class", "id"],
         BACKLOG,
     )
+    index_where("ix_deliveries_let_go", "deliveries", ["subscription_id", "due_at"], LET_GO)
     index_where(
         "ix_deliveries_replay", "deliveries", ["replay_id", "state"], "replay_id IS NOT NULL"
     )
@@ -155,6 +157,7 @@ def downgrade() -> None:
     """Take it all back; rows that use a word or a table of this revision must be gone before."""
     op.drop_column("attempts", "response_headers")
     op.drop_index("ix_deliveries_replay", "deliveries")
+    op.drop_index("ix_deliveries_let_go", "deliveries")
     op.drop_index("ix_deliveries_backlog", "deliveries")
     with op.batch_alter_table("deliveries") as batch:
         batch.drop_constraint("fk_deliveries_replay_id", type_="foreignkey")

@@ -61,6 +61,12 @@ class DueProbe:
     health: Health
 
 
+def waits(held: sa.FromClause) -> sa.ColumnElement[bool]:
+    """Select what waits in a backlog. The state is written out: the partial index serves then."""
+    queued: sa.ColumnElement[str] = sa.literal_column(f"'{DeliveryState.QUEUED}'")
+    return sa.and_(held.c.state == queued, held.c.due_at.is_(None), held.c.held_reason.is_not(None))
+
+
 async def insert_missing(
     conn: AsyncConnection, subscription_ids: Collection[SubscriptionId], *, now: dt.datetime
 ) -> None:
@@ -211,10 +217,8 @@ async def let_through(
         sa.select(waiting.c.id)
         .where(
             waiting.c.subscription_id == endpoints.c.subscription_id,
-            waiting.c.due_at.is_(None),
-            waiting.c.held_reason.is_not(None),  # what the partial index holds
-            waiting.c.held_reason == HeldReason.ENDPOINT_DOWN,
-            waiting.c.state == DeliveryState.QUEUED,
+            waits(waiting),
+            waiting.c.held_reason.in_([HeldReason.ENDPOINT_DOWN, HeldReason.TURN]),
         )
         .order_by(waiting.c.notice_class, waiting.c.id)
         .limit(1)
@@ -255,10 +259,8 @@ async def exhaust_held(
         sa.select(deliveries.c.id)
         .where(
             deliveries.c.subscription_id.in_(sorted(subscription_ids)),
-            deliveries.c.due_at.is_(None),
-            deliveries.c.held_reason.is_not(None),  # what the partial index holds
+            waits(deliveries),
             deliveries.c.held_reason == HeldReason.ENDPOINT_DOWN,
-            deliveries.c.state == DeliveryState.QUEUED,
             sa.or_(*past),
         )
         .order_by(deliveries.c.id)
@@ -293,9 +295,7 @@ async def held_counts(
         sa.select(deliveries.c.subscription_id, sa.func.count())
         .where(
             deliveries.c.subscription_id.in_(sorted(subscription_ids)),
-            deliveries.c.due_at.is_(None),
-            deliveries.c.held_reason.is_not(None),
-            deliveries.c.state == DeliveryState.QUEUED,
+            waits(deliveries),
         )
         .group_by(deliveries.c.subscription_id)
     )

@@ -519,8 +519,16 @@ deliveries = sa.Table(
         "subscription_id",
         "notice_class",
         "id",
-        postgresql_where=sa.text("due_at IS NULL AND held_reason IS NOT NULL"),
-        sqlite_where=sa.text("due_at IS NULL AND held_reason IS NOT NULL"),
+        postgresql_where=sa.text("state = 'queued' AND due_at IS NULL AND held_reason IS NOT NULL"),
+        sqlite_where=sa.text("state = 'queued' AND due_at IS NULL AND held_reason IS NOT NULL"),
+    ),
+    # What was let go and has not ended: of each endpoint no more than a window.
+    sa.Index(
+        "ix_deliveries_let_go",
+        "subscription_id",
+        "due_at",
+        postgresql_where=sa.text("held_reason = 'turn' AND due_at IS NOT NULL"),
+        sqlite_where=sa.text("held_reason = 'turn' AND due_at IS NOT NULL"),
     ),
     sa.Index(
         "ix_deliveries_replay",
