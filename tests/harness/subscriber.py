@@ -64,6 +64,7 @@ class Subscriber:
 
     async def entries(self, type_: str) -> list[Json]:
         """Read the ledger's entries of one type about this subscription."""
+        await self.bus.settled()
         subscription_id = self.path.rpartition("/")[2]
         data = [one["data"] for one in await self.bus.entries_of() if one["type"] == type_]
         return [one for one in data if one["subscription_id"] == subscription_id]

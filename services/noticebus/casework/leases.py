@@ -46,9 +46,10 @@ async def renew_subscription(
         check_revision(old.revision, revision=revision)
         refuse_ended(old)
         _refuse_without_lease(old, days=desk.lease_days)
-        renewed = leased(old.became(old.state), days=desk.lease_days, at=now)
         if lapsed(old):
-            renewed = await resume(conn, desk, renewed)
+            renewed = resumed(old, days=desk.lease_days, at=now)
+        else:
+            renewed = leased(old.became(old.state), days=desk.lease_days, at=now)
         await write(conn, renewed, revision=old.revision)
         body = {**names(old), "lease_until": _written(renewed.lease_until), "resumed": lapsed(old)}
         await enter(conn, "subscription.renewed", body, by=principal, at=now)
@@ -127,9 +128,10 @@ async def _lapse(
     await append(conn, [make_entry("subscription.lease_lapsed", body, at=now)])
 
 
-async def resume(conn: AsyncConnection, desk: Desk, order: Subscription) -> Subscription:
-    """Let a subscription that had lapsed go on."""
-    return replace(order, state=_State.ACTIVE, paused_at=None, paused_by=None, pause_reason=None)
+def resumed(order: Subscription, *, days: int, at: dt.datetime) -> Subscription:
+    """Give what a paused subscription is once it goes on; one that had lapsed has a new lease."""
+    active = replace(order.became(_State.ACTIVE), paused_at=None, paused_by=None, pause_reason=None)
+    return leased(active, days=days, at=at) if lapsed(order) else active
 
 
 def _refuse_without_lease(order: Subscription, *, days: int) -> None:
