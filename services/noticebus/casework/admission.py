@@ -45,24 +45,26 @@ class Admission:
         if self._disk is not None and (why := await self._disk.refusal()) is not None:
             self._gauges.refused.labels(reason="disk").inc()
             raise UnavailableError(f"{why} Nothing was stored.", retry_after_s=RETRY_AFTER_S_MAX)
-        running_for = None if self._began is None else self._machine.now() - self._began
-        wait = expected_wait(self._pace, ahead=ahead, running_for=running_for)
-        if wait > self._longest:
+        if self._wait(ahead) > self._longest:
             raise self.too_many(ahead=ahead)
 
     def too_many(self, *, ahead: int) -> UnavailableError:
         """Make the refusal of one that would wait too long, and count it."""
         self._gauges.refused.labels(reason="wait").inc()
-        wait = expected_wait(self._pace, ahead=ahead, running_for=None)
         return UnavailableError(
             "Too many notices are waiting. This one was not stored; send it again shortly.",
-            retry_after_s=retry_after_s(wait),
+            retry_after_s=retry_after_s(self._wait(ahead)),
         )
+
+    def _wait(self, ahead: int) -> dt.timedelta:
+        running_for = None if self._began is None else self._machine.now() - self._began
+        return expected_wait(self._pace, ahead=ahead, running_for=running_for)
 
     @contextlib.contextmanager
     def timed(self, *, offered: int) -> Iterator[Batch]:
         """Measure a batch of `offered` notices, whether it could be stored or not."""
         self._began = self._machine.now()
+        self._gauges.intake_committing.set(offered)
         batch = Batch()
         try:
             yield batch
@@ -72,4 +74,5 @@ class Admission:
         finally:
             took = self._machine.now() - self._began
             self._began = None
+            self._gauges.intake_committing.set(0)
             self._pace = intake_after(self._pace, took=took, stored=batch.stored, offered=offered)

@@ -102,6 +102,7 @@ class Intake:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
             raise self._admission.too_many(ahead=ahead) from None
+        self._desk.metrics.pressure.intake_waiting.set(ahead + 1)
         try:
             async with asyncio.timeout(ANSWER_WAIT_S):
                 return await waiting.answer
@@ -139,6 +140,7 @@ class Intake:
                 break
             keys.add(following.draft.idempotency)
             batch.append(following)
+        self._desk.metrics.pressure.intake_waiting.set(self._queue.qsize())
         return batch
 
     async def _commit(self, batch: list[_Waiting]) -> None:

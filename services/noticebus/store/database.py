@@ -27,6 +27,7 @@ READERS_MAX = 4
 POOL_SIZE = 10
 POOL_OVERFLOW = 10
 POOL_WAIT_S = 5.0
+CONNECT_WAIT_S = 5.0
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "30s"
 _SENTENCES = {  # by SQLSTATE, or by SQLite's own name
@@ -40,23 +41,23 @@ MISTAKES = frozenset({"0A", "22", "23", "42"})  # SQLSTATE classes: feature, dat
 class Database:
     """Engines of one database. Safe to use from many tasks of one event loop."""
 
-    def __init__(self, url: str, *, wait_s: float = POOL_WAIT_S) -> None:
+    def __init__(self, url: str) -> None:
         parsed = sa.make_url(url)
         self.url = url
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
             parsed = parsed.set(drivername="sqlite+aiosqlite")
-            self._writer = _sqlite_engine(parsed, size=1, begin="BEGIN IMMEDIATE", wait_s=wait_s)
-            self._reader = _sqlite_engine(parsed, size=READERS_MAX, begin="BEGIN", wait_s=wait_s)
+            self._writer = _sqlite_engine(parsed, size=1, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(parsed, size=READERS_MAX, begin="BEGIN")
             self._relaxed = self._writer
         else:
             parsed = parsed.set(drivername="postgresql+asyncpg")
-            self._writer = _postgres_engine(parsed, durable=True, wait_s=wait_s)
+            self._writer = _postgres_engine(parsed, durable=True)
             # The same pool; every read stands on one snapshot, as it does on SQLite.
             self._reader = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-            self._relaxed = _postgres_engine(parsed, durable=False, wait_s=wait_s)
+            self._relaxed = _postgres_engine(parsed, durable=False)
         self._line = _Line()
 
     @property
@@ -115,8 +116,8 @@ class _Line:
     async def place(self) -> AsyncIterator[None]:
         if self._in_vain and self._waiting:
             raise UnavailableError(
-                "Every connection to the database is taken, and has been for long. Nothing was "
-                "looked up; try again shortly."
+                "The database has had no connection for anybody for long. Nothing was looked up; "
+                "try again shortly."
             )
         self._waiting += 1
         try:
@@ -163,12 +164,12 @@ def is_mistake(error: Exception) -> bool:
     return sqlstate[:2] in MISTAKES
 
 
-def _sqlite_engine(url: sa.URL, *, size: int, begin: str, wait_s: float) -> AsyncEngine:
+def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=size,
         max_overflow=0,
-        pool_timeout=wait_s,
+        pool_timeout=POOL_WAIT_S,
         poolclass=sa.AsyncAdaptedQueuePool,
     )
 
@@ -187,7 +188,7 @@ def _sqlite_engine(url: sa.URL, *, size: int, begin: str, wait_s: float) -> Asyn
     return engine
 
 
-def _postgres_engine(url: sa.URL, *, durable: bool, wait_s: float) -> AsyncEngine:
+def _postgres_engine(url: sa.URL, *, durable: bool) -> AsyncEngine:
     settings = {
         "application_name": "noticebus",
         "lock_timeout": LOCK_TIMEOUT,
@@ -200,7 +201,7 @@ def _postgres_engine(url: sa.URL, *, durable: bool, wait_s: float) -> AsyncEngin
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
-        pool_timeout=wait_s,
+        pool_timeout=POOL_WAIT_S,
         pool_pre_ping=False,
-        connect_args={"server_settings": settings, "timeout": POOL_WAIT_S},
+        connect_args={"server_settings": settings, "timeout": CONNECT_WAIT_S},
     )
