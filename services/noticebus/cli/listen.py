@@ -98,6 +98,12 @@ def listen(  # noqa: PLR0913, PLR0917 - each option is a parameter
     wrong_challenge: Annotated[
         bool, typer.Option("--wrong-challenge", help="Answer the handshake wrongly.")
     ] = False,
+    rate: Annotated[
+        int | None, typer.Option(min=1, help="Agree to so many requests a minute, if asked.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Agree to so many requests at once, if asked.")
+    ] = None,
     count: Annotated[int, typer.Option(min=0, help="End after so many events; 0 never.")] = 0,
     form: Annotated[
         Written, typer.Option("--format", help="How events are written: json is one a line.")
@@ -139,6 +145,7 @@ def listen(  # noqa: PLR0913, PLR0917 - each option is a parameter
             delay_s=delay,
         )
     )
+    terms = {"rate_per_minute": rate, "concurrency": concurrency}
     if save is not None:
         saving.prepare(save)
     receiver = Receiver(
@@ -151,6 +158,7 @@ def listen(  # noqa: PLR0913, PLR0917 - each option is a parameter
         forwarder=Forwarder(forward) if forward is not None else None,
         save_to=save,
         bus_ahead_s=keys.ahead_s,
+        terms={name: number for name, number in terms.items() if number is not None},
     )
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_listen(receiver, count=count, form=form))

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,11 +80,13 @@ class Receiver:
         forwarder: Forwarder | None = None,
         save_to: Path | None = None,
         bus_ahead_s: float | None = None,
+        terms: Mapping[str, int] | None = None,
     ) -> None:
         """Prepare a receiver.
 
         `secrets` is asked at each event: the secret may be made after the receiver. `hear` is told
-        of each event before it is answered, and of what is no event too.
+        of each event before it is answered, and of what is no event too. `terms` go beside the
+        challenge of a handshake.
         """
         self._host = host
         self._port = port
@@ -96,6 +98,7 @@ class Receiver:
         self._forwarder = forwarder
         self._save_to = save_to
         self._bus_ahead_s = bus_ahead_s
+        self._terms = dict(terms or {})
         self._closing = AsyncExitStack()
         self._follower = Follower()
         self._failed = 0
@@ -156,7 +159,7 @@ class Receiver:
             )
         if event is None:
             return web.Response(status=plan.status, text="The body is not a JSON object.\n")
-        return _response(event, status=plan.status)
+        return _response(event, status=plan.status, terms=self._terms)
 
     def _known(self) -> Known:
         return Known(
@@ -247,11 +250,11 @@ def _challenge(event: dict[str, Any] | None) -> str | None:
     return str(data.get("challenge")) if isinstance(data, dict) else None
 
 
-def _response(event: dict[str, Any], *, status: int) -> web.Response:
+def _response(event: dict[str, Any], *, status: int, terms: Mapping[str, int]) -> web.Response:
     challenge = _challenge(event)
     if challenge is None or status != 200:  # noqa: PLR2004 - HTTP's own
         return web.Response(status=status)
-    return web.json_response({"challenge": challenge}, status=status)
+    return web.json_response({"challenge": challenge, **terms}, status=status)
 
 
 def _lowered(request: web.Request) -> dict[str, str]:

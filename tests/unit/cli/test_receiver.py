@@ -12,6 +12,7 @@ from noticebus.cli.receiver import HANDSHAKE, Received, Receiver
 from noticebus.cli.saving import load
 from noticebus.clock import SystemClock
 from noticebus.dispatcher.signing import signature_headers
+from noticebus.domain.handshakes import read_terms
 from noticebus.errors import UnavailableError
 
 NOTICE = {"id": "dlv_1", "type": "org.noticebus.notice.v1", "data": {"notice": {"headline": "x"}}}
@@ -43,6 +44,16 @@ async def test_the_handshake_is_answered_with_its_challenge() -> None:
         status, text = await send(receiver, CONSENT)
 
     assert (status, json.loads(text)) == (200, {"challenge": "c-1"})
+
+
+async def test_what_the_receiver_agrees_to_stands_beside_the_challenge() -> None:
+    terms = {"rate_per_minute": 60, "concurrency": 2}
+    async with Receiver(terms=terms) as receiver:
+        _, text = await send(receiver, CONSENT)
+
+    assert json.loads(text) == {"challenge": "c-1", **terms}
+    agreed = read_terms({}, text)
+    assert (agreed.rate_per_minute, agreed.concurrency) == (60, 2)
 
 
 async def test_the_first_events_fail_as_often_as_asked_and_then_succeed() -> None:
