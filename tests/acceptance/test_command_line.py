@@ -165,6 +165,15 @@ def test_doctor_finds_nothing_that_fails(bus: Bus) -> None:
     assert '"database","ok"' in ended.out
 
 
+def test_the_schedules_in_force_are_listed_with_their_phases(bus: Bus) -> None:
+    ended = bus.do("schedule", "list", "--format", "csv")
+    listed = bus.json("schedule", "list")
+
+    assert ended.code == 0, ended
+    assert "immediate 2 x 1 s, quick 4 x 5 s, backoff 5 x 10 to 300 s" in ended.out
+    assert [one["class"] for one in listed] == ["A", "B", "C", "D"]
+
+
 def test_agencies_are_listed_and_shown_with_what_belongs_to_them(
     bus: Bus, agencies: dict[str, str]
 ) -> None:
