@@ -127,7 +127,9 @@ async def moot_heartbeats(
             deliveries.c.cause == Cause.HEARTBEAT,
             deliveries.c.round == 0,
             deliveries.c.step >= sa.bindparam("b_since"),
-            deliveries.c.state.in_([DeliveryState.QUEUED, DeliveryState.SENDING]),
+            # Not IN: a list of its own length cannot be sent for many rows at once.
+            (deliveries.c.state == DeliveryState.QUEUED)
+            | (deliveries.c.state == DeliveryState.SENDING),
         )
         .values(state=DeliveryState.MOOT, finished_at=finished_at, due_at=None)
     )
