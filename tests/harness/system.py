@@ -406,8 +406,9 @@ async def open_bus(
     roles: Collection[wiring.Role] = ALL_ROLES,
     strict: bool = True,
     telephone: Provider | None = None,
+    **more: Any,
 ) -> AsyncIterator[Bus]:
-    """Run the system over `place` for the length of a block.
+    """Run the system over `place` for the length of a block; `more` are further settings.
 
     With `roles=()` nothing runs by itself: the test calls the units of work. `strict` fails a block
     in which something unexpected arrived.
@@ -416,7 +417,7 @@ async def open_bus(
     async with contextlib.AsyncExitStack() as stack:
         mail = await stack.enter_async_context(smtp_receiver())
         dialling = {} if telephone is None else telephone.settings()
-        settings = settings_for(place, smtp_url=mail.url, **dialling)
+        settings = settings_for(place, smtp_url=mail.url, **dialling, **more)
         system = await stack.enter_async_context(
             wiring.running(
                 settings,

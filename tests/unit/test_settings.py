@@ -192,6 +192,36 @@ def test_every_setting_has_a_heading_with_its_default_and_its_variable() -> None
         assert said.group(1) == expected, name
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'egress_proxy_url = "https://proxy:3128"',
+        'egress_proxy_url = "http://proxy"',
+        'egress_proxy_url = "http://proxy:3128/path"',
+        'egress_proxy_url = "http://a b:3128"',
+        'egress_no_proxy = ["10.0.0.1/8"]',
+        'egress_no_proxy = ["10.0.0.256"]',
+        'egress_no_proxy = ["*.example.gov"]',
+        'egress_no_proxy = ["https://example.gov"]',
+    ],
+)
+def test_a_proxy_setting_that_cannot_be_used_stops_the_start(text: str) -> None:
+    with pytest.raises(SettingError, match=text.partition(" ")[0]):
+        _loaded(text)
+
+
+def test_a_proxys_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTICEBUS_EGRESS_PROXY_URL", "http://bus:hunter2@proxy.example:3128")
+    monkeypatch.setenv("NOTICEBUS_EGRESS_NO_PROXY", ".example.gov, 10.0.0.0/8 ::1")
+
+    loaded = load()
+    shown = {name: value for name, value, _ in loaded.shown()}
+
+    assert shown["egress_proxy_url"] == "http://bus:********@proxy.example:3128"
+    assert loaded.settings.egress_no_proxy == (".example.gov", "10.0.0.0/8", "::1")
+    assert "hunter2" not in repr(loaded)
+
+
 ACCOUNT = 'telephone_account = "AC0123456789abcdef"\n'
 TOKEN = 'telephone_token = "f00dface"\n'  # of nobody
 FROM = 'telephone_from = "+16015550100"\n'
