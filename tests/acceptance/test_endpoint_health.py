@@ -16,8 +16,9 @@ from harness.member import Member, Posted
 from harness.place import Place, embedded, production
 from harness.receivers import Behaviour
 from harness.system import Bus, minutes, open_bus
-from noticebus.casework import outcomes, probes
+from noticebus.casework import outcomes, probes, waiting
 from noticebus.casework.outcomes import Tried
+from noticebus.casework.waiting import PutBack
 from noticebus.clock import ManualClock, SystemClock
 from noticebus.contracts.vocabulary import (
     Cause,
@@ -37,6 +38,9 @@ from noticebus.store.deliveries import Delivery
 from noticebus.store.tables import deliveries, entries
 
 SECOND = dt.timedelta(seconds=1)
+SLOW = AttemptResult(
+    outcome=Outcome.TIMED_OUT, fault=Fault.RECIPIENT, body_digest="", duration=SECOND
+)
 DOWN = Behaviour(status=503)
 
 
@@ -172,6 +176,17 @@ async def test_an_endpoint_that_fails_is_warned_about_tripped_probed_and_recover
     oldest = (await stage.to_county())[0]
     assert oldest.state is DeliveryState.DELIVERED
     assert (await stage.entered())[-1] == "endpoint.recovered"
+    await _all_arrive(stage)
+
+
+async def _all_arrive(stage: Stage) -> None:
+    """Let the backlog go in its turn until all of it has arrived."""
+    async with asyncio.timeout(10):
+        while {one.state for one in await stage.to_county()} != {DeliveryState.DELIVERED}:
+            stage.machine.advance(SECOND)
+            await asyncio.sleep(0.01)
+    ids = {one.headers["webhook-id"] for one in stage.county.receiver.arrivals.all}
+    assert ids == {one.id for one in await stage.to_county()}, "nothing is lost, nothing renamed"
 
 
 async def test_a_fresh_notice_is_the_probe_where_none_is_under_way(stage: Stage) -> None:
@@ -192,7 +207,7 @@ async def test_what_comes_while_a_probe_is_under_way_is_held_without_an_attempt(
     await stage.write(replace(down, state=EndpointState.PROBING))
 
     await stage.posts(2)
-    (gravest,) = await stage.posts(**{"class": "A"})
+    (gravest,) = await stage.posts(1, **{"class": "A"})
 
     held = await stage.to_county()
     assert [(one.attempts, one.recipient_attempts, one.due_at) for one in held] == [
@@ -204,6 +219,7 @@ async def test_what_comes_while_a_probe_is_under_way_is_held_without_an_attempt(
     stage.machine.advance(minutes(5))
     await stage.county.receives("notice", gravest)
     await stage.until(EndpointState.HEALTHY)
+    await _all_arrive(stage)
 
 
 async def test_escalation_and_the_contacts_mail_go_on_while_the_endpoint_is_down(
@@ -278,6 +294,23 @@ async def test_two_dispatchers_count_together(stage: Stage) -> None:
     await _quiet(stage)
 
 
+async def test_what_is_in_line_for_two_minutes_goes_to_the_desk_as_well(stage: Stage) -> None:
+    """An endpoint that is slow, and never fails, keeps a notice from nobody."""
+    stage.county.receiver.then.append(DOWN)
+    await stage.posts()
+    one = await _claimed(stage, 0, SLOW)
+
+    await waiting.put_back(stage.bus.desk, [PutBack(delivery=one.delivery, jitter=0.0)])
+    await stage.bus.settled()
+    assert stage.county.mails_to(Position.ON_DUTY) == []
+    one = await _claimed(stage, 0, SLOW)
+    stage.bus.world.advance(minutes(2))
+    await waiting.put_back(stage.bus.desk, [PutBack(delivery=one.delivery, jitter=0.0)])
+
+    await stage.county.mailed(Position.ON_DUTY)
+    await _quiet(stage)
+
+
 async def _claimed(stage: Stage, number: int, result: AttemptResult) -> Tried:
     """Claim one delivery as a dispatcher does, with what its attempt came to."""
     delivery = (await stage.to_county())[number]
@@ -312,7 +345,7 @@ async def test_what_was_held_longer_than_its_schedule_lasts_is_exhausted_where_a
     bus = stage.bus
     down = tripped(stage.machine, now=bus.world.now(), probe_in=SECOND)
     await stage.write(replace(down, state=EndpointState.PROBING))
-    await stage.posts(**{"class": "D"})
+    await stage.posts(1, **{"class": "D"})
     bus.world.advance(dt.timedelta(days=6))
     await stage.bus.settled()
 
