@@ -85,6 +85,14 @@ bench: setup ## measure the claims
 bench-escalation: setup ## measure the escalation clock over a million open obligations
 	@$(BIN)/python -m bench.escalation $(ARGS)
 
+.PHONY: bench-isolation
+bench-isolation: setup ## measure what bad endpoints cost the others
+	@$(BIN)/python -m bench.isolation $(ARGS)
+
+.PHONY: bench-soak
+bench-soak: setup ## ten minutes of notices with restarts of broker and database; counts what is lost
+	@$(BIN)/python -m bench.soak $(ARGS)
+
 # --- check -------------------------------------------------------------------
 
 .PHONY: check

@@ -1,6 +1,7 @@
 """The agencies of a measurement, written by SQL: one poster, and recipients of one county."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 from noticebus import ids
 from noticebus.access.keyring import new_webhook_secret
@@ -12,11 +13,11 @@ from noticebus.store import tables
 COUNTY = "28123"
 
 
-async def seed(desk: Desk, receiver: str, *, fan_out: int) -> str:
-    """Insert `fan_out` recipients with a verified webhook at `receiver`; give the poster's key."""
+async def seed(desk: Desk, urls: Sequence[str]) -> str:
+    """Insert a recipient with a verified webhook for each of `urls`; give the poster's key."""
     now = desk.world.now()
     poster = ids.new_agency_id()
-    recipients = [ids.new_agency_id() for _ in range(fan_out)]
+    recipients = [ids.new_agency_id() for _ in urls]
     key_id = ids.new_api_key_id()
     key = new_key(key_id)
     async with desk.database.begin() as conn:
@@ -36,8 +37,8 @@ async def seed(desk: Desk, receiver: str, *, fan_out: int) -> str:
                 "created_at": now,
             },
         )
-        for number, agency_id in enumerate(recipients):
-            await _subscribe(conn, desk, agency_id, url=f"{receiver}/{number}", now=now)
+        for url, agency_id in zip(urls, recipients, strict=True):
+            await _subscribe(conn, desk, agency_id, url=url, now=now)
     return key
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from bench.cast import notice
 ROOT = Path(__file__).parents[1]
 START_S = 90
 ARRIVE_S = 120
+ADDRESSES_MAX = 50  # good endpoints with an address of their own: 127.0.0.1 and after
+BAD_FROM = 101  # the last part of the first bad address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class Running:
     url: str
     receiver: str
     key: str
+    pid: int
     session: aiohttp.ClientSession
 
     async def figures(self) -> dict[str, Any]:
@@ -42,6 +45,13 @@ class Running:
     async def arrived(self) -> int:
         """Count the different webhooks that have arrived."""
         return int((await self._get(f"{self.receiver}/count"))["count"])
+
+    async def make_overdue(self, part: str) -> int:
+        """Make overdue retries of what still goes to endpoints whose address holds `part`."""
+        async with self.session.post(
+            f"{self.url}/bench/overdue", params={"part": part}
+        ) as response:
+            return int((await response.json())["overdue"])
 
     async def _get(self, url: str) -> dict[str, Any]:
         async with self.session.get(url) as response:
@@ -70,18 +80,42 @@ class Posted:
 
 
 @contextlib.asynccontextmanager
-async def profile(name: str, *, fan_out: int, concurrency: int = 16) -> AsyncIterator[Running]:
-    """Run `embedded` or `production` with `fan_out` recipients and a receiver."""
+async def profile(
+    name: str,
+    *,
+    fan_out: int,
+    concurrency: int = 16,
+    bad: Sequence[str] = (),
+    servers: tuple[str, str | None] | None = None,
+) -> AsyncIterator[Running]:
+    """Run `embedded` or `production` with `fan_out` recipients and a receiver.
+
+    With `bad`, ways to misbehave, as many of the recipients have such an endpoint, and each good
+    one an address of its own. `servers`, database and broker, stand in for those of the profile.
+    """
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        port = int(await stack.enter_async_context(_process("bench.receiver")))
-        database_url, kafka = await _servers(stack, name, folder)
+        good = fan_out - len(bad)
+        apart = str(good) if fan_out <= ADDRESSES_MAX else "1"
+        port = int(await stack.enter_async_context(_process("bench.receiver", apart)))
+        urls = [
+            f"http://127.0.0.{1 + number % int(apart)}:{port}/hook/{number}"
+            for number in range(good)
+        ]
+        if bad:
+            elsewhere = int(
+                await stack.enter_async_context(_process("bench.misbehaving", str(len(bad))))
+            )
+            urls += [
+                f"http://127.0.0.{number}:{elsewhere}/{way}"
+                for number, way in enumerate(bad, start=BAD_FROM)
+            ]
+        database_url, kafka = servers or await _servers(stack, name, folder)
         options = {
             "folder": folder,
             "database_url": database_url,
             "kafka": kafka,
-            "receiver": f"http://127.0.0.1:{port}/hook",
-            "fan_out": fan_out,
+            "urls": urls,
             "concurrency": concurrency,
         }
         said = json.loads(
@@ -94,6 +128,7 @@ async def profile(name: str, *, fan_out: int, concurrency: int = 16) -> AsyncIte
             url=f"http://127.0.0.1:{said['port']}",
             receiver=f"http://127.0.0.1:{port}",
             key=said["key"],
+            pid=said["pid"],
             session=session,
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 import time
 from collections import defaultdict
 
@@ -32,8 +33,8 @@ class Counter:
         return web.json_response({"count": len(self.ids)})
 
 
-async def serve() -> None:
-    """Listen on a free port, say which, and count until the end of the process."""
+async def serve(addresses: int) -> None:
+    """Listen on a free port of 127.0.0.1 and the addresses after it, say which, and count."""
     counter = Counter()
     app = web.Application()
     app.router.add_post("/{path:.*}", counter.receive)
@@ -42,9 +43,12 @@ async def serve() -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-    print(runner.addresses[0][1], flush=True)
+    port = runner.addresses[0][1]
+    for last in range(2, addresses + 1):  # an endpoint each: what one origin holds up is its own
+        await web.TCPSite(runner, f"127.0.0.{last}", port, backlog=1024).start()
+    print(port, flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(int(sys.argv[1]) if len(sys.argv) > 1 else 1))

@@ -15,29 +15,28 @@ import uvloop
 from fastapi import APIRouter
 
 from bench.cast import seed
+from bench.overdue import make_overdue
 from noticebus import wiring
 from noticebus.settings import Settings
 from noticebus.telemetry import configure_logging
 
 
 async def main(options: dict[str, object]) -> None:
-    """Start, seed `fan_out` recipients at the receiver, say port and key, serve until the end."""
+    """Start, seed a recipient for each of `urls`, say port and key, serve until the end."""
     configure_logging(log_format="json", level="error")
     settings = Settings(
         data_dir=Path(str(options["folder"])),
         database_url=str(options["database_url"]),
         kafka_bootstrap=options["kafka"],  # type: ignore[arg-type]
         kafka_replication=1,
-        egress_allow="127.0.0.1/32",  # type: ignore[arg-type]
+        egress_allow="127.0.0.0/8",  # type: ignore[arg-type]
         endpoint_concurrency=int(str(options["concurrency"])),
     )
     statements: Counter[str] = Counter()
     async with wiring.running(settings) as system:
         for engine in system.desk.database.engines:
             _count(engine.sync_engine, statements)
-        key = await seed(
-            system.desk, str(options["receiver"]), fan_out=int(str(options["fan_out"]))
-        )
+        key = await seed(system.desk, options["urls"])  # type: ignore[arg-type]
         router = APIRouter()
 
         @router.get("/bench")
@@ -50,6 +49,10 @@ async def main(options: dict[str, object]) -> None:
                 "memory_mb": used.ru_maxrss / 1024,
             }
 
+        @router.post("/bench/overdue")
+        async def overdue(part: str) -> dict[str, int]:
+            return {"overdue": await make_overdue(system.desk, part)}
+
         system.app.include_router(router)
         config = uvicorn.Config(
             system.app, host="127.0.0.1", port=0, log_level="error", access_log=False
@@ -60,7 +63,7 @@ async def main(options: dict[str, object]) -> None:
             while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
                 await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
-            print(json.dumps({"port": port, "key": key}), flush=True)
+            print(json.dumps({"port": port, "key": key, "pid": os.getpid()}), flush=True)
 
 
 def _count(engine: sa.Engine, statements: Counter[str]) -> None:
