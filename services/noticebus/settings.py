@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     egress_no_proxy: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
     endpoint_concurrency: int = Field(16, ge=1, le=1000)
     endpoint_trip_after: int = Field(10, ge=2, le=1000)
+    backlog_rate_per_minute: int = Field(600, ge=1, le=60_000)
     request_timeout_s: float = Field(15.0, gt=0, le=60)
     lease_s: float = Field(20.0, gt=0, le=600)
     lease_days: int = Field(180, ge=0, le=3650)

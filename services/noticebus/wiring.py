@@ -114,6 +114,7 @@ async def open_desk(
         dials=settings.dials,
         lease_days=settings.lease_days,
         trip_after=settings.endpoint_trip_after,
+        backlog_rate=settings.backlog_rate_per_minute,
         schedules=schedules_of(settings),
         disk=disk_of(settings, machine),
     )

@@ -10,6 +10,7 @@ from noticebus.contracts.vocabulary import (
     Channel,
     ContentLevel,
     DeliveryState,
+    HeldReason,
     NoticeState,
     Notify,
     ObligationState,
@@ -142,7 +143,7 @@ def round_of(obligation: Obligation) -> Round:
     )
 
 
-def notice_deliveries(
+def notice_deliveries(  # noqa: PLR0913  (what is carried, to whom, over what)
     obligation: Obligation,
     *,
     notice: Notice,
@@ -150,12 +151,16 @@ def notice_deliveries(
     desk: Sequence[ContactPoint],
     channels: Iterable[Channel],
     at: Moment,
+    paused: Sequence[SubscriptionMatch] = (),
 ) -> list[Delivery]:
-    """Make the deliveries of `notice` to one recipient over `channels`, none numbered yet."""
+    """Make the deliveries of `notice` to one recipient over `channels`, none numbered yet.
+
+    What goes to `paused` subscriptions is held back until they are resumed.
+    """
     subscribed, called = first_calls(orders=orders, desk=desk, channels=channels)
     made = [
         to_subscription(obligation, notice=notice, order=order, cause=Cause.NOTICE, at=at)
-        for order in subscribed
+        for order in (*subscribed, *paused)
     ]
     made += [
         to_contact(
@@ -202,9 +207,9 @@ def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
 ) -> Delivery:
     """Make a delivery to a subscription's endpoint, mailbox or feed.
 
-    A feed is fetched, never sent.
+    A feed is fetched, never sent; and to one that is paused nothing is.
     """
-    fetched = order.channel is Channel.INBOX
+    waits = order.channel is Channel.INBOX or order.paused
     made = _delivery(obligation, notice=notice, cause=cause, at=at)
     return replace(
         made,
@@ -215,7 +220,8 @@ def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
         content_level=order.content_level,
         step=step,
         detail=None if notify is None else _step_detail(obligation, notify),
-        due_at=None if fetched else at.world,
+        due_at=None if waits else at.world,
+        held_reason=HeldReason.PAUSED if order.paused else None,
         lease_until=at.machine + BUS_HOLD,
     )
 

@@ -67,6 +67,7 @@ class Desk:
     dials: bool = False  # a telephone provider is configured: text messages and calls go out
     lease_days: int = 180  # of a subscription whose endpoint is called; 0: none
     trip_after: int = 10  # failures in a row until an endpoint is held back
+    backlog_rate: int = 600  # deliveries a minute of a backlog whose endpoint agreed to no rate
     schedules: Schedules = field(default_factory=default_schedules)
     disk: Disk | None = None  # under the embedded profile's database
     signals: Signals = field(default_factory=Signals)

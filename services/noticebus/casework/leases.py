@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.access.principals import Principal
 from noticebus.casework.administration import check_revision, enter
 from noticebus.casework.desk import Desk
+from noticebus.casework.holding import hold_queued, let_go_held
 from noticebus.casework.orders import held, names, refuse_ended, write
 from noticebus.casework.warn import Warn, WarningKind, warn
 from noticebus.contracts.base import write_instant
@@ -51,6 +52,8 @@ async def renew_subscription(
         else:
             renewed = leased(old.became(old.state), days=desk.lease_days, at=now)
         await write(conn, renewed, revision=old.revision)
+        if lapsed(old):
+            await let_go_held(conn, desk, renewed)
         body = {**names(old), "lease_until": _written(renewed.lease_until), "resumed": lapsed(old)}
         await enter(conn, "subscription.renewed", body, by=principal, at=now)
     desk.committed()
@@ -122,9 +125,10 @@ async def _lapse(
         pause_reason=PauseReason.LEASE_LAPSED,
     )
     await write(conn, paused, revision=order.revision)
+    held_back = await hold_queued(conn, desk, paused)
     warning = Warn(kind=WarningKind.LEASE_LAPSED, number=0, facts={"until": until})
     mails = await warn(conn, desk, order, warning, operators=True)
-    body = {**names(order), "lease_until": until, "mails": mails}
+    body = {**names(order), "lease_until": until, "mails": mails, "held_back": held_back}
     await append(conn, [make_entry("subscription.lease_lapsed", body, at=now)])
 
 

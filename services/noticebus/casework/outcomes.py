@@ -281,7 +281,8 @@ async def mark_obligations(
 def _reaches_recipient(delivery: Delivery) -> bool:
     """Say whether a delivery tells the recipient of its duty; what the operators get does not."""
     told = (delivery.detail or {}).get("notify")
-    carries = delivery.obligation_id is not None and delivery.cause in next_channel.CARRIES_DUTY
+    tells = delivery.cause is Cause.REPLAY or delivery.cause in next_channel.CARRIES_DUTY
+    carries = delivery.obligation_id is not None and tells
     return carries and told != Notify.OPERATORS
 
 

@@ -88,7 +88,7 @@ async def _of_delegates(
     if not found.acting:
         return []
     theirs = await matching.orders_of_agencies(
-        conn, {found.delegate_of[one] for one in found.acting}
+        conn, {found.delegate_of[one] for one in found.acting}, paused_too=True
     )
     return [
         OrderMatch(
@@ -191,6 +191,7 @@ async def tell(
             desk=recipient.contacts if recipient else on_duty,
             channels=recipient.first_channels if recipient else (Channel.EMAIL,),
             at=at,
+            paused=recipient.paused if recipient else (),
         )
     return told
 
@@ -240,6 +241,7 @@ def _first_deliveries(
         desk=recipient.contacts,
         channels=recipient.first_channels,
         at=at,
+        paused=recipient.paused,
     )
 
 

@@ -1,5 +1,6 @@
 """Subscriptions: standing orders, from asking through approval and consent to their end."""
 
+import datetime as dt
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from noticebus.access.principals import (
     require,
     visible_agency,
 )
-from noticebus.casework import heartbeats, leases
+from noticebus.casework import heartbeats, replays
 from noticebus.casework.administration import (
     FIRST_REVISION,
     administers_bus,
@@ -45,6 +46,7 @@ from noticebus.contracts.vocabulary import (
     Cause,
     Channel,
     ContentLevel,
+    DeliveryState,
     EndpointState,
     Scope,
     SubscriptionState,
@@ -53,6 +55,8 @@ from noticebus.domain.egress_rules import Network, check_url
 from noticebus.errors import ConflictError, ForbiddenError, InvalidError
 from noticebus.ids import AgencyId, SubscriptionId, new_subscription_id
 from noticebus.store import agencies as agency_rows
+from noticebus.store import backlogs
+from noticebus.store import replays as replay_rows
 from noticebus.store import subscriptions as rows
 from noticebus.store.subscriptions import Subscription
 
@@ -180,36 +184,6 @@ async def approve_subscription(
     return approved
 
 
-async def pause_subscription(
-    desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
-) -> Subscription:
-    """Pause an active subscription: obligations go on, its recipient is shown as paused (I6)."""
-    async with desk.database.begin() as conn:
-        old = await held(conn, principal, subscription_id)
-        check_revision(old.revision, revision=revision)
-        require_state(old, _State.ACTIVE, verb="paused")
-        paused = old.became(_State.PAUSED)
-        await write(conn, paused, revision=old.revision)
-        await enter(conn, "subscription.paused", names(old), by=principal, at=desk.world.now())
-    desk.committed()
-    return paused
-
-
-async def resume_subscription(
-    desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
-) -> Subscription:
-    """Resume a paused subscription. What was missed meanwhile is in the inbox."""
-    async with desk.database.begin() as conn:
-        old = await held(conn, principal, subscription_id)
-        check_revision(old.revision, revision=revision)
-        require_state(old, _State.PAUSED, verb="resumed")
-        resumed = leases.resumed(old, days=desk.lease_days, at=desk.world.now())
-        await write(conn, resumed, revision=old.revision)
-        await enter(conn, "subscription.resumed", names(old), by=principal, at=desk.world.now())
-    desk.committed()
-    return resumed
-
-
 async def end_subscription(
     desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
 ) -> Subscription:
@@ -223,6 +197,7 @@ async def end_subscription(
         await write(conn, ended, revision=old.revision)
         await rows.drop_areas(conn, subscription_id=old.id)
         await heartbeats.stop(conn, old)
+        await _end_backlog(conn, old, at=now)
         await rows.moot_subscription_deliveries(
             conn,
             subscription_id=old.id,
@@ -232,6 +207,14 @@ async def end_subscription(
         await enter(conn, "subscription.ended", names(old), by=principal, at=now)
     desk.committed()
     return ended
+
+
+async def _end_backlog(conn: AsyncConnection, old: Subscription, *, at: dt.datetime) -> None:
+    """End what waits for an endpoint that will not be called any more, and a replay to it."""
+    running = await replay_rows.running_of(conn, old.id)
+    if running is not None:
+        await replays.end(conn, running, at=at)
+    await backlogs.end_held(conn, old.id, state=DeliveryState.REVOKED, finished_at=at)
 
 
 def _new(

@@ -38,6 +38,7 @@ from noticebus.ids import (
     ObligationId,
     OfferId,
     QuestionId,
+    ReplayId,
     ResponsibilityId,
     ShiftId,
     SubscriptionId,
@@ -300,6 +301,7 @@ _ntc, _ntc_field = _typeid("ntc")
 _obl, _obl_field = _typeid("obl")
 _ofr, _ofr_field = _typeid("ofr")
 _qst, _qst_field = _typeid("qst")
+_rpl, _rpl_field = _typeid("rpl")
 _rsp, _rsp_field = _typeid("rsp")
 _shf, _shf_field = _typeid("shf")
 _sub, _sub_field = _typeid("sub")
@@ -315,6 +317,7 @@ NoticeIdText = Annotated[NoticeId, _ntc, _ntc_field]
 ObligationIdText = Annotated[ObligationId, _obl, _obl_field]
 OfferIdText = Annotated[OfferId, _ofr, _ofr_field]
 QuestionIdText = Annotated[QuestionId, _qst, _qst_field]
+ReplayIdText = Annotated[ReplayId, _rpl, _rpl_field]
 ResponsibilityIdText = Annotated[ResponsibilityId, _rsp, _rsp_field]
 ShiftIdText = Annotated[ShiftId, _shf, _shf_field]
 SubscriptionIdText = Annotated[SubscriptionId, _sub, _sub_field]

@@ -22,6 +22,7 @@ from noticebus.contracts.places import StandingArea, StandingAreas
 from noticebus.contracts.vocabulary import (
     Channel,
     ContentLevel,
+    HeldBack,
     NoticeKind,
     PauseReason,
     SubscriptionState,
@@ -92,6 +93,12 @@ class RotatePost(Accepted):
     overlap_hours: OverlapHours = 24
 
 
+class ResumePost(Accepted):
+    """What becomes of what the pause held back: it is sent in its turn, or left in the inbox."""
+
+    held: HeldBack = HeldBack.SEND
+
+
 class ConsentPost(Accepted):
     """What proves that somebody reads a topic: `data.challenge` of the handshake that came over it.
 
@@ -122,6 +129,7 @@ class SubscriptionView(Published):
     """A standing order as it stands. The secret is never shown again after its creation.
 
     `secrets` is how many sign now, the one before the newest until `previous_valid_until`.
+    `held_back` counts what waits for it: it is paused, down, or has more than can go at once.
     """
 
     id: SubscriptionIdText
@@ -150,6 +158,7 @@ class SubscriptionView(Published):
     pause_reason: PauseReason | None = None
     certificate_expires_at: Instant | None = None
     endpoint: EndpointView | None = None
+    held_back: int = 0
 
 
 class SubscriptionCreated(SubscriptionView):

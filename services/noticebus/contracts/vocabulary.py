@@ -208,6 +208,13 @@ class PauseReason(StrEnum):
     LEASE_LAPSED = "lease_lapsed"  # nobody renewed it; a person decides whether it ends
 
 
+class HeldBack(StrEnum):
+    """What becomes of what a pause held back, once it ends."""
+
+    SEND = "send"  # in its turn
+    LEAVE = "leave"  # it stays in the inbox, and is not sent
+
+
 class EndpointState(StrEnum):
     """How an endpoint does. A tripped one is kept on, probed, and warned about; never disabled."""
 

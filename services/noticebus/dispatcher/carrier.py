@@ -44,11 +44,26 @@ from noticebus.store.notices import Notice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """A claimed delivery, where it goes as things stand now, and the notice it carries, if any."""
+    """A claimed delivery, where it goes as things stand now, and the notice it carries, if any.
+
+    A replay goes as the delivery it repeats: under that one's id, with that one's body.
+    """
 
     delivery: Delivery
     destination: Destination
     notice: Notice | None
+    original: Delivery | None = None
+    original_digest: str | None = None
+
+    @property
+    def carried(self) -> Delivery:
+        """Give the delivery whose id and body go on the wire."""
+        return self.original or self.delivery
+
+    @property
+    def first_digest(self) -> str | None:
+        """Give the digest of the body that was put on the wire first, by whichever of them."""
+        return self.original_digest or self.destination.first_digest
 
 
 class Carrier:
@@ -95,7 +110,7 @@ class Carrier:
     def _event(self, load: Load) -> bytes | Dropped:
         """Write what goes to an endpoint or topic, or say why it may go no more (I3, I8)."""
         body = webhook_body(
-            load.delivery,
+            load.carried,
             notice=load.notice,
             destination=load.destination,
             contents=self._contents,
@@ -103,7 +118,8 @@ class Carrier:
         )
         if _differs(load, body):
             reason = "what the recipient may see has changed since the first attempt"
-            return Dropped(state=DeliveryState.REVOKED, reason=reason, renewed=True)
+            renewed = load.original is None  # what was replayed can be read from the inbox
+            return Dropped(state=DeliveryState.REVOKED, reason=reason, renewed=renewed)
         return body
 
     async def _by_topic(self, load: Load) -> AttemptResult | Dropped:
@@ -111,7 +127,7 @@ class Carrier:
         if isinstance(body, Dropped):
             return body
         status = None if load.notice is None else load.notice.status
-        return await send_to_topic(self._desk.bus, load.delivery, body=body, status=status)
+        return await send_to_topic(self._desk.bus, load.carried, body=body, status=status)
 
     async def _by_webhook(self, load: Load) -> AttemptResult | Dropped:
         delivery, destination = load.delivery, load.destination
@@ -121,16 +137,14 @@ class Carrier:
         result = await self._webhook.send(
             WebhookRequest(
                 url=destination.url or "",
-                delivery_id=delivery.id,
+                delivery_id=load.carried.id,
                 body=body,
                 secrets=usable_secrets(
                     destination, self._desk.keyring, now=self._desk.machine.now()
                 ),
                 introduces=delivery.cause is Cause.HANDSHAKE,
                 subscription_id=delivery.subscription_id or "",
-                credentials=unseal_credentials(
-                    self._desk.keyring, destination.credentials_sealed
-                ),
+                credentials=unseal_credentials(self._desk.keyring, destination.credentials_sealed),
             ),
             timestamp=int(self._desk.machine.now().timestamp()),
         )
@@ -237,10 +251,10 @@ def _differs(load: Load, body: bytes) -> bool:
 
     Where a crash lost the first attempt's digest, only the content level can have changed.
     """
-    delivery, destination = load.delivery, load.destination
-    if destination.first_digest:
-        return destination.first_digest != hashlib.sha256(body).hexdigest()
-    return delivery.attempts > 1 and destination.content_level != delivery.content_level
+    if load.first_digest:
+        return load.first_digest != hashlib.sha256(body).hexdigest()
+    tried = load.delivery.attempts > 1 or (load.original is not None and load.carried.attempts > 0)
+    return tried and load.destination.content_level != load.carried.content_level
 
 
 def usable_secrets(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from noticebus.casework import probes, waiting
 from noticebus.casework.desk import Desk
+from noticebus.casework.holding import hold_claimed
 from noticebus.contracts.vocabulary import Cause, EndpointState, HeldReason, SubscriptionState
 from noticebus.dispatcher.carrier import Load
 from noticebus.domain.health import DOWN
@@ -12,7 +13,13 @@ from noticebus.store.endpoints import CALLED
 
 
 async def admitted(desk: Desk, loads: Sequence[Load]) -> list[Load]:
-    """Give what may go now, and hold the rest in its backlog. Without one down it costs nothing."""
+    """Give what may go now, and hold the rest in its backlog.
+
+    Where nothing is down or paused it costs nothing.
+    """
+    if paused := [one.delivery for one in loads if _is_paused(one)]:
+        await hold_claimed(desk, paused)
+        loads = [one for one in loads if not _is_paused(one)]
     stopped = [one for one in loads if _is_stopped(one)]
     if not stopped:
         return list(loads)
@@ -28,6 +35,12 @@ async def admitted(desk: Desk, loads: Sequence[Load]) -> list[Load]:
         await waiting.hold_back(desk, held)
     kept = {one.id for one in held}
     return [one for one in loads if one.delivery.id not in kept]
+
+
+def _is_paused(load: Load) -> bool:
+    """Say whether its subscription was paused after it had been queued, or just before."""
+    paused = load.destination.subscription_state is SubscriptionState.PAUSED
+    return paused and load.delivery.cause is not Cause.HANDSHAKE
 
 
 def _is_stopped(load: Load) -> bool:

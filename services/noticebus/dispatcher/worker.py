@@ -27,7 +27,7 @@ from noticebus.domain.bundle import PARTS_MAX
 from noticebus.domain.delivery import AttemptResult
 from noticebus.errors import UnavailableError
 from noticebus.faultpoints import FaultPoint, reach
-from noticebus.store import claims, notices
+from noticebus.store import claims, notices, replays
 from noticebus.store.deliveries import Delivery
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ class Dispatcher:
         self._lines = Lines(slots_per_origin)
         self._tried: asyncio.Queue[Tried | Unsent | PutBack] = asyncio.Queue(RECORD_WAITING_MAX)
         self._random = random.Random()  # noqa: S311 - jitter, nothing secret
-        self.backlog = Backlog(desk)
+        self.backlog = Backlog(desk, window=slots_per_origin)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then finish and record what is in flight.
@@ -210,21 +210,10 @@ class Dispatcher:
 
         Each outcome goes to the recorder as soon as it is known (I12).
         """
-        ids = [one.id for one in claimed]
-        about = {one.notice_id for one in claimed if one.notice_id is not None}
-        async with self._desk.database.read() as conn:
-            destinations = await claims.destinations_of(conn, ids)
-            carried = await notices.notices_by_id(conn, about) if about else {}
-        loads = [
-            Load(
-                delivery=one,
-                destination=destinations[one.id],
-                notice=carried.get(one.notice_id) if one.notice_id is not None else None,
-            )
-            for one in claimed
-        ]
+        with self._room.expecting(len(claimed)):  # else claims run ahead of slow reads
+            loads = await admitted(self._desk, await self._loads_of(claimed))
         async with asyncio.TaskGroup() as tasks:
-            for together in _messages(await admitted(self._desk, loads)):
+            for together in _messages(loads):
                 place = self._lines.place(together[0], left=self._room.left)
                 if place is None:
                     await self._put_back(together)
@@ -233,6 +222,25 @@ class Dispatcher:
                 task = tasks.create_task(self._send_in_line(together, place))
                 task.add_done_callback(self._room.give_back)
                 task.add_done_callback(place.leave)
+
+    async def _loads_of(self, claimed: Sequence[Delivery]) -> list[Load]:
+        ids = [one.id for one in claimed]
+        about = {one.notice_id for one in claimed if one.notice_id is not None}
+        repeated = {one.replays_id for one in claimed if one.replays_id is not None}
+        async with self._desk.database.read() as conn:
+            destinations = await claims.destinations_of(conn, [*ids, *repeated])
+            carried = await notices.notices_by_id(conn, about) if about else {}
+            originals = await replays.deliveries_by_id(conn, repeated)
+        return [
+            Load(
+                delivery=one,
+                destination=destinations[one.id],
+                notice=carried.get(one.notice_id) if one.notice_id is not None else None,
+                original=originals[one.replays_id] if one.replays_id is not None else None,
+                original_digest=destinations[one.replays_id or one.id].first_digest,
+            )
+            for one in claimed
+        ]
 
     async def _send_in_line(self, loads: Sequence[Load], place: Place) -> None:
         try:

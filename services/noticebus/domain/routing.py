@@ -64,7 +64,8 @@ class Recipient:
 
     `first_channels` are used at once; `fallback_channels` in order, on refusal or while
     undelivered. Webhook and inbox go through `subscriptions`, mail through mail subscriptions and
-    `contacts`.
+    `contacts`. `paused` are the subscriptions that would be used if they were not paused: what goes
+    to them is held back, and reaches nobody.
     """
 
     agency_id: AgencyId
@@ -77,6 +78,7 @@ class Recipient:
     first_channels: tuple[Channel, ...]
     fallback_channels: tuple[Channel, ...]
     unreachable_reason: UnreachableReason | None
+    paused: tuple[SubscriptionMatch, ...] = ()
 
     @property
     def reachable(self) -> bool:
@@ -268,7 +270,17 @@ def _recipient(
         first_channels=first,
         fallback_channels=fallback,
         unreachable_reason=None if first else _why_unreachable(orders),
+        paused=_paused(notice_class, orders),
     )
+
+
+def _paused(
+    notice_class: NoticeClass, orders: Iterable[SubscriptionMatch]
+) -> tuple[SubscriptionMatch, ...]:
+    """Choose the paused subscriptions that would be sent a notice at once if they were not."""
+    verified = sorted((one for one in orders if one.verified), key=_by_subscription_id)
+    first, _ = _channel_plan(notice_class, usable=verified, desk=())
+    return tuple(one for one in verified if one.paused and one.channel in first)
 
 
 def _desk(contacts: Iterable[ContactPoint]) -> tuple[ContactPoint, ...]:

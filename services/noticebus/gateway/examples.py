@@ -206,6 +206,15 @@ ROTATE_EXAMPLES = {
     "week": _example("Both for a week", {"overlap_hours": 168}),
     "leaked": _example("The old one has leaked", {"overlap_hours": 0}),
 }
+RESUME_EXAMPLES = {
+    "send": _example("Send what was held back", {"held": "send"}),
+    "leave": _example("Leave it in the inbox", {"held": "leave"}),
+}
+REPLAY_EXAMPLES = {
+    "number": _example("All after number 41", {"after": 41}),
+    "span": _example("Numbers 42 to 60", {"after": 41, "until": 60}),
+    "time": _example("All since a time", {"since": "2019-08-07T12:00:00Z"}),
+}
 SUBSCRIPTION_PATCH_EXAMPLES = {
     "moved": _example("Another endpoint", {"url": "https://intake.cps.example/v2/notices"}),
 }

@@ -156,6 +156,15 @@ CONFLICTS = (
         "Wait until `held_until`, or ring who holds it.",
     ),
     make_page(
+        "replay-running",
+        409,
+        "A replay runs already",
+        "A subscription has one replay at a time, so that its endpoint is not sent the same twice "
+        "over, and this one's has not ended.",
+        "Look at `…/replays` how far it is. Wait until it is done, or cancel it with "
+        "`POST …/replays/{id}/cancel`; then ask again.",
+    ),
+    make_page(
         "idempotency-conflict",
         409,
         "The first request still runs",

@@ -2,20 +2,21 @@
 
 import base64
 import datetime as dt
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request, Response
 
 from noticebus.access.keyring import from_base64url
-from noticebus.casework import endpoints, inspection, leases
+from noticebus.casework import backlogs, endpoints, inspection, leases, pauses
 from noticebus.casework import subscriptions as casework
 from noticebus.casework.desk import Desk
 from noticebus.casework.orders import WithSecret
 from noticebus.contracts.answers import Page
-from noticebus.contracts.endpoint import EndpointView
 from noticebus.contracts.places import standing_areas
 from noticebus.contracts.subscription import (
     ConsentPost,
+    ResumePost,
     RotatePost,
     SecretRotated,
     SubscriptionCreated,
@@ -43,6 +44,7 @@ from noticebus.gateway.dependencies import (
 from noticebus.gateway.endpoints import endpoint_views
 from noticebus.gateway.examples import (
     CONSENT_EXAMPLES,
+    RESUME_EXAMPLES,
     ROTATE_EXAMPLES,
     SUBSCRIPTION_EXAMPLES,
     SUBSCRIPTION_PATCH_EXAMPLES,
@@ -104,12 +106,7 @@ async def list_subscriptions(  # noqa: PLR0913, PLR0917 - the parts of a request
         limit=page.limit + 1,
     )
     shown, last = cut(found, page)
-    standing = await endpoint_views(desk, shown)
-    sequences = await casework.last_sequences(desk, shown)
-    items = tuple(
-        _view(desk, one, last_sequence=sequences.get(one.id, 0), endpoint=standing[one.id])
-        for one in shown
-    )
+    items = tuple(await _views(desk, shown))
     return Page(items=items, next=link_next(request, response, last=last))
 
 
@@ -200,8 +197,11 @@ async def verify_subscription(
 async def pause_subscription(
     subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
 ) -> SubscriptionView:
-    """Pause a subscription: nothing is sent, it is shown as paused, obligations go on."""
-    paused = await casework.pause_subscription(
+    """Pause a subscription: nothing is sent, it is shown as paused, obligations go on.
+
+    What it would have got meanwhile is numbered and held back; `held_back` counts it.
+    """
+    paused = await pauses.pause_subscription(
         desk, caller, subscription_id=subscription_id, revision=if_match
     )
     return await _answer(desk, paused, response)
@@ -209,11 +209,23 @@ async def pause_subscription(
 
 @router.post("/{subscription_id}/resume", responses=responses(*DONE))
 async def resume_subscription(
-    subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
+    subscription_id: str,
+    desk: TheDesk,
+    caller: Caller,
+    if_match: IfMatch,
+    response: Response,
+    post: Annotated[ResumePost | None, Body(openapi_examples=RESUME_EXAMPLES)] = None,
 ) -> SubscriptionView:
-    """Resume a paused subscription. Read what it missed from `GET /v1/inbox`."""
-    resumed = await casework.resume_subscription(
-        desk, caller, subscription_id=subscription_id, revision=if_match
+    """Resume a paused subscription. What was held back is sent in its turn, the gravest first.
+
+    With `{"held": "leave"}` it is not: it stays in `GET /v1/inbox`. Fresh notices wait for neither.
+    """
+    resumed = await pauses.resume_subscription(
+        desk,
+        caller,
+        subscription_id=subscription_id,
+        held_back=(post or ResumePost()).held,
+        revision=if_match,
     )
     return await _answer(desk, resumed, response)
 
@@ -315,25 +327,37 @@ async def _answer(desk: Desk, found: Subscription, response: Response) -> Subscr
 
 
 async def _facts(desk: Desk, found: Subscription) -> dict[str, Any]:
-    sequences = await casework.last_sequences(desk, [found])
-    standing = (await endpoint_views(desk, [found]))[found.id]
-    view = _view(desk, found, last_sequence=sequences.get(found.id, 0), endpoint=standing)
+    (view,) = await _views(desk, [found])
     return {name: getattr(view, name) for name in SubscriptionView.model_fields}
 
 
-def _view(
-    desk: Desk, found: Subscription, *, last_sequence: int, endpoint: EndpointView | None
-) -> SubscriptionView:
+async def _views(desk: Desk, found: Sequence[Subscription]) -> list[SubscriptionView]:
+    standing = await endpoint_views(desk, found)
+    sequences = await casework.last_sequences(desk, found)
+    held_back = await backlogs.held_back(desk, [one.id for one in found])
+    return [
+        SubscriptionView(
+            **_shown(one),
+            **_secrets(desk, one),
+            areas=standing_areas(one.area_keys),
+            last_sequence=sequences.get(one.id, 0),
+            endpoint=standing[one.id],
+            held_back=held_back.get(one.id, 0),
+        )
+        for one in found
+    ]
+
+
+def _shown(found: Subscription) -> dict[str, Any]:
+    return {name: value for name, value in values_of(found).items() if name not in HIDDEN}
+
+
+def _secrets(desk: Desk, found: Subscription) -> dict[str, Any]:
     now = desk.machine.now()
-    shown = {name: value for name, value in values_of(found).items() if name not in HIDDEN}
-    return SubscriptionView(
-        **shown,
-        areas=standing_areas(found.area_keys),
-        last_sequence=last_sequence,
-        secrets=endpoints.valid_secrets(found, now=now),
-        previous_valid_until=endpoints.previous_valid_until(found, now=now),
-        endpoint=endpoint,
-    )
+    return {
+        "secrets": endpoints.valid_secrets(found, now=now),
+        "previous_valid_until": endpoints.previous_valid_until(found, now=now),
+    }
 
 
 def _public_key(desk: Desk, made: WithSecret) -> str | None:

@@ -131,12 +131,13 @@ async def orders_for(
 
 
 async def orders_of_agencies(
-    conn: AsyncConnection, agency_ids: Collection[AgencyId]
+    conn: AsyncConnection, agency_ids: Collection[AgencyId], *, paused_too: bool = False
 ) -> dict[AgencyId, list[SubscriptionMatch]]:
     """Find every living subscription of agencies, whatever its areas.
 
-    Whom a step or an update reaches.
+    Whom a step or an update reaches; with `paused_too` also those for which it is held back.
     """
+    living = [SubscriptionState.ACTIVE, *([SubscriptionState.PAUSED] if paused_too else [])]
     statement = (
         sa.select(
             subscriptions.c.id.label("subscription_id"),
@@ -150,14 +151,15 @@ async def orders_of_agencies(
         .join(agencies, agencies.c.id == subscriptions.c.agency_id)
         .where(
             subscriptions.c.agency_id.in_(sorted(agency_ids)),
-            subscriptions.c.state == SubscriptionState.ACTIVE,
+            subscriptions.c.state.in_(living),
         )
         .order_by(subscriptions.c.id)
     )
     found: dict[AgencyId, list[SubscriptionMatch]] = {}
     for row in (await conn.execute(statement)).mappings():
         facts = {name: value for name, value in row.items() if name != "state"}
-        match = SubscriptionMatch(**facts, verified=True, paused=False)
+        paused = row["state"] == SubscriptionState.PAUSED
+        match = SubscriptionMatch(**facts, verified=True, paused=paused)
         found.setdefault(match.agency_id, []).append(match)
     return found
 
