@@ -15,6 +15,7 @@ After a change, `NOTICEBUS_TEST_DOCS=paste pytest tests/test_docs.py` pastes wha
 import ast
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import os
 import queue
@@ -42,9 +43,11 @@ from noticebus.cli import policies
 from noticebus.cli.output import as_markdown
 from noticebus.cli.session import KEY, KEY_FILE, URL
 from noticebus.console import acknowledge, report
+from noticebus.contracts.schedule import PHASES
 from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Scope, Status
 from noticebus.contracts.webhook import EVENT_DATA, event_type, schema_name
 from noticebus.domain.policies import Hold, Policy, default_policies
+from noticebus.domain.schedules import Phase, default_schedules
 from noticebus.gateway.app import ROUTERS
 from noticebus.gateway.problem_pages import PROBLEMS
 from noticebus.settings import FILE_SUFFIX, PREFIX, SETTINGS_FILE, Settings
@@ -416,6 +419,34 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min"
 
 
+def _schedules() -> str:
+    rows = [
+        f"| class | {' | '.join(PHASES)} | tries | in all | `Retry-After` counts up to |",
+        f"| --- | {'--- | ' * len(PHASES)}--- | --- | --- |",
+    ]
+    for notice_class, schedule in default_schedules().items():
+        phases = {one.name: _phase(one) for one in schedule.phases}
+        columns = " | ".join(phases.get(name, "-") for name in PHASES)
+        hours = f"{schedule.horizon.total_seconds() / 3600:.0f} h"
+        most = _span(schedule.retry_after_max)
+        rows.append(f"| {notice_class} | {columns} | {schedule.tries_max} | {hours} | {most} |")
+    return "\n".join(rows) + "\n"
+
+
+def _phase(phase: Phase) -> str:
+    last = min(phase.first * phase.factor ** (phase.tries - 1), phase.top)
+    grows = f" to {_span(last)}" if last != phase.first else ""
+    return f"{phase.tries} \N{MULTIPLICATION SIGN} {_span(phase.first)}{grows}"
+
+
+def _span(span: dt.timedelta) -> str:
+    """Write a time in the greatest unit of which it is a whole number."""
+    for seconds, unit in ((3600, "h"), (60, "min")):
+        if span.total_seconds() % seconds == 0:
+            return f"{span.total_seconds() / seconds:.0f} {unit}"
+    return f"{span.total_seconds():.0f} s"
+
+
 def _problems() -> str:
     rows = ["| code | status | what it means | what to do |", "| --- | --- | --- | --- |"]
     rows += [
@@ -505,6 +536,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "friday-afternoon": _friday_afternoon,
     "friday-other-times": _friday_other_times,
     "policies": _policies,
+    "schedules": _schedules,
     "problems": _problems,
     "events": _events,
     "operations": _operations,
