@@ -62,6 +62,7 @@ async def place(profile: str, tmp_path: Path) -> AsyncIterator[Place]:
         yield lent
 
 
+@pytest.mark.slow(reason="two starts of a server; the first of a run loads the bus")
 @pytest.mark.parametrize(("profile", "point"), CASES)
 async def test_a_crash_at_any_point_loses_nothing_and_doubles_nothing_unknowingly(
     point: FaultPoint, place: Place, forker: Forker

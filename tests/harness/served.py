@@ -58,7 +58,7 @@ class Served:
         """Start the server and wait until it answers, or has died."""
         await self.forker.start(self.settings, crash_at=crash_at)
         async with asyncio.timeout(QUIET_WITHIN_S), self.client() as client:
-            while self.forker.is_alive():  # noqa: ASYNC110 - it is another process that ends it
+            while self.forker.is_alive():
                 if await _answers(client):
                     return
                 await asyncio.sleep(LOOK_EVERY_S)
@@ -88,6 +88,7 @@ class Served:
         except httpx2.TransportError:  # the kill: it may be stored, or not
             return 0
         assert answer.status_code in {201, 503}, answer.text
+        assert answer.status_code == 201 or "Retry-After" in answer.headers
         if answer.status_code == 201:
             self.accepted[number] = answer.json()["id"]
             self.grown.set()
@@ -128,7 +129,7 @@ class Served:
     async def _unfinished(self) -> int:
         counts = [
             sa.select(sa.func.count(deliveries.c.due_at)),
-            sa.select(sa.func.count(obligations.c.next_step_at)),
+            sa.select(sa.func.count()).where(obligations.c.next_step_at <= SystemClock().now()),
             sa.select(sa.func.count(entries.c.position)).where(entries.c.index.is_(None)),
         ]
         async with self.database.read() as conn:
