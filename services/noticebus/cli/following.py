@@ -89,7 +89,9 @@ class Follower:
         remembered = gap[: MISSING_MAX - len(before.missing)]
         before.missing.update(remembered)
         if gap:
-            return tuple(remembered), (_gap(subscription_id, gap, last=last, sequence=sequence),)
+            return tuple(remembered), (
+                _gap(subscription_id, gap, told=_told(last, sequence, heartbeat=heartbeat)),
+            )
         if not heartbeat and sequence in before.missing:
             before.missing.discard(sequence)
             return (), (f"{sequence} came late: {_left(before.missing)}",)
@@ -108,10 +110,15 @@ def _numbered(event: dict[str, Any]) -> tuple[str | None, int | None]:
     return named, sequence
 
 
-def _gap(subscription_id: str, gap: range, *, last: int, sequence: int) -> str:
+def _told(last: int, sequence: int, *, heartbeat: bool) -> str:
+    return f"a heartbeat says {sequence}, here is {last}" if heartbeat else f"{last}, {sequence}"
+
+
+def _gap(subscription_id: str, gap: range, *, told: str) -> str:
     which = f"{gap[0]} is" if len(gap) == 1 else f"{gap[0]} to {gap[-1]} are"
+    last = gap[0] - 1
     return (
-        f"{last}, {sequence}: {which} missing (late, or lost); fetch what is after {last}:"
+        f"{told}: {which} missing (late, or lost); fetch what is after {last}:"
         f" GET /v1/inbox?subscription={subscription_id}&after={last}"
     )
 

@@ -31,6 +31,16 @@ class Way(StrEnum):
     CHALLENGE = "wrong_challenge"  # the handshake's, and no other event's
 
 
+DID = {
+    Way.HANG: "does not answer",
+    Way.DRIP: "answers a byte a second",
+    Way.FLOOD: "answers without end",
+    Way.CLOSE: "hung up",
+    Way.MALFORMED: "answered what is not HTTP",
+    Way.CHALLENGE: "answered a wrong challenge",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misbehaviour:
     """How to be a bad receiver: fail the first `fail` events in one `way`, all after `delay_s`.
@@ -51,9 +61,9 @@ class Misbehaviour:
         return meant and (self.fail is None or failed < self.fail)
 
     @property
-    def answer(self) -> str:
-        """What is answered, in a word."""
-        return f"{self.status}" if self.way is Way.STATUS else str(self.way)
+    def did(self) -> str:
+        """What is done, in words."""
+        return f"answered {self.status}" if self.way is Way.STATUS else DID[self.way]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

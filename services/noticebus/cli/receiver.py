@@ -183,7 +183,7 @@ class Receiver:
         is_believed = event is not None and verdict.ok is not False
         if is_believed and bad.fails(self._failed, is_handshake=is_handshake):
             self._failed += 1
-            return _Plan(status=bad.status, did=f"answered {bad.answer}", bad=bad)
+            return _Plan(status=bad.status, did=bad.did, bad=bad)
         if self._forwarder is not None:
             answered = await self._forwarder.forward(_pairs(request), body)
             said = meaning(answered, finding=verdict, challenge=_challenge(event))

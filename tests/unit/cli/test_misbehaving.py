@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from noticebus.cli.misbehaving import Misbehaviour, Way, Wishes, misbehaviour_of
+from noticebus.cli.misbehaving import DID, Misbehaviour, Way, Wishes, misbehaviour_of
 from noticebus.cli.output import CommandError
 from noticebus.cli.receiver import HANDSHAKE, Receiver
 
@@ -59,7 +59,7 @@ async def test_the_first_fails_in_the_way_asked_for_and_the_next_succeeds(
     assert bad.startswith(begins)
     assert bad.endswith(ends)
     assert good.startswith(b"HTTP/1.0 200 OK")
-    assert [one.did for one in receiver.received] == [f"answered {way}", "answered 200"]
+    assert [one.did for one in receiver.received] == [DID[way], "answered 200"]
 
 
 async def test_a_connection_is_broken_before_any_answer() -> None:
