@@ -2,8 +2,8 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from noticebus.dispatcher.failures import NoSlotError
@@ -41,6 +41,7 @@ class Room:
     def __init__(self, most: int) -> None:
         self._most = most
         self._held = 0
+        self._expected = 0
         self._freed = asyncio.Event()
 
     @property
@@ -50,9 +51,19 @@ class Room:
 
     async def wait(self) -> None:
         """Return once there is room for one."""
-        while self._held >= self._most:
+        while self._held + self._expected >= self._most:
             self._freed.clear()
             await self._freed.wait()
+
+    @contextmanager
+    def expecting(self, count: int) -> Iterator[None]:
+        """Keep room for a batch that has been claimed and is about to come in."""
+        self._expected += count
+        try:
+            yield
+        finally:
+            self._expected -= count
+            self._freed.set()
 
     def take(self) -> None:
         """Count one in."""
