@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from harness.certificates import Authority
 from harness.commands import WITHIN_S, Ended, command, read_until, started
 from noticebus.cli.app import hoist, run
 from noticebus.store.columns import SQLITE_INSTANT
@@ -291,6 +292,20 @@ def test_listen_consents_and_finds_the_signature_of_the_bus_right(
     line = _listened(bus, agencies, secret_file="listen.secret")
 
     assert "signature ok (v1, v1a)" in line
+    listening = next(one for one in bus.json("subscription", "list") if one["url"])
+    assert bus.json("subscription", "renew", listening["id"])["lease_until"]
+    listed = bus.do("subscription", "deliveries", listening["id"])
+    assert re.search(r"dlv_\w+ +handshake +- +delivered", listed.out), listed
+    sent = bus.json("subscription", "deliveries", listening["id"])
+    shown = bus.do("subscription", "deliveries", listening["id"], "--delivery", sent[-1]["id"])
+    assert "webhook-signature" in shown.out, shown
+    assert re.search(r"\n1 +\S+ +delivered", shown.out), shown
+    assert (
+        bus.json("subscription", "deliveries", listening["id"], "--delivery", sent[-1]["id"])[
+            "request"
+        ]["method"]
+        == "POST"
+    )
 
 
 def test_listen_explains_a_wrong_secret(bus: Bus, agencies: dict[str, str]) -> None:
@@ -586,3 +601,50 @@ def _make_overdue(bus: Bus, obligation_id: str) -> None:
 def _earlier(stored: str) -> str:
     moved = dt.datetime.fromisoformat(stored) - dt.timedelta(days=1)
     return moved.strftime(SQLITE_INSTANT)
+
+
+def test_what_an_endpoint_is_shown_is_set_looked_at_and_removed(
+    bus: Bus, agencies: dict[str, str]
+) -> None:
+    issued = Authority().issue("bus.test")
+    for name, text in (
+        ("bus.pem", issued.certificate_pem),
+        ("bus.key", issued.key_pem),
+        ("secret.txt", "psst-4711-psst"),
+    ):
+        (bus.folder / name).write_text(text)
+    order = bus.json(
+        "subscription", "add", agencies["cps"], "shown", "--county", "28123",
+        "--url", "https://intake.cps.example/", "--secret-file", "shown.secret",
+    )["id"]  # fmt: skip
+    about = ("subscription", "credentials", order)
+    certificate = ("--certificate", "bus.pem", "--key", "bus.key")
+    client = (
+        "--oauth2-token-url", "https://login.cps.example/token",
+        "--oauth2-client-id", "noticebus", "--oauth2-secret-file", "secret.txt",
+    )  # fmt: skip
+
+    both = bus.json(*about, *certificate, *client)
+    shown = bus.json(*about)
+    only_client = bus.do(*about, *client)
+    removed = bus.json(*about, "--remove")
+    misused = [
+        bus.do(*about, *words)
+        for words in (
+            ("--remove", *certificate),
+            ("--certificate", "bus.pem"),
+            ("--oauth2-scope", "x"),
+        )
+    ]
+    unreadable = bus.do(*about, "--certificate", "none.pem", "--key", "bus.key")
+
+    assert both == shown
+    assert shown["client_certificate"]["subject"] == "CN=bus.test"
+    assert shown["oauth2"]["client_id"] == "noticebus"
+    assert "psst-4711" not in str(both)
+    assert "The client certificate that was set before is removed." in only_client.err
+    assert (removed["client_certificate"], removed["oauth2"]) == (None, None)
+    assert [one.code for one in misused] == [USAGE] * 3
+    assert "together" in misused[1].err
+    assert unreadable.code == 1
+    assert "Name a PEM file" in unreadable.err
