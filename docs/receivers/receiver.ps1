@@ -1,4 +1,4 @@
-# A receiver of noticebus webhooks. PowerShell 7 or newer. It writes each event into a folder, which
+# A receiver of noticebus webhooks. PowerShell 7.2 or newer. It writes each event into a folder, which
 # is also how it knows repeats; another script takes the events from there: your code.
 using namespace System.Security.Cryptography
 $ErrorActionPreference = 'Stop'
