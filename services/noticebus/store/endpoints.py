@@ -121,7 +121,7 @@ async def write(
     await conn.execute(statement, rows)
 
 
-async def hold_waiting(conn: AsyncConnection, subscription_ids: Collection[SubscriptionId]) -> int:
+async def hold_waiting(conn: AsyncConnection, subscription_ids: Collection[SubscriptionId]) -> None:
     """Hold what waits to be tried again at endpoints that are down: one statement, so many.
 
     What was never tried is not held here: the first of it may be the probe.
@@ -145,7 +145,7 @@ async def hold_waiting(conn: AsyncConnection, subscription_ids: Collection[Subsc
         .where(deliveries.c.id.in_(sa.select(waiting.cte("waiting").c.id)))
         .values(due_at=None, held_reason=HeldReason.ENDPOINT_DOWN)
     )
-    return (await conn.execute(statement)).rowcount
+    await conn.execute(statement)
 
 
 async def drain_recovered(
