@@ -40,9 +40,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly or _only_distributes(session.config):
         return
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if "postgres_url" in wanted or any("[postgresql" in one.nodeid for one in session.items):
+    both = any("[production" in one.nodeid for one in session.items)
+    if (
+        "postgres_url" in wanted
+        or any("[postgresql" in one.nodeid for one in session.items)
+        or both
+    ):
         postgres.shared()
-    if "kafka_bootstrap" in wanted:
+    if "kafka_bootstrap" in wanted or both:
         asyncio.run(kafka.shared())
 
 

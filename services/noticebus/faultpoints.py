@@ -26,6 +26,7 @@ class FaultPoint(StrEnum):
     DISPATCHER_RECORDING = "dispatcher.recording"  # the record is written, not committed
     DISPATCHER_RECORDED = "dispatcher.recorded"  # the record is committed
     RETRY_RECORDED = "retry.recorded"  # a failure is recorded, and the next try set
+    BACKLOG_LET_GO = "backlog.let_go"  # what waited is let go and committed; nothing is sent
     ENGINE_FIRING = "engine.firing"  # a step is written, not committed
     ENGINE_FIRED = "engine.fired"  # a step is committed, the bus has nothing
     SEQUENCER_INDEXING = "sequencer.indexing"  # indexes are given, not committed

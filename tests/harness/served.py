@@ -26,6 +26,7 @@ from noticebus.clock import ManualClock, SystemClock
 from noticebus.contracts.key import ApiKeyPost
 from noticebus.contracts.vocabulary import AgencyKind, Channel, NoticeClass, Notify, Scope
 from noticebus.domain.policies import Hold, HoldRule, Step, default_policies, policy_to_record
+from noticebus.ids import AgencyId
 from noticebus.store.database import Database
 from noticebus.store.tables import deliveries, entries, obligations, policies
 
@@ -48,6 +49,7 @@ class Served:
     database: Database
     settings: Mapping[str, Any]
     key: str
+    subscriber: tuple[str, str]  # the first recipient's key and subscription
     body: dict[str, object]
     receivers: Sequence[WebhookReceiver]
     forker: Forker
@@ -63,11 +65,11 @@ class Served:
                     return
                 await asyncio.sleep(LOOK_EVERY_S)
 
-    def client(self) -> httpx2.AsyncClient:
-        """Give a poster's connection to it."""
+    def client(self, key: str | None = None) -> httpx2.AsyncClient:
+        """Give a connection to it, a poster's or one with another `key`."""
         return httpx2.AsyncClient(
             base_url=f"http://127.0.0.1:{self.settings['port']}",
-            headers={"Authorization": f"Bearer {self.key}"},
+            headers={"Authorization": f"Bearer {key or self.key}"},
             timeout=QUIET_WITHIN_S,
         )
 
@@ -93,6 +95,14 @@ class Served:
             self.accepted[number] = answer.json()["id"]
             self.grown.set()
         return answer.status_code
+
+    async def tell(self, verb: str) -> None:
+        """Let the first recipient `pause` or `resume` its subscription."""
+        key, subscription_id = self.subscriber
+        async with self.client(key) as client:
+            with contextlib.suppress(httpx2.TransportError):  # the kill
+                answer = await client.post(f"/v1/subscriptions/{subscription_id}/{verb}")
+                assert answer.status_code == 200, answer.text
 
     async def accepted_at_least(self, count: int) -> None:
         """Wait until `count` notices were answered 201."""
@@ -155,7 +165,7 @@ async def served(
     async with contextlib.AsyncExitStack() as stack:
         receivers = [await stack.enter_async_context(webhook_receiver()) for _ in range(recipients)]
         async with open_bus(place, world=world, roles=()) as bus:
-            key = await _furnish(bus, receivers, steps=steps)
+            key, subscriber = await _furnish(bus, receivers, steps=steps)
             body = furnish.notice_body(bus.desk)
         database = Database(place.database_url)
         stack.push_async_callback(database.close)
@@ -164,24 +174,31 @@ async def served(
             database=database,
             settings=_settings(place) | more,
             key=key,
+            subscriber=subscriber,
             body=body,
             receivers=receivers,
             forker=forker,
         )
 
 
-async def _furnish(bus: Bus, receivers: Sequence[WebhookReceiver], *, steps: bool) -> str:
+async def _furnish(
+    bus: Bus, receivers: Sequence[WebhookReceiver], *, steps: bool
+) -> tuple[str, tuple[str, str]]:
+    """Add a poster and the recipients; give its key, and the first one's with its subscription."""
     if steps:
         await _hasten(bus)
     poster = await furnish.add_agency(bus.desk, "Field office", kind=AgencyKind.FEDERAL)
+    orders = []
     for number, receiver in enumerate(receivers):
         county = await furnish.add_agency(bus.desk, f"Scott County CPS {number}")
-        await bus.subscribe(bus.member(county, receiver))
-    made = await keys.create_key(
-        bus.desk,
-        furnish.principal(Scope.ADMIN),
-        post=ApiKeyPost(name="poster", agency_id=poster.id, scopes=(Scope.POST,)),
-    )
+        orders.append(await bus.subscribe(bus.member(county, receiver)))
+    posts = await _key(bus, poster.id, Scope.POST)
+    return posts, (await _key(bus, orders[0].agency_id, Scope.SUBSCRIBE), orders[0].id)
+
+
+async def _key(bus: Bus, agency_id: AgencyId, scope: Scope) -> str:
+    post = ApiKeyPost(name="test", agency_id=agency_id, scopes=(scope,))
+    made = await keys.create_key(bus.desk, furnish.principal(Scope.ADMIN), post=post)
     return made.secret
 
 

@@ -11,6 +11,7 @@ from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import SubscriptionState
 from noticebus.domain.backlog import LOOK_AGAIN, PAUSE_MIN, Round, next_round
 from noticebus.domain.health import DOWN
+from noticebus.faultpoints import FaultPoint, reach
 from noticebus.ids import SubscriptionId
 from noticebus.store import backlogs
 from noticebus.store import replays as replay_rows
@@ -52,6 +53,8 @@ async def drain_due(desk: Desk, *, window: int) -> dt.datetime | None:
         }
         times = {one.subscription_id: _after(pauses, one, machine_now) for one in due}
         await backlogs.set_drains(conn, times)
+    if gone:
+        reach(FaultPoint.BACKLOG_LET_GO)
     desk.committed_many(steps_by=None, deliveries_by=now if gone else None)
     return await _next(desk)
 
