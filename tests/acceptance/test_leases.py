@@ -68,8 +68,14 @@ async def test_a_lease_that_nobody_renews_is_warned_of_three_times_and_pauses_th
     codes = {one["code"] for one in report["data_quality"]}
     assert "lease_lapsed" in codes
 
+    missed = await bus.post_notice(**{"class": "D"})
+    await bus.fast_forward(dt.timedelta(minutes=2))
+    await county.member.mailed(Position.ON_DUTY)
+    assert county.member.unexpected() == []
     renewed = await county.call("renew")
     assert (renewed["state"], renewed["pause_reason"]) == ("active", None)
+    (event,) = await county.member.receives("notice", missed)
+    assert event["data"]["subscription"]["sequence"] == 1
     assert await left(county) == 180 * DAY
     (entry,) = await county.entries("subscription.renewed")
     assert entry["resumed"] is True

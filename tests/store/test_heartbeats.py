@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 
 from harness import desk as furnish
 from noticebus.casework import heartbeats, inspection
+from noticebus.casework import leases as minding
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import (
     Cause,
@@ -25,7 +27,7 @@ from noticebus.store import heartbeats as rows
 from noticebus.store import leases, subscriptions
 from noticebus.store.deliveries import Delivery, deliveries_of
 from noticebus.store.subscriptions import Subscription
-from noticebus.store.tables import deliveries, endpoints
+from noticebus.store.tables import deliveries, endpoints, entries
 
 HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
@@ -227,3 +229,36 @@ async def test_only_active_leases_with_something_due_are_found_the_first_to_end_
     await an_order(desk)
 
     assert await due_now(desk) == [one.id for one in ends.values()]
+
+
+async def test_an_edit_before_the_handshake_waits_for_it(desk: Desk) -> None:
+    order = await an_order(
+        desk, heartbeat_minutes=None, state=SubscriptionState.PENDING_VERIFICATION
+    )
+    async with desk.database.begin() as conn:
+        changed = replace(order, heartbeat_minutes=5)
+        await heartbeats.follow(conn, order, changed, at=desk.world.now())
+
+    assert await next_at(desk) is None
+
+
+async def test_a_lease_nobody_can_be_told_of_lapses_all_the_same_and_the_ledger_says_so(
+    desk: Desk,
+) -> None:
+    order = await an_order(desk, lease_until=desk.world.now(), lease_warned=3)
+    upcoming = await an_order(desk, lease_until=desk.world.now() + DAY, lease_warned=2)
+
+    assert await minding.mind_leases(desk) == 2
+    assert await minding.mind_leases(desk) == 0
+
+    async with desk.database.read() as conn:
+        lapsed = await subscriptions.find_subscription(conn, subscription_id=order.id)
+        warned = await subscriptions.find_subscription(conn, subscription_id=upcoming.id)
+        found = (await conn.execute(sa.select(entries.c.body))).scalars().all()
+    assert lapsed is not None
+    assert (lapsed.state, lapsed.pause_reason) == (SubscriptionState.PAUSED, "lease_lapsed")
+    assert warned is not None
+    assert (warned.lease_warned, warned.revision) == (3, upcoming.revision)
+    said = [json.loads(one) for one in found]
+    types = {"subscription.lease_lapsed", "subscription.lease_warned"}
+    assert [one["data"]["mails"] for one in said if one["type"] in types] == [0, 0]
