@@ -152,6 +152,7 @@ REFUSED = [
         "metadata",
     ),
     ({"oauth2": {**OAUTH2, "client_secret": "short"}}, "/oauth2/client_secret", ""),
+    ({"oauth2": {**OAUTH2, "client_secret": "psst-4711-\u00e9"}}, "/oauth2/client_secret", "ASCII"),
     ({"oauth2": {**OAUTH2, "client_id": "n\u00f6"}}, "/oauth2/client_id", ""),
     ({"oauth2": {**OAUTH2, "scope": "a\nb"}}, "/oauth2/scope", ""),
 ]

@@ -1,8 +1,10 @@
 """What the bus shows to an endpoint that asks who calls: entered whole, shown as facts only."""
 
+import re
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from noticebus.contracts.base import (
     Accepted,
@@ -22,7 +24,15 @@ SecretPem = Annotated[SecretStr, Field(min_length=1, max_length=16 * 1024)]
 Visible = Annotated[
     str, StringConstraints(strict=True, min_length=1, max_length=300, pattern=_VISIBLE)
 ]
-ClientSecret = Annotated[SecretStr, Field(min_length=8, max_length=500)]
+
+
+def _visible(secret: SecretStr) -> SecretStr:
+    if re.fullmatch(_VISIBLE, secret.get_secret_value()) is None:
+        raise PydanticCustomError("secret", "use printable ASCII characters only")
+    return secret
+
+
+ClientSecret = Annotated[SecretStr, Field(min_length=8, max_length=500), AfterValidator(_visible)]
 
 
 class ClientCertificatePut(Accepted):
