@@ -24,8 +24,16 @@ REFUSED = 0  # no connection
 @pytest.fixture
 async def busy(tmp_path: Path, forker: Forker) -> AsyncIterator[Served]:
     """Lend a bus that has 50 requests out to a recipient which does not answer yet."""
-    patient = {"request_timeout_s": 20.0, "lease_s": 30.0, "endpoint_concurrency": IN_FLIGHT}
-    async with embedded(tmp_path) as place, served(place, forker, **patient) as bus:
+    async with (
+        embedded(tmp_path) as place,
+        served(
+            place,
+            forker,
+            request_timeout_s=20.0,
+            lease_s=30.0,
+            endpoint_concurrency=IN_FLIGHT,
+        ) as bus,
+    ):
         bus.receivers[0].always = Behaviour(hang=True)
         await bus.start()
         await bus.post(*range(IN_FLIGHT))
