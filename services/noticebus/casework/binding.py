@@ -222,7 +222,7 @@ def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
         detail=None if notify is None else _step_detail(obligation, notify),
         due_at=None if waits else at.world,
         held_reason=HeldReason.PAUSED if order.paused else None,
-        lease_until=at.machine + BUS_HOLD,
+        lease_until=at.machine if waits else at.machine + BUS_HOLD,
     )
 
 

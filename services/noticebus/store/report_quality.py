@@ -24,6 +24,8 @@ from noticebus.domain.health import DOWN
 from noticebus.ids import AgencyId, IncidentId, SubscriptionId
 from noticebus.store.cancel_requests import LAPSES_AFTER
 from noticebus.store.columns import Instant
+from noticebus.store.paused_quality import AGENCY as _AGENCY
+from noticebus.store.paused_quality import SUBSCRIPTION_PAUSED, paused
 from noticebus.store.tables import (
     acknowledgements,
     agencies,
@@ -97,13 +99,6 @@ async def warnings(
         rows = (await conn.execute(narrowed)).mappings().all()
         found += [Warned(code=code, **row) for row in rows]
     return found
-
-
-_AGENCY = (
-    agencies.c.id.label("agency_id"),
-    agencies.c.name.label("agency_name"),
-    agencies.c.kind.label("agency_kind"),
-)
 
 
 def _answers() -> sa.ColumnElement[bool]:
@@ -377,6 +372,7 @@ _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
     (ENDPOINT_DOWN, _down()),
     (ENDPOINT_FAILING, _failing()),
     (LEASE_LAPSED, _lease_lapsed()),
+    (SUBSCRIPTION_PAUSED, paused()),
     (CERTIFICATE_EXPIRES, _certificates_expiring()),
     (NEVER_VERIFIED, _never_verified()),
     (NO_SECOND_CONTACT, _without_second_contact()),
