@@ -15,6 +15,7 @@ from harness import desk as furnish
 from harness.member import Member, Posted
 from harness.place import Place, embedded, production
 from harness.receivers import Behaviour
+from harness.roles import until
 from harness.system import Bus, minutes, open_bus
 from noticebus.casework import outcomes, probes, waiting
 from noticebus.casework.outcomes import Tried
@@ -96,10 +97,11 @@ class Stage:
             return list((await conn.execute(statement)).scalars())
 
     async def until(self, state: EndpointState) -> Health:
-        async with asyncio.timeout(10):
-            while (health := await self.health()).state is not state:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        return health
+        async def is_so() -> bool:
+            return (await self.health()).state is state
+
+        await until(is_so)
+        return await self.health()
 
     async def arrives(self, count: int) -> None:
         """Wait until `count` requests in all have reached the endpoint, and expect them."""
@@ -186,10 +188,12 @@ async def test_an_endpoint_that_fails_is_warned_about_tripped_probed_and_recover
 
 async def _all_arrive(stage: Stage) -> None:
     """Let the backlog go in its turn until all of it has arrived."""
-    async with asyncio.timeout(10):
-        while {one.state for one in await stage.to_county()} != {DeliveryState.DELIVERED}:
-            stage.machine.advance(SECOND)
-            await asyncio.sleep(0.01)
+
+    async def has_arrived() -> bool:
+        stage.machine.advance(SECOND)
+        return {one.state for one in await stage.to_county()} == {DeliveryState.DELIVERED}
+
+    await until(has_arrived)
     ids = {one.headers["webhook-id"] for one in stage.county.receiver.arrivals.all}
     assert ids == {one.id for one in await stage.to_county()}, "nothing is lost, nothing renamed"
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from harness.member import Member
 from harness.misbehaving import GIGABYTE, BadServer, Manner, bad_server
 from harness.place import Place, embedded, production
+from harness.roles import until
 from harness.system import Bus, minutes, open_bus
 from noticebus.contracts.vocabulary import AgencyKind, Cause, DeliveryState, HeldReason, Outcome
 from noticebus.dispatcher.lines import WAITING_MAX
@@ -58,13 +59,6 @@ async def rows(bus: Bus, statement: sa.Select[Any]) -> list[Any]:
         return list((await conn.execute(statement)).all())
 
 
-async def until(bus: Bus, statement: sa.Select[Any], wanted: int) -> None:
-    """Wait until a count has reached what is wanted."""
-    async with asyncio.timeout(10):
-        while (await rows(bus, statement))[0][0] < wanted:  # noqa: ASYNC110 - it is in the database
-            await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize("count", [1, 10])
 async def test_bad_endpoints_hold_their_slots_and_no_more_and_the_others_get_everything(
     tmp_path: Path, count: int
@@ -101,7 +95,8 @@ async def test_retries_that_wait_for_hung_endpoints_delay_nobodys_fresh_notice(
         overdue = await pile_up(bus, well)
 
         async with dispatching(bus, bad):
-            await until(bus, sa.select(sa.func.count()).where(put_back()), 3 * (OVERDUE - 516))
+            wanted = 3 * (OVERDUE - SLOTS - WAITING_MAX)
+            await until(lambda: have_been_put_back(bus, wanted))
             notice = await bus.post_notice()
             await well.receives("notice", notice)
 
@@ -117,6 +112,11 @@ async def test_retries_that_wait_for_hung_endpoints_delay_nobodys_fresh_notice(
     assert {one.attempts for one in waiting} == {1}, "nor does it use up a try"
     assert len({one.due_at for one in waiting}) > len(waiting) / 2, "they do not come back as one"
     assert overdue == 3 * OVERDUE
+
+
+async def have_been_put_back(bus: Bus, wanted: int) -> bool:
+    ((count,),) = await rows(bus, sa.select(sa.func.count()).where(put_back()))
+    return bool(count >= wanted)
 
 
 def put_back() -> sa.ColumnElement[bool]:
@@ -173,15 +173,16 @@ async def test_what_goes_in_its_turn_leaves_half_of_the_slots_to_what_is_fresh(
         await fill_lane(bus)
 
         async with dispatching(bus, bad):
-            async with asyncio.timeout(10):
-                while bad[0].open < SLOTS // 2:  # noqa: ASYNC110 - a server counts
-                    await asyncio.sleep(0.01)
+            await until(lambda: are_open(bad[0], SLOTS // 2))
             await bus.post_notice()
-            async with asyncio.timeout(10):
-                while bad[0].open <= SLOTS // 2:  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(0.01)
+            await until(lambda: are_open(bad[0], SLOTS // 2 + 1))
 
             assert bad[0].open == SLOTS // 2 + 1
+
+
+async def are_open(server: BadServer, count: int) -> bool:
+    await asyncio.sleep(0)
+    return server.open >= count
 
 
 async def fill_lane(bus: Bus) -> None:
