@@ -2,7 +2,7 @@
 
 And a backlog: 560 overdue retries to three endpoints that hang, then a fresh notice for a fourth.
 
-python -m bench.isolation [--profile embedded|production] [--seconds 20] [--rate 5] [--json FILE]
+python -m bench.isolation [--profile embedded|production] [--seconds 20] [--rate 2] [--json FILE]
 """
 
 import argparse
@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", action="append", choices=["embedded", "production"])
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
-    parser.add_argument("--rate", type=float, default=5.0, help="notices a second")
+    parser.add_argument("--rate", type=float, default=2.0, help="notices a second")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     beside: list[dict[str, Any]] = []

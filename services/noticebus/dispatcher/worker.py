@@ -41,7 +41,7 @@ SLOTS = 16
 RECORD_MAX = 500
 RECORD_LINGER_S = 0.01  # nobody waits for the record; a burst makes one transaction
 RECORD_WAITING_MAX = 5_000
-RECORD_TRIES = 3
+RECORD_TRIES = 20  # one a second, about a lease: what is not recorded by then is sent again
 
 
 class Dispatcher:
