@@ -61,6 +61,23 @@ def test_leaving_forgets_every_partition() -> None:
     assert book.outstanding == 0
 
 
+def test_partition_that_was_made_anew_begins_anew() -> None:
+    book = issued(7)
+    book.finish(0, 7)
+    book.issue(0, 2)
+    book.finish(0, 2)
+
+    assert book.committable() == {0: 3}
+
+
+def test_the_first_offset_that_is_not_done_is_told() -> None:
+    book = issued(7, 8)
+    book.finish(0, 7)
+
+    assert (book.reached(0), book.following(0)) == (8, 9)
+    assert (book.reached(1), book.following(1)) == (None, None)
+
+
 @given(st.permutations(range(8)), st.integers(min_value=0, max_value=8))
 def test_whatever_the_order_nothing_unfinished_is_committed(order: list[int], done: int) -> None:
     book = issued(*range(8))
