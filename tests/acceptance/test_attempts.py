@@ -97,6 +97,7 @@ async def test_a_body_is_shown_to_nobody_but_the_agency_it_went_to(bus: Bus) -> 
     api = Api(app=bus.system.app, desk=bus.desk)
     others = [county.operator, await api.caller(Scope.AUDIT)]
     others.append(await api.caller(Scope.POST, agency=county.member.row))
+    others.append(await api.caller(Scope.OPERATE, Scope.SUBSCRIBE, agency=bus.poster))
 
     for other in others:
         request = (await other.get(path))["request"]
