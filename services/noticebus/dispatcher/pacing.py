@@ -42,8 +42,11 @@ class Pacing:
         self._changed.set()
 
     @contextlib.asynccontextmanager
-    async def timed(self) -> AsyncIterator[None]:
-        """Measure one transaction; a database that does not answer counts as a slow one."""
+    async def timed(self, *, rows: int = 0) -> AsyncIterator[None]:
+        """Measure one transaction that works on `rows`.
+
+        A database that does not answer counts as a slow one.
+        """
         began = self._machine.now()
         try:
             yield
@@ -51,7 +54,8 @@ class Pacing:
             self._pace = pace_after(self._pace, took=SLOW)
             raise
         else:
-            self._pace = pace_after(self._pace, took=self._machine.now() - began)
+            took = self._machine.now() - began
+            self._pace = pace_after(self._pace, took=took, rows=rows)
         finally:
             self._changed.set()
             self._show()

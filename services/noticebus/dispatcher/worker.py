@@ -327,7 +327,7 @@ class Dispatcher:
         """Record a batch; if the database stays away, leases end and it is all repeated (I3)."""
         for _ in range(RECORD_TRIES):
             try:
-                async with self._pacing.timed():
+                async with self._pacing.timed(rows=len(batch)):
                     await record(self._desk, batch)
             except UnavailableError:
                 log.warning("outcomes.waiting", count=len(batch), exc_info=True)

@@ -9,12 +9,12 @@ import math
 from dataclasses import dataclass
 
 CLAIM_MAX = 500
-CLAIM_MIN = 25
+CLAIM_MIN = 100  # below it a claim costs as much and brings less
 CLAIM_STEP = 25
 AT_ONCE_MAX = 8
-AT_ONCE_MIN = 1
+AT_ONCE_MIN = 2
 SLOW = dt.timedelta(seconds=1)  # a transaction that takes so long says: take less
-BRISK = dt.timedelta(milliseconds=250)  # one within this says: a little more will do
+ROW = dt.timedelta(milliseconds=5)  # what a row may take beside; most of it is our own work
 BATCH_MAX = 64
 RETRY_AFTER_S_MIN = 2
 RETRY_AFTER_S_MAX = 60
@@ -28,13 +28,17 @@ class ClaimPace:
     at_once: int = AT_ONCE_MAX
 
 
-def pace_after(pace: ClaimPace, *, took: dt.timedelta) -> ClaimPace:
-    """Give the pace after a claim or a record that `took` so long: half, or a step more."""
-    if took >= SLOW:
+def pace_after(pace: ClaimPace, *, took: dt.timedelta, rows: int = 0) -> ClaimPace:
+    """Give the pace after a claim or a record of `rows` that `took` so long.
+
+    It is half of it after a slow one, and a step more after one that took less than half as long.
+    """
+    slow = SLOW + rows * ROW
+    if took >= slow:
         return ClaimPace(
             size=max(pace.size // 2, CLAIM_MIN), at_once=max(pace.at_once // 2, AT_ONCE_MIN)
         )
-    if took <= BRISK:
+    if took < slow / 2:
         return ClaimPace(
             size=min(pace.size + CLAIM_STEP, CLAIM_MAX), at_once=min(pace.at_once + 1, AT_ONCE_MAX)
         )

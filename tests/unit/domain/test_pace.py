@@ -10,10 +10,10 @@ from noticebus.domain.pace import (
     AT_ONCE_MAX,
     AT_ONCE_MIN,
     BATCH_MAX,
-    BRISK,
     CLAIM_MAX,
     CLAIM_MIN,
     CLAIM_STEP,
+    ROW,
     SLOW,
     ClaimPace,
     IntakePace,
@@ -37,8 +37,8 @@ def test_a_slow_transaction_halves_what_is_claimed() -> None:
     )
 
 
-def test_a_brisk_transaction_adds_one_step() -> None:
-    pace = pace_after(ClaimPace(size=100, at_once=2), took=BRISK)
+def test_a_quick_transaction_adds_one_step() -> None:
+    pace = pace_after(ClaimPace(size=100, at_once=2), took=SLOW / 2 - TICK)
 
     assert pace == ClaimPace(size=100 + CLAIM_STEP, at_once=3)
 
@@ -46,7 +46,14 @@ def test_a_brisk_transaction_adds_one_step() -> None:
 def test_one_between_changes_nothing() -> None:
     pace = ClaimPace(size=100, at_once=2)
 
-    assert pace_after(pace, took=BRISK + TICK) == pace_after(pace, took=SLOW - TICK) == pace
+    assert pace_after(pace, took=SLOW / 2) == pace_after(pace, took=SLOW - TICK) == pace
+
+
+def test_a_record_of_many_rows_may_take_longer() -> None:
+    pace = ClaimPace(size=200, at_once=4)
+
+    assert pace_after(pace, took=SLOW, rows=500).size == 200 + CLAIM_STEP
+    assert pace_after(pace, took=SLOW + 500 * ROW, rows=500).size == 100
 
 
 @given(st.lists(durations, max_size=60))
