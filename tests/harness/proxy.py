@@ -41,10 +41,9 @@ class Proxy:
         assert task is not None, "a server runs each connection in a task"
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
-        try:
+        with contextlib.suppress(asyncio.CancelledError):  # hung up: the server would report it
             await self._answer(reader, writer)
-        finally:
-            writer.transport.abort()
+        writer.transport.abort()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
