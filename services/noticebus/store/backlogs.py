@@ -214,7 +214,7 @@ async def hold_paused(conn: AsyncConnection, subscription_id: SubscriptionId) ->
     )
     statement = (
         sa.update(deliveries)
-        .where(deliveries.c.id.in_(sa.select(queued.cte("queued").c.id)))
+        .where(deliveries.c.id.in_(queued.scalar_subquery()))
         .values(due_at=None, held_reason=HeldReason.PAUSED)
     )
     return (await conn.execute(statement)).rowcount
@@ -257,14 +257,14 @@ async def _free(
     return (await conn.execute(statement)).rowcount
 
 
-def _held_of(subscription_id: SubscriptionId) -> sa.Select[tuple[str]]:
-    held = (
+def _held_of(subscription_id: SubscriptionId) -> sa.ScalarSelect[str]:
+    return (
         sa.select(deliveries.c.id)
         .where(deliveries.c.subscription_id == subscription_id, waits(deliveries))
         .order_by(deliveries.c.id)
         .with_for_update(key_share=True)  # SQLite: the single writer
+        .scalar_subquery()
     )
-    return sa.select(held.cte("held").c.id)
 
 
 def _due_to(subscription_id: SubscriptionId) -> sa.ColumnElement[bool]:

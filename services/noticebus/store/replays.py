@@ -212,7 +212,7 @@ async def end_items(conn: AsyncConnection, replay_id: ReplayId, *, finished_at: 
     )
     statement = (
         sa.update(deliveries)
-        .where(deliveries.c.id.in_(sa.select(queued.cte("queued").c.id)))
+        .where(deliveries.c.id.in_(queued.scalar_subquery()))
         .values(state=DeliveryState.MOOT, due_at=None, held_reason=None, finished_at=finished_at)
     )
     return (await conn.execute(statement)).rowcount
