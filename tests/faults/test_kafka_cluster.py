@@ -16,16 +16,18 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from harness import desk as furnish
 from harness import kafka, postgres, roles
-from harness.commands import command
 from harness.kafka import Broker
 from harness.place import Place
 from harness.receivers import WebhookReceiver, webhook_receiver
 from harness.roles import Process, until
 from harness.system import open_bus
+from noticebus.bus.topics import TopicState, init_topics
 from noticebus.casework import keys
 from noticebus.contracts.key import ApiKeyPost
 from noticebus.contracts.vocabulary import AgencyKind, Scope
+from noticebus.settings import Settings
 from noticebus.store import migrate
+from noticebus.wiring import kafka_options
 
 TOPIC = "noticebus.notices.v1"
 ENDPOINTS = 3
@@ -121,7 +123,7 @@ class Installation:
 
 @contextlib.asynccontextmanager
 async def installed(folder: Path, brokers: Sequence[Broker]) -> AsyncIterator[Installation]:
-    """Make the topics by the command, enter who posts and who is told, start four processes."""
+    """Make the topics, enter who posts and who is told, start four processes."""
     template = await postgres.template("migrated", migrate.upgrade)
     async with (
         postgres.fresh_database(template) as url,
@@ -130,15 +132,9 @@ async def installed(folder: Path, brokers: Sequence[Broker]) -> AsyncIterator[In
     ):
         key, body = await furnished(Place(folder=folder, database_url=url), receiver)
         bootstrap = ",".join(broker.bootstrap for broker in brokers)
-        initialised = await asyncio.to_thread(
-            command,
-            *("kafka", "init"),
-            folder=folder,
-            NOTICEBUS_KAFKA_BOOTSTRAP=bootstrap,
-            NOTICEBUS_KAFKA_PARTITIONS="6",
-        )
-        assert initialised.code == 0, initialised
         settings = {"database_url": url, "kafka_bootstrap": bootstrap, "kafka_partitions": 6}
+        made = await init_topics(kafka_options(Settings.model_validate(settings)))
+        assert {one.state for one in made} == {TopicState.MADE}  # as `noticebus kafka init` does
         started = [
             await fork.serve(role, folder=folder, **settings)
             for role in ("gateway", "gateway", "dispatcher", "dispatcher")
@@ -164,7 +160,7 @@ async def furnished(place: Place, receiver: WebhookReceiver) -> tuple[str, dict[
 
 
 async def leader_of(partition: int, brokers: Sequence[Broker]) -> Broker:
-    """Ask the cluster which of its brokers leads a partition, and how many copies are in step."""
+    """Ask the cluster which of its brokers leads a partition, of which each keeps a copy."""
     admin = AIOKafkaAdminClient(bootstrap_servers=[one.bootstrap for one in brokers])
     await admin.start()
     try:
@@ -172,7 +168,7 @@ async def leader_of(partition: int, brokers: Sequence[Broker]) -> Broker:
     finally:
         await admin.close()
     (found,) = [one for one in topic["partitions"] if one["partition"] == partition]
-    assert len(found["replicas"]) == 3
+    assert len(found["replicas"]) == 3, "what kafka_replication says where nobody sets it"
     (leader,) = [one for one in brokers if one.number == found["leader"]]
     return leader
 
