@@ -5,11 +5,22 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from harness.desk import SCOTT, add_agency, notice_body, post_notice
 from noticebus.casework.desk import Desk
-from noticebus.contracts.vocabulary import Cause, DeliveryState, HeldReason, NoticeClass
-from noticebus.ids import SubscriptionId, new_delivery_id
+from noticebus.contracts.vocabulary import (
+    Cause,
+    Channel,
+    ContentLevel,
+    DeliveryState,
+    HeldReason,
+    NoticeClass,
+    SubscriptionState,
+)
+from noticebus.ids import SubscriptionId, new_delivery_id, new_subscription_id
 from noticebus.store import deliveries as rows
+from noticebus.store.agencies import Agency
 from noticebus.store.deliveries import Delivery
+from noticebus.store.subscriptions import Subscription, index_areas, insert_subscription
 from noticebus.store.tables import deliveries, subscription_counters
 
 CLASSES = (NoticeClass.C, NoticeClass.A, NoticeClass.B)  # in turn
@@ -75,3 +86,48 @@ def waiting(reason: HeldReason) -> dict[str, Any]:
         "held_reason": reason,
         "cause": Cause.NOTICE,
     }
+
+
+async def add_webhook(desk: Desk, agency: Agency, **values: Any) -> Subscription:
+    """Give an agency an active webhook subscription, its consent proved."""
+    now = desk.world.now()
+    fields = {
+        "id": new_subscription_id(),
+        "agency_id": agency.id,
+        "name": "endpoint",
+        "state": SubscriptionState.ACTIVE,
+        "channel": Channel.WEBHOOK,
+        "url": "https://cps.example.gov/hook",
+        "contact_id": None,
+        "content_level": ContentLevel.PARTNER,
+        "area_keys": [SCOTT],
+        "kinds": [],
+        "secrets_sealed": [],
+        "challenge": "c",
+        "approved_at": now,
+        "approved_by": "test",
+        "verified_at": now,
+        "revision": 1,
+        "created_at": now,
+    }
+    new = Subscription(**(fields | values))
+    async with desk.database.begin() as conn:
+        await insert_subscription(conn, new)
+        await index_areas(conn, new)
+    return new
+
+
+async def add_held(
+    desk: Desk, order: Subscription, count: int, *, by_class: bool = False
+) -> list[Delivery]:
+    """Add a backlog of `count` to a subscription that was sent nothing yet."""
+    poster = await add_agency(desk, f"Field office {order.id}", county_fips=None)
+    await post_notice(desk, poster, body=notice_body(desk))
+    like = (await to_subscription(desk, order.id))[-1]
+    held = await add_numbered(
+        desk, like, count, by_class=by_class, **waiting(HeldReason.ENDPOINT_DOWN)
+    )
+    async with desk.database.begin() as conn:
+        ended = {"state": DeliveryState.DELIVERED, "due_at": None}
+        await conn.execute(sa.update(deliveries).where(deliveries.c.id == like.id).values(**ended))
+    return held
