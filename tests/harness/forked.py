@@ -6,6 +6,7 @@ and, once it has ended, with how. The child is a process like any other, and is 
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -94,6 +95,7 @@ def main() -> None:
     """Fork a server for every line, and say how it ended."""
     counties.load().warm()
     migrate.render_sql(target="0001")  # loads what every start needs of Alembic
+    gc.freeze()  # else every child's collector copies what they all share
     _say(os.getpid())
     for line in sys.stdin:
         told = json.loads(line)
