@@ -306,6 +306,20 @@ def test_listen_consents_and_finds_the_signature_of_the_bus_right(
         ]["method"]
         == "POST"
     )
+    _pause_and_replay(bus, listening["id"])
+
+
+def _pause_and_replay(bus: Bus, order: str) -> None:
+    assert bus.json("subscription", "pause", order)["state"] == "paused"
+    assert bus.json("subscription", "resume", order, "--leave")["state"] == "active"
+    counted = bus.json("subscription", "replay", order, "--after", "999", "--dry-run")
+    assert counted["total"] == 0
+    ended = bus.do("subscription", "replay", order, "--after", "999", "--wait", "--format", "json")
+    assert "100 %: 0 of 0 delivered" in ended.err, ended
+    assert json.loads(ended.out)["state"] == "done"
+    misused = bus.do("subscription", "replay", order)
+    assert misused.code == 2
+    assert "--after" in misused.err
 
 
 def test_listen_explains_a_wrong_secret(bus: Bus, agencies: dict[str, str]) -> None:

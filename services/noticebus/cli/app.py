@@ -25,6 +25,7 @@ from noticebus.cli import (
     notices,
     orders,
     policies,
+    replays,
     rosters,
     schedules,
     serve,
@@ -96,6 +97,7 @@ def install() -> None:
     endings.install(notices.app)
     orders.install(administration.subscriptions)
     endpoints.install(administration.subscriptions)
+    replays.install(administration.subscriptions)
     credentials.install(administration.subscriptions)
     for name, group in {
         "db": database.app,

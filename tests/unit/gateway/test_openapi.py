@@ -17,7 +17,8 @@ from noticebus.contracts.notice import (
 from noticebus.contracts.offer import OfferAnswerPost, OfferPost
 from noticebus.contracts.policy import PolicyPut
 from noticebus.contracts.question import AnswerPost, QuestionPost
-from noticebus.contracts.subscription import ConsentPost
+from noticebus.contracts.replay import ReplayPost
+from noticebus.contracts.subscription import ConsentPost, ResumePost
 from noticebus.contracts.webhook import EVENTS, event_type
 from noticebus.gateway import app, examples
 
@@ -36,6 +37,8 @@ GIVEN: list[tuple[type[BaseModel], Any]] = [
     (OfferPost, examples.OFFER_EXAMPLES),
     (OfferAnswerPost, examples.OFFER_ANSWER_EXAMPLES),
     (ConsentPost, examples.CONSENT_EXAMPLES),
+    (ResumePost, examples.RESUME_EXAMPLES),
+    (ReplayPost, examples.REPLAY_EXAMPLES),
 ]
 
 
