@@ -1,6 +1,7 @@
 """Timelines of an agency that consumes Kafka: it subscribes, consents, is told over its topic."""
 
 import contextlib
+import datetime as dt
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from harness.system import Bus, minutes, open_bus
 from noticebus.bus.options import KafkaOptions
 from noticebus.casework import endpoints
 from noticebus.casework import subscriptions as casework
+from noticebus.casework.replays import Wanted, begin_replay
 from noticebus.contracts.subscription import SubscriptionPost
 from noticebus.contracts.vocabulary import (
     Channel,
@@ -27,7 +29,7 @@ from noticebus.contracts.vocabulary import (
     Scope,
     SubscriptionState,
 )
-from noticebus.errors import ConflictError, InvalidError
+from noticebus.errors import InvalidError
 from noticebus.store.subscriptions import Subscription
 
 ARRIVES_WITHIN_MS = 15_000
@@ -115,12 +117,21 @@ async def test_an_agency_consents_over_its_topic_and_is_told_there(bus: Bus, pla
         notice = await bus.post_notice()
         told = await topic.next()
         await bus.carried()
+        await begin_replay(
+            bus.desk,
+            furnish.principal(Scope.SUBSCRIBE, agency=county.row),
+            subscription_id=order.id,
+            wanted=Wanted(after=0, since=None, until=None),
+        )
+        again = await topic.next()
+        await bus.carried()
         await bus.fast_forward(minutes(60))
         reminded = await topic.next()
         await bus.settled()
 
     event = json.loads(told.value)
-    (delivery, step) = sorted(await bus.deliveries_of(notice), key=lambda one: one.id)
+    assert (again.key, again.value, again.headers) == (told.key, told.value, told.headers)
+    (delivery, _replay, step) = sorted(await bus.deliveries_of(notice), key=lambda one: one.id)
     assert told.key == notice.incident_id.encode()
     assert event["id"] == delivery.id
     assert event["type"] == "org.noticebus.notice.v1"
@@ -150,7 +161,7 @@ async def test_an_exercise_says_so_in_the_header_and_in_the_body(bus: Bus, place
     assert json.loads(drill.value)["data"]["notice"]["status"] == "exercise"
 
 
-async def test_a_wrong_challenge_begins_nothing_and_the_right_one_only_once(
+async def test_a_wrong_challenge_begins_nothing_and_the_right_one_again_renews_the_lease(
     bus: Bus, place: Place
 ) -> None:
     assert place.bus is not None
@@ -165,11 +176,16 @@ async def test_a_wrong_challenge_begins_nothing_and_the_right_one_only_once(
     await endpoints.verify_subscription(bus.desk, agency, subscription_id=order.id)
     async with reading(place.bus, county) as topic:
         active = await consent(bus, county, topic, order)
-        with pytest.raises(ConflictError, match="active"):
-            await endpoints.verify_subscription(
-                bus.desk, agency, subscription_id=order.id, challenge=order.challenge
-            )
+        bus.world.advance(dt.timedelta(days=1))
+        again = await endpoints.verify_subscription(
+            bus.desk, agency, subscription_id=order.id, challenge=order.challenge
+        )
     assert active.verified_at is not None
+    assert active.lease_until is not None
+    assert (again.state, again.lease_until) == (
+        SubscriptionState.ACTIVE,
+        active.lease_until + dt.timedelta(days=1),
+    )
 
 
 async def test_the_http_call_asks_again_or_takes_the_challenge(bus: Bus, place: Place) -> None:

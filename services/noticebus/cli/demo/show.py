@@ -95,6 +95,9 @@ class Ears:
 
     def mail(self, mail: Mail) -> None:
         agency = self._readers.get(mail.to)
+        if mail.version is None:  # it carries no notice: a warning about the endpoint
+            self._tell(f"Mail to {mail.to}: {mail.subject.partition(' since')[0]}")
+            return
         if mail.chases:
             self._tell(f"Mail to {mail.to}: {mail.subject.partition(': class')[0]}")
         elif agency is not None and agency.webhook is not None:
