@@ -1,4 +1,4 @@
-"""What acceptance tests of the HTTP interface share: it over a desk, on each database."""
+"""What acceptance tests share: a running bus, or the HTTP interface alone, on each database."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +8,8 @@ import pytest
 from harness import tables
 from harness.api import Api, County, furnish_county, open_api
 from harness.desk import open_desk
+from harness.place import Place, embedded, production
+from harness.system import Bus, open_bus
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -29,3 +31,18 @@ async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[A
 async def county(api: Api) -> County:
     """Furnish the bus with a field office and those who answer for Scott County."""
     return await furnish_county(api)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """Lend each profile without Kafka."""
+    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
+    async with made as lent:
+        yield lent
+
+
+@pytest.fixture
+async def bus(place: Place) -> AsyncIterator[Bus]:
+    """Lend a running bus in which nothing unexpected may arrive."""
+    async with open_bus(place) as opened:
+        yield opened

@@ -54,12 +54,6 @@ async def place(tmp_path: Path, kafka_bootstrap: str) -> AsyncIterator[Place]:
         yield lent
 
 
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
-
-
 @contextlib.asynccontextmanager
 async def reading(options: KafkaOptions, member: Member) -> AsyncIterator[Topic]:
     consumer = AIOKafkaConsumer(

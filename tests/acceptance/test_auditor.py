@@ -5,14 +5,13 @@ import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from aiohttp import web
 
 from harness.api import open_api
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.system import Bus, hours, minutes, open_bus
 from noticebus.casework import audit, recount
 from noticebus.clock import ManualClock, SystemClock
@@ -31,13 +30,6 @@ from noticebus.store.tables import (
 )
 
 SECOND = dt.timedelta(seconds=1)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @pytest.fixture

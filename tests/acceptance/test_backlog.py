@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -11,7 +10,7 @@ from harness import by_hand
 from harness import desk as furnish
 from harness.member import Member
 from harness.numbered import add_numbered, to_subscription, waiting
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.receivers import Behaviour
 from harness.system import Bus, open_bus
 from noticebus.casework import backlogs
@@ -31,13 +30,6 @@ from noticebus.store.tables import endpoints, subscriptions
 
 SECOND = dt.timedelta(seconds=1)
 WINDOW = 16
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @pytest.fixture

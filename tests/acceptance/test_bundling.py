@@ -3,16 +3,14 @@
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 
 from harness import desk as furnish
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.receivers import Behaviour
 from harness.system import Bus, hours, minutes, open_bus
 from noticebus.casework import intake, reports
@@ -29,19 +27,6 @@ from noticebus.store.deliveries import Delivery
 
 DESK = (Position.ON_DUTY,)
 SECOND = dt.timedelta(seconds=1)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 def _turns(steps: list[Delivery], *, since: dt.datetime) -> dict[int, int]:

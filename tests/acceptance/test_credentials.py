@@ -14,7 +14,7 @@ from harness import desk as furnish
 from harness.api import Api, Caller, County
 from harness.certificates import DAY, Authority
 from harness.member import Member
-from harness.place import Place, embedded, production
+from harness.place import Place, embedded
 from harness.proxy import forward_proxy
 from harness.receivers import Behaviour, WebhookArrival, webhook_receiver
 from harness.system import Bus, minutes, open_bus
@@ -247,13 +247,6 @@ async def test_a_certificate_with_a_month_left_is_on_the_report_and_in_the_view(
 
 
 # On the wire
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 import datetime as dt
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from harness import desk as furnish
 from harness.member import Member, Posted
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.system import Bus, minutes, open_bus
 from noticebus.casework import speaking
 from noticebus.casework.answer import Answered, GivenAnswer
@@ -29,13 +28,6 @@ from noticebus.store.delegations import Delegation
 
 NIGHT = dt.datetime(2019, 8, 7, 4, 0, tzinfo=dt.UTC)  # Tuesday, 11 in the evening in Mississippi
 MORNING = dt.datetime(2019, 8, 7, 13, 0, tzinfo=dt.UTC)  # Wednesday, 8 in the morning
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @pytest.fixture

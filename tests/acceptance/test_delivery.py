@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import datetime as dt
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -41,19 +41,6 @@ from noticebus.store.tables import subscriptions
 SECOND = dt.timedelta(seconds=1)
 LEASE = dt.timedelta(seconds=20)
 COUNTING = ContextVar("COUNTING", default=False)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 async def until_delivered(bus: Bus, posted: Posted) -> list[Delivery]:

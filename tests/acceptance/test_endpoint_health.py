@@ -5,7 +5,6 @@ import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import sqlalchemy as sa
 
 from harness import desk as furnish
 from harness.member import Member, Posted
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.receivers import Behaviour
 from harness.roles import until
 from harness.system import Bus, minutes, open_bus
@@ -119,13 +118,6 @@ def tripped(stage_machine: ManualClock, *, now: dt.datetime, probe_in: dt.timede
         probe_at=stage_machine.now() + probe_in,
         last_error="Your server failed.",
     )
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @contextlib.asynccontextmanager

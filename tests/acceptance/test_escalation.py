@@ -1,14 +1,9 @@
 """Timelines of escalation: who is told when, and how far silence is chased."""
 
 import datetime as dt
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
-
-from harness.place import Place, embedded, production
 from harness.receivers import Behaviour
-from harness.system import Bus, hours, minutes, open_bus
+from harness.system import Bus, hours, minutes
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Answer,
@@ -21,19 +16,6 @@ from noticebus.contracts.vocabulary import (
 from noticebus.store.tables import policies, responsibility_areas
 
 EVERY_LEVEL = (Position.ON_DUTY, Position.SECOND, Position.HEAD)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 async def test_silent_county_is_reminded_then_second_then_head_then_operators(bus: Bus) -> None:

@@ -56,13 +56,6 @@ OFFER = {
 NO_FIGURES = ("_created", "ledger", "last_tick")  # the machinery's own
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
 @pytest.fixture
 async def bus(place: Place) -> AsyncIterator[Bus]:
     async with open_bus(place) as opened:

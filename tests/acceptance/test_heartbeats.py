@@ -1,32 +1,15 @@
 """A recipient can prove that it missed nothing (I10): numbers, heartbeats, and the inbox."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from harness.desk import SCOTT_COUNTY
-from harness.place import Place, embedded, production
 from harness.receivers import Behaviour
 from harness.subscriber import Subscriber, subscriber
-from harness.system import Bus, minutes, open_bus
+from harness.system import Bus, minutes
+from noticebus.store import heartbeats
 
 HOUR = minutes(60)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 async def heartbeat_of(county: Subscriber) -> dict[str, Any]:
@@ -137,6 +120,22 @@ async def test_heartbeats_follow_an_edit_and_stop_where_none_is_wanted(bus: Bus)
     await county.edit({"heartbeat_minutes": 1441}, status=422)
     await county.edit({"heartbeat_minutes": 0}, status=422)
     assert (await county.view())["heartbeat_minutes"] is None
+
+
+async def test_one_that_wants_no_heartbeat_while_it_waits_to_consent_stops_nobody_elses(
+    bus: Bus,
+) -> None:
+    county = await subscriber(bus)
+    moved = {"url": f"{county.member.receiver.url}/moved"}
+    county.member.receiver.then.append(Behaviour(status=503))  # it does not consent
+    await county.edit(moved | {"heartbeat_minutes": None})
+    assert (await county.view())["state"] == "pending_verification"
+
+    await bus.settled()
+    await bus.fast_forward(HOUR)
+
+    async with bus.desk.database.read() as conn:
+        assert await heartbeats.next_heartbeat_at(conn) is None
 
 
 async def test_a_paused_subscription_hears_no_heartbeat_until_it_is_resumed(bus: Bus) -> None:

@@ -1,35 +1,19 @@
 """A stale endpoint ends by a visible decision: leases, their warnings, and what lapsing means."""
 
 import datetime as dt
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from harness import desk as furnish
 from harness.desk import SCOTT_COUNTY
-from harness.place import Place, embedded, production
 from harness.subscriber import Subscriber, answering, instant, subscriber
-from harness.system import Bus, open_bus
+from harness.system import Bus
 from noticebus.casework import consent, leases
 from noticebus.contracts.vocabulary import Position, Scope
 from noticebus.errors import ConflictError
 
 DAY = dt.timedelta(days=1)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 async def left(county: Subscriber) -> dt.timedelta:

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import datetime as dt
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from harness import desk as furnish
-from harness.place import Place, embedded, production
+from harness.place import Place, production
 from harness.receivers import Behaviour
 from harness.system import Bus, minutes, open_bus
 from noticebus.casework import answer as answering
@@ -31,13 +31,6 @@ from noticebus.store.tables import deliveries, entries, obligation_history
 
 CANARY = "Zebedee Quillfeather"
 RACES = 30
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 async def test_entries_are_numbered_without_a_gap_and_history_spans_follow_them(

@@ -1,12 +1,10 @@
 """Timelines of hard nights: a clock that jumps, a bus that was away, agencies that all decline."""
 
 import datetime as dt
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.system import hours, minutes, open_bus
 from noticebus.clock import ManualClock
 from noticebus.contracts.vocabulary import (
@@ -22,13 +20,6 @@ from noticebus.wiring import Role
 EVERY_LEVEL = (Position.ON_DUTY, Position.SECOND, Position.HEAD)
 CENTRAL_SUMMER = dt.timezone(dt.timedelta(hours=-5), "CDT")
 CENTRAL_WINTER = dt.timezone(dt.timedelta(hours=-6), "CST")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 def at(zone: dt.timezone, month: int, day: int, hour: int, minute: int) -> dt.datetime:

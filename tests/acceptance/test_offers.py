@@ -1,8 +1,6 @@
 """Timelines of offers of help: made, held, accepted, declined, lapsed, and who sees them."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +8,8 @@ import pytest
 from harness import desk as furnish
 from harness.api import Api, County, Json
 from harness.desk import MORNING, notice_body, world
-from harness.place import Place, embedded, production
 from harness.statements import count_statements
-from harness.system import Bus, hours, open_bus
+from harness.system import Bus, hours
 from noticebus.casework import offers, reports
 from noticebus.casework.offers import Made
 from noticebus.casework.reports import Asked
@@ -33,19 +30,6 @@ MEALS = {
     "contact": {"name": "Maria Canary", "phone": "+16015550120"},
     "background_checked": "not_applicable",
 }
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 def offers_of(accepted: Json) -> str:

@@ -6,7 +6,6 @@ What its recipient owes, and the mail to its contacts, do not wait for it.
 import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from harness import desk as furnish
 from harness.api import Api, Caller, open_api
 from harness.member import Member
 from harness.numbered import to_subscription
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.receivers import Behaviour
 from harness.system import Bus, minutes, open_bus
 from noticebus.clock import ManualClock
@@ -61,13 +60,6 @@ class Stage:
             await self.bus.system.dispatcher.backlog.turn()
             await by_hand.sweep(self.bus)
             by_hand.machine(self.bus).advance(SECOND)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @pytest.fixture

@@ -3,9 +3,7 @@
 import csv
 import datetime as dt
 import io
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +12,8 @@ from harness import desk as furnish
 from harness.api import Api, Caller, County, Json
 from harness.desk import MORNING, notice_body, world
 from harness.member import Member, Posted
-from harness.place import Place, embedded, production
 from harness.statements import count_statements
-from harness.system import Bus, hours, minutes, open_bus
+from harness.system import Bus, hours, minutes
 from noticebus.casework import intake, questions, reports
 from noticebus.casework.drafts import first_version
 from noticebus.casework.questions import Seen
@@ -43,19 +40,6 @@ from noticebus.store import questions as rows
 from noticebus.store.obligations import Obligation, StepRow
 
 EVERY_LEVEL = (Position.ON_DUTY, Position.SECOND, Position.HEAD)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 async def field_office(bus: Bus) -> Member:

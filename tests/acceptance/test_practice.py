@@ -3,14 +3,13 @@
 import datetime as dt
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx2
 import pytest
 
 from harness import desk as furnish
 from harness import telephone
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.system import Bus, hours, minutes, open_bus
 from harness.telephone import Provider
 from noticebus.casework import reports
@@ -28,13 +27,6 @@ from noticebus.contracts.vocabulary import (
 NIGHT = dt.datetime(2019, 8, 7, 7, 0, tzinfo=dt.UTC)  # 2 in the morning in Mississippi
 PHONE = "+16015550123"
 A_NUMBER = re.compile(r"\b(?:no|zero|\d+) (?:child|niñ)|(?:children|niños): *\d", re.IGNORECASE)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @pytest.fixture

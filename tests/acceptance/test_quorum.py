@@ -1,14 +1,9 @@
 """Timelines of a quorum: "two of our three people must accept"."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from harness.member import Member
-from harness.place import Place, embedded, production
-from harness.system import Bus, minutes, open_bus
+from harness.system import Bus, minutes
 from noticebus.contracts.vocabulary import (
     Answer,
     DeclineReason,
@@ -21,19 +16,6 @@ from noticebus.domain.policies import default_policies
 from noticebus.store import policies
 
 EVERY_LEVEL = (Position.ON_DUTY, Position.SECOND, Position.HEAD)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 async def desk_of_three(bus: Bus) -> Member:

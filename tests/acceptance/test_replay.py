@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from harness import desk as furnish
 from harness.api import Api, Caller, open_api
 from harness.member import Member
 from harness.numbered import to_subscription
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.receivers import Behaviour
 from harness.system import Bus, minutes, open_bus
 from noticebus.casework.accepted import wire_instant
@@ -81,13 +80,6 @@ class Stage:
         """Give id and body of what reached the endpoint after the first so many requests."""
         arrivals = self.county.receiver.arrivals.all[after:]
         return [(one.headers["webhook-id"], one.body) for one in arrivals]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Timelines of what is easily missed: who is called when a matter comes back, or nobody has it."""
 
 import datetime as dt
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +10,7 @@ from harness import desk as furnish
 from harness.desk import SCOTT
 from harness.district import ZONE, state_calendar
 from harness.member import Member, Posted
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.system import Bus, minutes, open_bus
 from noticebus.casework import speaking, step
 from noticebus.casework.answer import Answered, GivenAnswer
@@ -43,19 +41,6 @@ from noticebus.store.tables import steps as step_rows
 
 NIGHT = dt.datetime(2019, 8, 7, 4, 0, tzinfo=dt.UTC)  # Tuesday, 11 in the evening in Mississippi
 FRIDAY_AFTERNOON = dt.datetime(2019, 8, 9, 13, 50, tzinfo=ZONE).astimezone(dt.UTC)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 async def held_by_operators(bus: Bus, notice: Posted) -> Obligation:

@@ -1,14 +1,9 @@
 """Timelines of rosters: the person of that night is told, not the one who usually stands there."""
 
 import datetime as dt
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from harness import desk as furnish
-from harness.place import Place, embedded, production
-from harness.system import Bus, hours, minutes, open_bus
+from harness.system import Bus, hours, minutes
 from noticebus.casework import calendars, rosters
 from noticebus.casework.reports import Asked, read_report
 from noticebus.contracts.calendar import CalendarPut
@@ -17,19 +12,6 @@ from noticebus.store.agencies import Agency
 
 ADMIN = furnish.principal(Scope.ADMIN)
 HEADER = "contact,position,starts,ends"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 async def roster(bus: Bus, agency: Agency, *rows: str) -> None:

@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from harness import desk as furnish
 from harness import telephone
 from harness.district import ZONE, District, furnish_district
 from harness.member import Posted
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.system import Bus, open_bus
 from harness.telephone import Provider
 from noticebus.casework.simulate import simulate
@@ -96,13 +95,6 @@ class Town:
     def rung(self) -> list[str]:
         """Give the numbers that the provider was asked to ring, in order."""
         return [one.to for one in self.phones.handed.all if one.kind == "Calls"]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @pytest.fixture

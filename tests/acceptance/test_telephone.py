@@ -4,7 +4,6 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -13,7 +12,7 @@ import sqlalchemy as sa
 from harness import desk as furnish
 from harness import telephone
 from harness.member import Member, Posted
-from harness.place import Place, embedded, production
+from harness.place import Place
 from harness.receivers import Behaviour
 from harness.system import Bus, hours, minutes, open_bus
 from harness.telephone import BASE, Fault, Handed, Line, Provider, sign
@@ -104,13 +103,6 @@ class Town:
         (call,) = await self.phones.calls(PHONE)
         await self.bus.settled()
         return notice, text, call
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
 
 
 @pytest.fixture

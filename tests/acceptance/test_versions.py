@@ -1,7 +1,5 @@
 """Versions of an incident as timelines: what asks again, whom a correction finds, how it ends."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +7,7 @@ import pytest
 from harness import desk as furnish
 from harness.desk import principal
 from harness.member import Posted
-from harness.place import Place, embedded, production
-from harness.system import Bus, hours, minutes, open_bus
+from harness.system import Bus, hours, minutes
 from noticebus.casework import cancel, questions, reading, reports
 from noticebus.casework.subscriptions import end_subscription
 from noticebus.contracts.acknowledgement import Person
@@ -34,19 +31,6 @@ from noticebus.store.tables import responsibility_areas
 
 ON_DUTY = {Position.ON_DUTY}
 SECOND = Person(name="B. Second", role="supervisor")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    made = embedded(tmp_path) if request.param == "sqlite" else production(tmp_path)
-    async with made as lent:
-        yield lent
-
-
-@pytest.fixture
-async def bus(place: Place) -> AsyncIterator[Bus]:
-    async with open_bus(place) as opened:
-        yield opened
 
 
 async def report_of(bus: Bus) -> UnacknowledgedReport:
