@@ -300,3 +300,51 @@ def test_decline_uncovers_a_place_only_when_nobody_is_left() -> None:
 
     assert alone == (NO_CPS,)  # the district was missing before: not repeated
     assert shared == ()
+
+
+@pytest.mark.parametrize(
+    ("notice_class", "orders", "held", "channels"),
+    [
+        # Where nothing else is there, the paused one is what would have been called first.
+        (NoticeClass.B, [order(CPS, paused=True)], ["sub_agy_cps_1"], ()),
+        # An inbox is filled at all times, paused or not; so is what is held for one.
+        (
+            NoticeClass.B,
+            [order(CPS, channel=Channel.INBOX, paused=True), order(CPS, number=2)],
+            ["sub_agy_cps_1"],
+            (Channel.WEBHOOK,),
+        ),
+        # A topic comes after the webhook in class B, and so does what is held for it.
+        (
+            NoticeClass.B,
+            [order(CPS, channel=Channel.KAFKA, paused=True), order(CPS, number=2)],
+            [],
+            (Channel.WEBHOOK,),
+        ),
+        # In class A everything is called at once.
+        (
+            NoticeClass.A,
+            [order(CPS, channel=Channel.KAFKA, paused=True), order(CPS, number=2)],
+            ["sub_agy_cps_1"],
+            (Channel.WEBHOOK,),
+        ),
+        # The webhook is paused: the topic is called first, and the webhook's is held.
+        (
+            NoticeClass.B,
+            [order(CPS, paused=True), order(CPS, channel=Channel.KAFKA, number=2)],
+            ["sub_agy_cps_1"],
+            (Channel.KAFKA,),
+        ),
+        (NoticeClass.B, [order(CPS, paused=True, verified=False)], [], ()),
+    ],
+)
+def test_what_a_paused_subscription_would_have_got_at_once_is_held_for_it(
+    notice_class: NoticeClass,
+    orders: list[SubscriptionMatch],
+    held: list[str],
+    channels: tuple[Channel, ...],
+) -> None:
+    found = only(routed(duties=[duty()], orders=orders, notice_class=notice_class))
+
+    assert [one.subscription_id for one in found.paused] == held
+    assert found.first_channels == channels
