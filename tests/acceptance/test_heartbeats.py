@@ -134,6 +134,7 @@ async def test_one_that_wants_no_heartbeat_while_it_waits_to_consent_stops_nobod
     await bus.settled()
     await bus.fast_forward(HOUR)
 
+    await county.member.next_events(2)
     async with bus.desk.database.read() as conn:
         assert await heartbeats.next_heartbeat_at(conn) is None
 

@@ -104,7 +104,7 @@ async def follow(
 ) -> None:
     """Let heartbeats follow an edit: another interval counts from now.
 
-    What is not verified yet gets its first one when it is.
+    What is not verified yet, or not any more, gets its first one when it is.
     """
     if changed.heartbeat_minutes == old.heartbeat_minutes:
         return
@@ -118,6 +118,8 @@ async def follow(
         earlier = Superseded(subscription_id=old.id, since=since)
         await rows.moot_heartbeats(conn, [earlier], finished_at=at)
         await begin(conn, changed, at=at)
+    else:
+        await stop(conn, changed)
 
 
 def _beat(one: Listener, *, now: dt.datetime) -> Beat:
