@@ -5,6 +5,7 @@ have is skipped, in CI too, with the reason.
 """
 
 import base64
+import contextlib
 import hmac
 import http.client
 import json
@@ -12,6 +13,7 @@ import os
 import re
 import select
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -116,11 +118,11 @@ def _found(name: str) -> str:
 
 
 @contextmanager
-def started(language: str, folder: Path) -> Iterator[Receiver]:
+def started(language: str, folder: Path, *, secret: str = SECRET) -> Iterator[Receiver]:
     """Run a receiver as its page says, with its secret and port in the environment."""
     port = free_port()
     words = RUNTIMES[language](folder)
-    environment = os.environ | {"WEBHOOK_SECRET": SECRET, "PORT": str(port)}
+    environment = os.environ | {"WEBHOOK_SECRET": secret, "PORT": str(port)}
     with subprocess.Popen(
         words, cwd=folder, env=environment, stdout=subprocess.PIPE, bufsize=0
     ) as process:
@@ -214,6 +216,42 @@ def test_a_receiver_takes_what_is_genuine_once_and_refuses_the_rest(
     assert {why: status for why, status in refused.items() if not 400 <= status < 500} == {}
     assert all(200 <= status < 300 for status in taken)
     assert handled == [first_id, second_id]
+
+
+@pytest.mark.parametrize("language", RUNTIMES)
+def test_a_receiver_without_its_secret_takes_nothing(language: str, tmp_path: Path) -> None:
+    id_, body = event("notice", notice={"headline": "from nobody"})
+    headers = headers_of(id_, body)
+    forged = b64_of("", f"{id_}.{headers['webhook-timestamp']}.".encode() + body)
+
+    try:
+        with started(language, tmp_path, secret="") as receiver:
+            status = receiver.post(body, headers | {"webhook-signature": f"v1,{forged}"}).status
+    except (AssertionError, OSError, http.client.HTTPException):
+        return  # it has ended, or hangs up
+    assert status >= 400
+
+
+@pytest.mark.parametrize("language", RUNTIMES)
+def test_a_receiver_outlives_bodies_without_measure(language: str, tmp_path: Path) -> None:
+    id_, body = event("notice", notice={"headline": "after that"})
+    head = b"POST / HTTP/1.1\r\nHost: a\r\n"
+    chunks = (b"3e8\r\n" + b"x" * 1000 + b"\r\n") * 2_500
+    longer = b"Content-Length: 9000000\r\n\r\n" + b"x" * 3_000_000
+
+    with started(language, tmp_path) as receiver:
+        for rest in (
+            b"Transfer-Encoding: chunked\r\n\r\n" + chunks,
+            longer,
+            b"Content-Length: -1\r\n\r\n" + b"x" * 3_000_000,
+        ):
+            with (
+                contextlib.suppress(OSError),  # it may hang up while we speak
+                socket.create_connection(("127.0.0.1", receiver.port), timeout=5) as connection,
+            ):
+                connection.sendall(head + rest)
+                assert not connection.recv(64).startswith(b"HTTP/1.1 2")
+        assert receiver.post(body, headers_of(id_, body)).status < 300
 
 
 def test_every_receiver_is_short_and_is_on_the_page() -> None:

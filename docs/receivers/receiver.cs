@@ -8,6 +8,7 @@ using System.Threading.Channels;
 
 var text = Environment.GetEnvironmentVariable("WEBHOOK_SECRET") ?? throw new("Set WEBHOOK_SECRET.");
 var secret = Convert.FromBase64String(text.Replace("whsec_", ""));
+if (secret.Length < 24) throw new("WEBHOOK_SECRET is not the subscription's secret.");
 var seen = new ConcurrentDictionary<string, bool>(); // keep ids in your database, with a limit
 var work = Channel.CreateBounded<JsonElement>(10_000);
 

@@ -22,9 +22,9 @@ type event struct {
 }
 
 var (
-	secret, _ = base64.StdEncoding.DecodeString(strings.TrimPrefix(os.Getenv("WEBHOOK_SECRET"), "whsec_"))
-	seen      sync.Map // keep ids in your database: it survives a restart, and this does not
-	work      = make(chan event, 10000)
+	secret, bad = base64.StdEncoding.DecodeString(strings.TrimPrefix(os.Getenv("WEBHOOK_SECRET"), "whsec_"))
+	seen        sync.Map // keep ids in your database: it survives a restart, and this does not
+	work        = make(chan event, 10000)
 )
 
 // isGenuine checks age and signature of the body as it came, before anything parses it.
@@ -35,7 +35,7 @@ func isGenuine(h http.Header, body []byte) bool {
 		return false
 	}
 	mac := hmac.New(sha256.New, secret)
-	mac.Write(append([]byte(id+"."+sentAt+"."), body...))
+	fmt.Fprintf(mac, "%s.%s.%s", id, sentAt, body)
 	right := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 	genuine := false // several v1 signatures come while the secret is rotated: one is enough
 	for _, one := range strings.Fields(h.Get("webhook-signature")) {
@@ -53,16 +53,16 @@ func receive(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 	} else if got.Type == "org.noticebus.subscription.verify.v1" {
 		io.WriteString(w, got.Data.Challenge)
-	} else {
-		if _, repeat := seen.LoadOrStore(got.ID, true); !repeat { // a repeat is dropped
-			work <- got // store it durably here, before the 204
-		}
-		w.WriteHeader(http.StatusNoContent)
+	} else if _, repeat := seen.LoadOrStore(got.ID, true); !repeat { // a repeat is dropped
+		work <- got // store it durably here, before the 200 that both are answered
 	}
 }
 
 func main() {
-	server := &http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: http.HandlerFunc(receive), ReadTimeout: 10 * time.Second}
+	if bad != nil || len(secret) < 24 { // with an empty one, anybody could sign
+		panic("WEBHOOK_SECRET is not the subscription's secret")
+	}
+	server := http.Server{Addr: "127.0.0.1:" + os.Getenv("PORT"), Handler: http.HandlerFunc(receive), ReadTimeout: 10 * time.Second}
 	go func() { panic(server.ListenAndServe()) }()
 	for one := range work {
 		fmt.Println("handled", one.ID, one.Type) // your code here

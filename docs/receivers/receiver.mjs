@@ -3,6 +3,7 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
 
 const SECRET = Buffer.from(process.env.WEBHOOK_SECRET.replace(/^whsec_/, ""), "base64");
+if (SECRET.length < 24) throw new Error("WEBHOOK_SECRET is not the subscription's secret");
 const PORT = Number(process.env.PORT ?? 9000);
 const BODY_BYTES_MAX = 2 * 1024 * 1024;
 const seen = new Set(); // keep ids in your database: it survives a restart, and this does not
@@ -50,8 +51,8 @@ const server = createServer((request, response) => {
   let bytes = 0;
   request.on("data", (chunk) => {
     bytes += chunk.length;
-    if (bytes > BODY_BYTES_MAX) response.writeHead(413, { connection: "close" }).end();
-    else chunks.push(chunk);
+    if (bytes <= BODY_BYTES_MAX) chunks.push(chunk);
+    else if (!response.headersSent) response.writeHead(413, { connection: "close" }).end();
   });
   request.on("end", () => {
     if (response.headersSent) return;

@@ -3,6 +3,7 @@
 using namespace System.Security.Cryptography
 $ErrorActionPreference = 'Stop'
 $secret = [Convert]::FromBase64String(($env:WEBHOOK_SECRET -replace '^whsec_', ''))
+if ($secret.Length -lt 24) { throw "WEBHOOK_SECRET is not the subscription's secret." }
 $port = if ($env:PORT) { $env:PORT } else { '9000' }
 $folder = New-Item -ItemType Directory -Force -Path 'events'
 $bodyBytesMax = 2MB

@@ -12,7 +12,8 @@ from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SECRET = base64.b64decode(os.environ["WEBHOOK_SECRET"].removeprefix("whsec_"))
-PORT = int(os.environ.get("PORT", "9000"))
+if len(SECRET) < 24:  # with an empty one, anybody could sign
+    raise SystemExit("WEBHOOK_SECRET is not the subscription's secret")
 BODY_BYTES_MAX = 2 * 1024 * 1024
 seen = OrderedDict()  # keep ids in your database: it survives a restart, and this does not
 lock = threading.Lock()
@@ -22,7 +23,7 @@ work = queue.Queue(maxsize=10_000)
 def is_genuine(headers, body):
     """Check age and signature of the body as it came, before anything parses it."""
     event_id, sent_at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not event_id or not sent_at.isdigit() or abs(time.time() - int(sent_at)) > 300:
+    if not event_id or not sent_at.isdecimal() or abs(time.time() - int(sent_at)) > 300:
         return False
     signed = f"{event_id}.{sent_at}.".encode() + body
     right = base64.b64encode(hmac.new(SECRET, signed, hashlib.sha256).digest())
@@ -40,8 +41,7 @@ class Receiver(BaseHTTPRequestHandler):
     timeout = 10  # a client that sends nothing holds no thread for longer
 
     def do_POST(self):
-        length = int(self.headers.get("content-length") or 0)
-        if length > BODY_BYTES_MAX:
+        if not 0 <= (length := int(self.headers.get("content-length") or 0)) <= BODY_BYTES_MAX:
             return self.answer(413)
         body = self.rfile.read(length)
         if not is_genuine(self.headers, body):
@@ -67,4 +67,4 @@ class Receiver(BaseHTTPRequestHandler):
 
 # One thread of your own works, so that the answer never waits for it.
 threading.Thread(target=lambda: [handle(event) for event in iter(work.get, None)]).start()
-ThreadingHTTPServer(("127.0.0.1", PORT), Receiver).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "9000"))), Receiver).serve_forever()
