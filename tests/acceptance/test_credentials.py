@@ -128,6 +128,35 @@ async def test_no_secret_is_in_an_answer_an_entry_or_a_row(api: Api, order: Orde
     assert [one for one in HIDDEN if one in kept] == []
 
 
+async def test_the_ledger_keeps_which_certificate_and_never_where_tokens_are_had(
+    api: Api, order: Order
+) -> None:
+    keyed = {**OAUTH2, "token_url": "https://login.cps.example/token?key=psst-4711"}
+    shown = await order.call("PUT", body={"client_certificate": CERTIFICATE, "oauth2": keyed})
+
+    async with api.desk.database.read() as conn:
+        written = [json.loads(row[0]) for row in await conn.execute(sa.select(entries.c.body))]
+    (entry,) = [one for one in written if one["type"] == "subscription.credentials_set"]
+    assert entry["data"]["oauth2"] is True
+    kept = entry["data"]["client_certificate"]
+    assert kept["fingerprint_sha256"] == shown["client_certificate"]["fingerprint_sha256"]
+    assert "login.cps.example" not in json.dumps(written)
+
+
+async def test_an_end_takes_the_credentials_with_it(api: Api, order: Order) -> None:
+    await order.call("PUT", body={"client_certificate": CERTIFICATE, "oauth2": OAUTH2})
+
+    await order.caller.send("DELETE", order.path)
+
+    async with api.desk.database.read() as conn:
+        found = await rows.find_subscription(conn, subscription_id=order.id)
+    assert found is not None
+    assert (found.state, found.credentials_sealed) == (SubscriptionState.ENDED, None)
+    assert found.certificate_expires_at is None
+    nothing = await order.call("GET")
+    assert (nothing["client_certificate"], nothing["oauth2"]) == (None, None)
+
+
 REFUSED = [
     ({}, "", "DELETE removes both"),
     (

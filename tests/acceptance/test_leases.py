@@ -124,6 +124,18 @@ async def test_resuming_a_lapsed_subscription_renews_it_as_well(bus: Bus) -> Non
     assert await left(county) == 180 * DAY
 
 
+async def test_resuming_after_the_lease_ran_out_in_a_pause_renews_it_too(bus: Bus) -> None:
+    county = await subscriber(bus, heartbeat_minutes=None)
+    await county.call("pause")
+    await bus.fast_forward(200 * DAY)
+
+    await county.call("resume")
+    await bus.fast_forward(DAY)
+
+    assert (await county.view())["state"] == "active"
+    assert await left(county) == 179 * DAY
+
+
 async def test_what_has_no_lease_is_not_renewed_and_the_answer_says_why(bus: Bus) -> None:
     county = await subscriber(bus, heartbeat_minutes=None)
     order = {

@@ -67,7 +67,7 @@ async def set_credentials(
             certificate_expires_at=None if certificate is None else certificate.not_after,
         )
         await write(conn, changed, revision=old.revision)
-        body = {**names(old), **facts}
+        body = {**names(old), **_entered(facts)}
         await enter(conn, "subscription.credentials_set", body, by=principal, at=now)
     desk.committed()
     return changed
@@ -146,7 +146,7 @@ def _check_endpoint(old: Subscription, given: Credentials) -> None:
 
 
 def _facts(given: Credentials, certificate: CertificateFacts | None) -> dict[str, Any]:
-    """Give what may be shown and entered: never a key, a secret or a token."""
+    """Give what may be shown to who manages them: never a key, a secret or a token."""
     client = given.oauth2
     return {
         "client_certificate": None
@@ -165,6 +165,19 @@ def _facts(given: Credentials, certificate: CertificateFacts | None) -> dict[str
             "scope": client.scope,
             "audience": client.audience,
         },
+    }
+
+
+def _entered(facts: dict[str, Any]) -> dict[str, Any]:
+    """Give what the ledger keeps for good: which certificate, and never where tokens are had.
+
+    An address may hold a key in its query, and a name may be a person's.
+    """
+    certificate = facts["client_certificate"]
+    kept = ("not_after", "fingerprint_sha256")
+    return {
+        "client_certificate": certificate and {name: certificate[name] for name in kept},
+        "oauth2": facts["oauth2"] is not None,
     }
 
 

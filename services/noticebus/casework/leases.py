@@ -133,9 +133,13 @@ async def _lapse(
 
 
 def resumed(order: Subscription, *, days: int, at: dt.datetime) -> Subscription:
-    """Give what a paused subscription is once it goes on; one that had lapsed has a new lease."""
+    """Give what a paused subscription is once it goes on.
+
+    A lease that ran out meanwhile is a new one: else the next look would pause it again.
+    """
     active = replace(order.became(_State.ACTIVE), paused_at=None, paused_by=None, pause_reason=None)
-    return leased(active, days=days, at=at) if lapsed(order) else active
+    ran_out = order.lease_until is not None and order.lease_until <= at
+    return leased(active, days=days, at=at) if lapsed(order) or ran_out else active
 
 
 def _refuse_without_lease(order: Subscription, *, days: int) -> None:

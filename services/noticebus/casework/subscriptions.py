@@ -193,7 +193,10 @@ async def end_subscription(
         old = await held(conn, principal, subscription_id)
         check_revision(old.revision, revision=revision)
         refuse_ended(old)
-        ended = old.became(_State.ENDED)
+        # Nobody is called any more, so the keys to somebody's server are not kept.
+        ended = replace(
+            old.became(_State.ENDED), credentials_sealed=None, certificate_expires_at=None
+        )
         await write(conn, ended, revision=old.revision)
         await rows.drop_areas(conn, subscription_id=old.id)
         await heartbeats.stop(conn, old)

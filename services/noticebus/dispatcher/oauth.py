@@ -9,7 +9,7 @@ import base64
 import json
 import re
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -44,7 +44,7 @@ _CODES = frozenset(  # RFC 6749, section 5.2
 class Token:
     """A token, and whether it was there already: only such a one is worth replacing."""
 
-    value: str
+    value: str = field(repr=False)
     kept: bool
 
 
@@ -139,7 +139,7 @@ def basic(client: OAuthClient) -> str:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 def _read(answer: _Answer) -> tuple[str, float]:

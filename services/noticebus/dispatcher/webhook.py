@@ -9,7 +9,7 @@ import json
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Literal, Self
@@ -80,8 +80,8 @@ class WebhookRequest:
 
     url: str
     delivery_id: str
-    body: bytes
-    secrets: tuple[str, ...]
+    body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
     traceparent: str | None = None
     introduces: bool = False  # a handshake: it says who asks, and for how many requests a minute
     subscription_id: str = ""
@@ -97,8 +97,8 @@ class WebhookRequest:
 class _Answer:
     status: int
     headers: Mapping[str, str]  # by name, in any case
-    excerpt: bytes
-    token: str | None
+    excerpt: bytes = field(repr=False)
+    token: str | None = field(repr=False)
 
 
 class WebhookSender:

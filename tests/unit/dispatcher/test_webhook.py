@@ -26,6 +26,7 @@ from noticebus.clock import SystemClock
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher import failures
 from noticebus.dispatcher.egress import EgressGuard
+from noticebus.dispatcher.oauth import Token
 from noticebus.dispatcher.slots import SendLimits
 from noticebus.dispatcher.webhook import (
     EXCERPT_BYTES_MAX,
@@ -466,3 +467,11 @@ def test_faults_of_the_network_and_our_limits_are_told_apart(
     error: OSError, failure: failures.Failure
 ) -> None:
     assert failures._no_connection(error) == failure
+
+
+def test_what_is_sent_and_a_token_show_no_secret_where_they_are_written_out() -> None:
+    request = WebhookRequest(
+        url="https://a.example/", delivery_id="dlv_1", body=b"psst-4711", secrets=("psst-4711",)
+    )
+
+    assert "psst" not in repr((request, Token(value="psst-4711", kept=True)))
