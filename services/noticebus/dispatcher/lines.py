@@ -25,12 +25,14 @@ class Line:
 
     What was held back and goes in its turn has at most half of the slots, so that something fresh
     never waits for it. A line in which nothing moves is `stalled`: it is no longer than its slots
-    are many, until a request there ends in time.
+    are many, until a request there ends in time. Slots beyond those of every line are used while
+    there is room: an endpoint that agreed to many and then hangs takes no more than its share.
     """
 
-    def __init__(self, key: str, most: int) -> None:
+    def __init__(self, key: str, most: int, *, usual: int) -> None:
         self.key = key
         self.most = most
+        self._usual = usual
         self.slots = asyncio.Semaphore(most)
         self.backlog = asyncio.Semaphore(max(most // 2, 1))
         self.present = 0
@@ -38,8 +40,9 @@ class Line:
 
     def admits(self, *, left: int) -> bool:
         """Say whether one more may stand in line, where the dispatcher has room for `left`."""
-        waiting = self.most if self.stalled else min(WAITING_MAX, left // SHARE)
-        return self.present < self.most + waiting
+        running = min(self.most, max(self._usual, left // SHARE))
+        waiting = running if self.stalled else min(WAITING_MAX, left // SHARE)
+        return self.present < running + waiting
 
 
 class Place:
@@ -122,7 +125,7 @@ class Lines:
             return None
         line = self._lines.get(key)
         if line is None or (line.most != (agreed or self._most) and not line.present):
-            line = self._lines[key] = Line(key, agreed or self._most)
+            line = self._lines[key] = Line(key, agreed or self._most, usual=self._most)
         return line
 
     def _forget(self, line: Line) -> None:

@@ -76,6 +76,17 @@ async def test_no_more_run_at_once_than_the_line_has_slots() -> None:
     assert await runs(lines, load())
 
 
+async def test_endpoints_that_agreed_to_many_at_once_leave_room_for_the_others() -> None:
+    lines, left = Lines(16), LEFT
+    for _ in range(8):  # and none of them answers
+        greedy = load(concurrency=1_000, subscription_id=new_subscription_id())
+        while lines.place(greedy, left=left) is not None:
+            left -= 1
+
+    assert left > 100
+    assert lines.place(load(), left=left) is not None
+
+
 async def test_a_line_holds_its_slots_and_500_who_wait() -> None:
     assert len(places(Lines(16), load())) == 16 + WAITING_MAX
 
