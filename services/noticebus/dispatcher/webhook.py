@@ -9,7 +9,7 @@ import json
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Literal, Self
@@ -56,6 +56,9 @@ _FIXED_HEADERS = {
     "Accept-Encoding": "identity",
 }
 _MASK = "[masked]"
+_ECHO = b"[your server sent the event back to us, and that is not kept]"
+_SPACING = re.compile(rb"(?:\\+[nrt]|[\s\\])+")
+ECHO_BYTES = 64  # of an event's beginning, by which it is known
 BEGINNING_MIN = 6  # fewer characters of a secret tell nobody anything
 SEND_ERRORS = (
     aiohttp.ClientError,
@@ -148,6 +151,8 @@ class WebhookSender:
             took = dt.timedelta(seconds=loop.time() - started)
             return _unanswered(failure_of(error), digest=digest, duration=took)
         took = dt.timedelta(seconds=loop.time() - started)
+        if not request.introduces:  # a handshake asks for its challenge back
+            answer = replace(answer, excerpt=without_echo(answer.excerpt, body=request.body))
         return _answered(
             answer, secrets=_hidden(request, answer), now=timestamp, digest=digest, duration=took
         )
@@ -255,6 +260,15 @@ def mask(raw: bytes, *, secrets: tuple[str, ...] = ()) -> str:
     for secret in filter(None, secrets):
         text = _without_end(text.replace(secret, _MASK), secret)
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", _SECRETS.sub(_MASK, text))
+
+
+def without_echo(excerpt: bytes, *, body: bytes) -> bytes:
+    """Leave out an answer that sends the event back: not all who may read answers may read that.
+
+    However it is spaced or quoted; a receiver that only says what it took is left alone.
+    """
+    begins = _SPACING.sub(b"", body[:ECHO_BYTES])
+    return _ECHO if begins and begins in _SPACING.sub(b"", excerpt) else excerpt
 
 
 def _without_end(text: str, secret: str) -> str:

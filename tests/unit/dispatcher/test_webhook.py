@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from harness.receivers import Behaviour, WebhookReceiver, redirect, webhook_receiver
+from harness.receivers import Behaviour, WebhookArrival, WebhookReceiver, redirect, webhook_receiver
 from noticebus.access.keyring import Keyring, new_webhook_secret
 from noticebus.clock import SystemClock
+from noticebus.contracts.canonical import canonical
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher import failures
 from noticebus.dispatcher.egress import EgressGuard
@@ -475,3 +477,22 @@ def test_what_is_sent_and_a_token_show_no_secret_where_they_are_written_out() ->
     )
 
     assert "psst" not in repr((request, Token(value="psst-4711", kept=True)))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("quoted", [False, True])
+async def test_an_event_that_is_sent_back_is_not_kept(
+    sender: WebhookSender, receiver: WebhookReceiver, indent: int | None, quoted: bool
+) -> None:
+    event = {"data": {"notice": {"headline": "for child services only", "more": "x" * 9_000}}}
+
+    def echo(arrival: WebhookArrival) -> bytes:
+        text = json.dumps(json.loads(arrival.body), indent=indent)
+        return json.dumps({"data": text}).encode() if quoted else text.encode()
+
+    receiver.then.append(Behaviour(status=500, body=echo))
+    request = replace(request_to(receiver.url), body=canonical(event))
+    result = await sender.send(request, timestamp=NOW)
+
+    assert "not kept" in result.response_excerpt
+    assert "child" not in result.response_excerpt
