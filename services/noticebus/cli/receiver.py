@@ -258,7 +258,11 @@ def _response(event: dict[str, Any], *, status: int, terms: Mapping[str, int]) -
 
 
 def _lowered(request: web.Request) -> dict[str, str]:
-    return {name.lower(): value for name, value in request.headers.items()}
+    """Give headers as text: a byte that is none is replaced, and no signature fits it."""
+    return {
+        name.lower(): value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        for name, value in request.headers.items()
+    }
 
 
 def _pairs(request: web.Request) -> list[tuple[str, str]]:

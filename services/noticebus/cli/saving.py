@@ -50,7 +50,7 @@ def save(
     lines = [f"{ARRIVED}{arrived_at:%Y-%m-%dT%H:%M:%S.%fZ}", *(f"{k}: {v}" for k, v in headers)]
     try:
         base = f"{_next_number(folder):06d}-{_UNFIT.sub('_', name)[:_NAME_MAX]}"
-        _write(folder / f"{base}{HEADERS_SUFFIX}", ("\n".join(lines) + "\n").encode("utf-8"))
+        _write(folder / f"{base}{HEADERS_SUFFIX}", _text(lines))
         path = folder / f"{base}{BODY_SUFFIX}"
         _write(path, body)
     except OSError as error:
@@ -93,6 +93,11 @@ def _write(path: Path, content: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
     with os.fdopen(handle, "wb") as file:
         file.write(content)
+
+
+def _text(lines: Iterable[str]) -> bytes:
+    """Write headers' bytes as they came: not all that is sent is text."""
+    return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
 
 
 def _instant(text: str) -> dt.datetime | None:
