@@ -248,6 +248,7 @@ async def test_a_lease_nobody_can_be_told_of_lapses_all_the_same_and_the_ledger_
     order = await an_order(desk, lease_until=desk.world.now(), lease_warned=3)
     upcoming = await an_order(desk, lease_until=desk.world.now() + DAY, lease_warned=2)
 
+    assert await minding.mind_leases(replace(desk, lease_days=0)) == 0, "leases were given up"
     assert await minding.mind_leases(desk) == 2
     assert await minding.mind_leases(desk) == 0
 

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework import heartbeats
 from noticebus.casework.desk import Desk
+from noticebus.casework.holding import let_go_held
 from noticebus.casework.leases import leased
 from noticebus.contracts.base import write_instant
 from noticebus.contracts.vocabulary import Cause, DeliveryState, NoticeClass, SubscriptionState
@@ -57,11 +58,15 @@ async def confirm_handshake(
         leased(found, days=desk.lease_days, at=at).became(SubscriptionState.ACTIVE, verified_at=at),
         rate_per_minute=terms.rate_per_minute,
         concurrency=terms.concurrency,
+        paused_at=None,
+        paused_by=None,
+        pause_reason=None,
     )
     await rows.update_subscription(conn, verified, revision=found.revision)
     begins = found.state is SubscriptionState.PENDING_VERIFICATION
     if begins:
         await heartbeats.begin(conn, verified, at=at)
+        await let_go_held(conn, desk, verified)  # where it was paused when it was given a new URL
     await append(conn, [make_entry("subscription.verified", _verified(verified), at=at)])
     return begins
 
