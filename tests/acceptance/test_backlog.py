@@ -17,6 +17,8 @@ from noticebus.casework import backlogs
 from noticebus.casework.subscriptions import end_subscription
 from noticebus.clock import ManualClock
 from noticebus.contracts.vocabulary import (
+    Channel,
+    ContentLevel,
     DeliveryState,
     EndpointState,
     HeldReason,
@@ -26,7 +28,7 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.store import backlogs as rows
 from noticebus.store.deliveries import Delivery
-from noticebus.store.tables import endpoints, subscriptions
+from noticebus.store.tables import deliveries, endpoints, subscriptions
 
 SECOND = dt.timedelta(seconds=1)
 WINDOW = 16
@@ -213,3 +215,96 @@ async def test_ending_a_subscription_ends_its_backlog_where_everybody_sees_it(bu
     assert {found[one.id].state for one in held} == {DeliveryState.REVOKED}
     assert {found[one.id].held_reason for one in held} == {None}
     assert NoticeClass.A in {one.notice_class for one in held}
+
+
+async def test_a_feed_whose_notice_was_held_for_a_pause_that_had_ended_keeps_it(bus: Bus) -> None:
+    """It is fetched, not sent: letting it go would revoke it."""
+    county = await bus.agency("Scott County CPS")
+    await bus.post_notice()
+    await by_hand.sweep_unclaimed(bus)
+    (like,) = await to_subscription(bus.desk, county.subscription_id)
+    async with bus.desk.database.begin() as conn:
+        await conn.execute(sa.update(subscriptions).values(channel=Channel.INBOX, url=None))
+    (held,) = await add_numbered(
+        bus.desk, like, 1, **waiting(HeldReason.PAUSED), channel=Channel.INBOX
+    )
+
+    await bus.system.dispatcher.backlog.turn()
+    await by_hand.sweep(bus)
+
+    found = {one.id: one for one in await to_subscription(bus.desk, county.subscription_id)}
+    assert found[held.id].state is DeliveryState.QUEUED
+
+
+async def test_what_was_held_while_its_subscription_ended_is_revoked_within_a_minute(
+    bus: Bus,
+) -> None:
+    county = await bus.agency("Scott County CPS")
+    held = await with_backlog(bus, county, 2)
+    async with bus.desk.database.begin() as conn:
+        down = {"state": EndpointState.TRIPPED, "drain_at": None, "probe_at": None}
+        await conn.execute(sa.update(endpoints).values(**down))
+        await conn.execute(sa.update(subscriptions).values(state=SubscriptionState.ENDED))
+
+    await bus.system.dispatcher.backlog.turn()
+    await by_hand.sweep(bus)
+
+    found = {one.id: one for one in await to_subscription(bus.desk, county.subscription_id)}
+    assert {found[one.id].state for one in held} == {DeliveryState.REVOKED}
+    assert len(county.receiver.arrivals.all) == 1
+
+
+async def test_what_comes_due_while_a_new_address_has_not_consented_waits_for_it(bus: Bus) -> None:
+    """Whoever mends its address because notices failed is the one who must not lose them."""
+    county = await bus.agency("Scott County CPS")
+    county.receiver.then.append(Behaviour(status=500))
+    await bus.post_notice()
+    await by_hand.sweep_unclaimed(bus)
+    await _becomes(bus, SubscriptionState.PENDING_VERIFICATION)
+
+    bus.world.advance(10 * SECOND)
+    assert await bus.system.dispatcher.sweep() == 1
+    (held,) = await to_subscription(bus.desk, county.subscription_id)
+    assert (held.state, held.due_at) == (DeliveryState.QUEUED, None)
+    assert len(county.receiver.arrivals.all) == 1
+
+    await _becomes(bus, SubscriptionState.ACTIVE)
+    by_hand.machine(bus).advance(60 * SECOND)
+    await bus.system.dispatcher.backlog.turn()
+    await by_hand.sweep(bus)
+
+    assert carried(county, after=1) == [held.id]
+
+
+async def _becomes(bus: Bus, state: SubscriptionState) -> None:
+    async with bus.desk.database.begin() as conn:
+        await conn.execute(sa.update(subscriptions).values(state=state))
+
+
+async def test_a_probe_that_may_not_go_is_followed_by_the_next_at_once(bus: Bus) -> None:
+    """Else each one that may be seen no more would cost an endpoint that works five minutes."""
+    county = await bus.agency("Scott County CPS")
+    county.receiver.then.append(Behaviour(status=503))
+    await bus.post_notice()
+    await by_hand.sweep_unclaimed(bus)
+    machine_now = bus.desk.machine.now()
+    async with bus.desk.database.begin() as conn:
+        await conn.execute(
+            sa.update(deliveries).values(due_at=None, held_reason=HeldReason.ENDPOINT_DOWN)
+        )
+        await conn.execute(sa.update(subscriptions).values(content_level=ContentLevel.ID_ONLY))
+        down = {"state": EndpointState.TRIPPED, "trips": 5, "probe_at": machine_now}
+        await conn.execute(sa.update(endpoints).values(**down))
+
+    dispatcher = bus.system.dispatcher
+    await dispatcher.backlog.turn()
+    await dispatcher.sweep()
+    await dispatcher.record_waiting()  # it is revoked, and another takes its place
+    assert await dispatcher.sweep() == 1  # which waits, since a probe is under way
+    await dispatcher.backlog.turn()
+    await by_hand.sweep(bus)
+
+    assert len(county.receiver.arrivals.all) == 2  # what takes its place, as the next probe
+    async with bus.desk.database.read() as conn:
+        state = (await conn.execute(sa.select(endpoints.c.state))).scalar_one()
+    assert state is EndpointState.HEALTHY

@@ -380,3 +380,27 @@ async def test_a_probe_can_be_asked_for_by_whoever_mended_the_endpoint(stage: St
     await stage.until(EndpointState.HEALTHY)
     await stage.arrives(1)
     assert await stage.entered() == ["endpoint.probed", "endpoint.recovered"]
+
+
+async def test_what_waited_through_a_long_pause_is_not_exhausted_when_its_endpoint_trips(
+    stage: Stage,
+) -> None:
+    """It was never tried: the endpoint has been down for a minute, not since it was made."""
+    await stage.write(
+        replace(
+            tripped(stage.machine, now=stage.bus.world.now(), probe_in=minutes(60)),
+            state=EndpointState.PROBING,
+        )
+    )
+    await stage.posts(2, **{"class": "D"})
+    stage.bus.world.advance(dt.timedelta(days=6))
+    await stage.bus.settled()
+    await stage.write(
+        tripped(stage.machine, now=stage.bus.world.now() - minutes(1), probe_in=SECOND)
+    )
+
+    stage.machine.advance(SECOND)
+    await stage.until(EndpointState.HEALTHY)
+
+    await _all_arrive(stage)
+    await stage.arrives(2)

@@ -310,3 +310,22 @@ async def test_an_endpoint_that_is_down_when_the_pause_ends_gets_it_once_it_reco
 
     assert {one.state for one in await stage.rows()} == {DeliveryState.DELIVERED}
     assert len(county.receiver.arrivals.all) == 20
+
+
+async def test_a_replay_goes_on_where_what_the_pause_held_back_is_left_in_the_inbox(
+    stage: Stage,
+) -> None:
+    """Else it would run for ever, and no second one could begin."""
+    bus = stage.bus
+    await bus.post_notice()
+    await by_hand.sweep_unclaimed(bus)
+    replay = await stage.key.post(f"{stage.path}/replay", {"after": 0}, status=202)
+    await stage.pause()
+    await bus.system.dispatcher.backlog.turn()
+
+    await stage.resume({"held": "leave"})
+    by_hand.machine(bus).advance(minutes(1))
+    await stage.drain(7)
+
+    shown = await stage.key.get(f"{stage.path}/replays/{replay['id']}")
+    assert (shown["state"], shown["delivered"], shown["not_sent"]) == ("done", 0, 1)

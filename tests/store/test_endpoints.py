@@ -37,6 +37,7 @@ from noticebus.store.tables import deliveries
 
 SECOND = dt.timedelta(seconds=1)
 HELD: dict[str, Any] = {"due_at": None, "held_reason": HeldReason.ENDPOINT_DOWN}
+TURN: dict[str, Any] = {"due_at": None, "held_reason": HeldReason.TURN}
 TRIED: dict[str, Any] = {"attempts": 1}
 
 
@@ -212,17 +213,20 @@ async def test_the_gravest_and_oldest_of_each_backlog_is_let_through(desk: Desk)
 async def test_what_is_older_than_its_class_lasts_is_exhausted_a_batch_at_a_time(
     desk: Desk,
 ) -> None:
-    (order,) = await add_orders(desk, 1)
+    order, lately = await add_orders(desk, 2)
     now = desk.world.now()
     young = HELD | {"notice_class": NoticeClass.A}
     old, older = now - 10 * SECOND, now - 20 * SECOND
+    await set_health(desk, order, down(desk, tripped_at=older))
+    await set_health(desk, lately, down(desk))
     made = await add_deliveries(
         desk,
         (order, young | {"created_at": old}),
         (order, young | {"created_at": older, "first_failed_at": now}),
         (order, HELD | {"notice_class": NoticeClass.D, "created_at": old}),
         (order, HELD | {"notice_class": NoticeClass.D, "created_at": older}),
-        (order, HELD | {"notice_class": NoticeClass.D, "created_at": older}),
+        (order, TURN | {"notice_class": NoticeClass.D, "created_at": older}),
+        (lately, HELD | {"notice_class": NoticeClass.D, "created_at": older}),
     )
     too_old = {NoticeClass.A: now - 5 * SECOND, NoticeClass.D: now - 15 * SECOND}
 
@@ -231,13 +235,15 @@ async def test_what_is_older_than_its_class_lasts_is_exhausted_a_batch_at_a_time
         async with desk.database.begin() as conn:
             rounds.append(
                 await endpoints.exhaust_held(
-                    conn, [order.id], too_old=too_old, now=now, batch_size_max=2
+                    conn, ids_of([order, lately]), too_old=too_old, now=now, batch_size_max=2
                 )
             )
 
     assert [len(one) for one in rounds] == [2, 1, 0]
     ended = {one.id for one in await stored(desk, order) if one.state is DeliveryState.EXHAUSTED}
     assert ended == {made[0].id, made[3].id, made[4].id}
+    (waits_on,) = await stored(desk, lately)
+    assert waits_on.state is DeliveryState.QUEUED, "its endpoint has not been down for so long"
 
 
 async def test_what_is_given_back_is_as_if_it_had_not_been_claimed(desk: Desk) -> None:

@@ -60,15 +60,21 @@ async def drain_due(desk: Desk, *, window: int) -> dt.datetime | None:
 
 
 async def wake_forgotten(desk: Desk) -> Sequence[SubscriptionId]:
-    """Let go on what waits although nothing stops it; normally there is none."""
+    """Let go on what waits although nothing stops it; normally there is none.
+
+    What waits for a subscription that has ended is let go as well: it is revoked when it is to be
+    sent, where everybody sees it.
+    """
     async with desk.database.read() as conn:
         found = await backlogs.forgotten(conn, limit=FORGOTTEN_MAX)
-    if found:
+        ended = await backlogs.left_behind(conn, limit=DRAINS_MAX)
+    if found or ended:
         now, machine_now = desk.world.now(), desk.machine.now()
         async with desk.database.begin() as conn:
+            await backlogs.let_go(conn, dict.fromkeys(ended, FORGOTTEN_MAX), now=now)
             await backlogs.wake(conn, found, now=now, machine_now=machine_now)
         desk.committed_many(steps_by=None, deliveries_by=now)
-    return found
+    return [*found, *ended]
 
 
 async def held_back(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.casework import consent, health, next_channel
+from noticebus.casework import consent, health, next_channel, probes
 from noticebus.casework.desk import Desk
 from noticebus.casework.health import Heard
 from noticebus.casework.next_channel import Undelivered
@@ -218,6 +218,7 @@ async def drop(desk: Desk, unsent: Sequence[Unsent]) -> None:
         ]
         await deliveries.insert_missing(conn, renewed)
         await ledger.append(conn, [_drop_entry(one, now=now) for one in kept])
+        await probes.probe_again(conn, desk, [one.delivery for one in kept], now=now)
     desk.committed()
 
 

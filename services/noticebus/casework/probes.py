@@ -150,6 +150,26 @@ async def take_probes(
     return {one for one, was in found.items() if was.state not in DOWN}, set(taken)
 
 
+async def probe_again(
+    conn: AsyncConnection, desk: Desk, unsent: Sequence[Delivery], *, now: dt.datetime
+) -> None:
+    """Let the next probe go at once where what was dropped unsent may have been one.
+
+    Last in the caller's transaction. Each takes something off the backlog, so that it ends.
+    """
+    called = {one.subscription_id for one in unsent if one.channel in endpoints.CALLED}
+    wanted = {one for one in called if one is not None}
+    if not wanted:
+        return
+    found = await endpoints.lock_endpoints(conn, failed=(), succeeded=wanted)
+    again = {
+        one: replace(was, probe_at=desk.machine.now())
+        for one, was in found.items()
+        if was.state is EndpointState.PROBING
+    }
+    await endpoints.write(conn, again, now=now)
+
+
 async def standing(
     desk: Desk, subscription_ids: Sequence[SubscriptionId]
 ) -> dict[SubscriptionId, tuple[Health, int]]:

@@ -11,6 +11,8 @@ from noticebus.domain.health import DOWN
 from noticebus.ids import SubscriptionId
 from noticebus.store.endpoints import CALLED
 
+PAUSED = frozenset({SubscriptionState.PAUSED, SubscriptionState.PENDING_VERIFICATION})
+
 
 async def admitted(desk: Desk, loads: Sequence[Load]) -> list[Load]:
     """Give what may go now, and hold the rest in its backlog.
@@ -38,9 +40,13 @@ async def admitted(desk: Desk, loads: Sequence[Load]) -> list[Load]:
 
 
 def _is_paused(load: Load) -> bool:
-    """Say whether its subscription was paused after it had been queued, or just before."""
-    paused = load.destination.subscription_state is SubscriptionState.PAUSED
-    return paused and load.delivery.cause is not Cause.HANDSHAKE
+    """Say whether its subscription was paused after it had been queued, or just before.
+
+    One whose new address has not consented yet is paused until it has.
+    """
+    return (
+        load.destination.subscription_state in PAUSED and load.delivery.cause is not Cause.HANDSHAKE
+    )
 
 
 def _is_stopped(load: Load) -> bool:

@@ -9,16 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import (
     Cause,
+    Channel,
     DeliveryState,
     EndpointState,
     HeldReason,
+    ReplayState,
     SubscriptionState,
 )
 from noticebus.domain.health import DOWN
 from noticebus.ids import SubscriptionId
 from noticebus.store.deliveries import Delivery
 from noticebus.store.endpoints import drain_recovered, insert_missing, waits
-from noticebus.store.tables import deliveries, endpoints, subscriptions
+from noticebus.store.tables import deliveries, endpoints, replays, subscriptions
 
 FRESH_MAX = 500  # deliveries never tried that one pause reports
 
@@ -164,7 +166,9 @@ async def wake(
 async def forgotten(conn: AsyncConnection, *, limit: int) -> list[SubscriptionId]:
     """Find active subscriptions with a backlog that nobody lets go although nothing stops it.
 
-    As where a notice was held for a pause that ended before it was stored.
+    As where a notice was held for a pause that ended before it was stored. A replay that runs is
+    one as well, also while none of its items waits. A feed is fetched: what it holds is let go by
+    nobody.
     """
     statement = (
         sa.select(subscriptions.c.id)
@@ -172,7 +176,23 @@ async def forgotten(conn: AsyncConnection, *, limit: int) -> list[SubscriptionId
         .where(
             subscriptions.c.state == SubscriptionState.ACTIVE,
             endpoints.c.drain_at.is_(None),
+            subscriptions.c.channel != Channel.INBOX,
             endpoints.c.state.is_(None) | endpoints.c.state.not_in(sorted(DOWN)),
+            _has_backlog(subscriptions.c.id) | _is_replayed(subscriptions.c.id),
+        )
+        .order_by(subscriptions.c.id)
+        .limit(limit)
+    )
+    return [SubscriptionId(one) for one in (await conn.execute(statement)).scalars()]
+
+
+async def left_behind(conn: AsyncConnection, *, limit: int) -> list[SubscriptionId]:
+    """Find subscriptions that have ended with a backlog: something was held as they ended."""
+    statement = (
+        sa.select(subscriptions.c.id)
+        .where(
+            subscriptions.c.state == SubscriptionState.ENDED,
+            subscriptions.c.channel != Channel.INBOX,
             _has_backlog(subscriptions.c.id),
         )
         .order_by(subscriptions.c.id)
@@ -278,6 +298,13 @@ def _due_to(subscription_id: SubscriptionId) -> sa.ColumnElement[bool]:
 def _has_backlog(subscription_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     held = deliveries.alias("held")
     return sa.exists().where(held.c.subscription_id == subscription_id, waits(held))
+
+
+def _is_replayed(subscription_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    running: sa.ColumnElement[str] = sa.literal_column(f"'{ReplayState.RUNNING}'")
+    return sa.exists().where(
+        replays.c.subscription_id == subscription_id, replays.c.state == running
+    )
 
 
 def _turn() -> sa.ColumnElement[str]:

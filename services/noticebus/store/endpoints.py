@@ -249,23 +249,27 @@ async def exhaust_held(
 ) -> list[Delivery]:
     """End at most `batch_size_max` deliveries held since before what their class may last.
 
-    Since their first failure, or where nothing was tried since they were made.
+    Since their first failure, or where nothing was tried since they were made; but no longer than
+    their endpoint has been down: what waited through a pause has had no try yet.
     """
     since = sa.func.coalesce(deliveries.c.first_failed_at, deliveries.c.created_at)
     past = [
-        (deliveries.c.notice_class == one) & (since <= before) for one, before in too_old.items()
+        (deliveries.c.notice_class == one) & (since <= before) & (endpoints.c.tripped_at <= before)
+        for one, before in too_old.items()
     ]
     old = (
         sa.select(deliveries.c.id)
+        .join(endpoints, endpoints.c.subscription_id == deliveries.c.subscription_id)
         .where(
             deliveries.c.subscription_id.in_(sorted(subscription_ids)),
             waits(deliveries),
-            deliveries.c.held_reason == HeldReason.ENDPOINT_DOWN,
+            deliveries.c.held_reason.in_([HeldReason.ENDPOINT_DOWN, HeldReason.TURN]),
             sa.or_(*past),
         )
         .order_by(deliveries.c.id)
         .limit(batch_size_max)
-        .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
+        # SQLite: the single writer
+        .with_for_update(of=deliveries, skip_locked=True, key_share=True)
     )
     statement = (
         sa.update(deliveries)
