@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from harness import by_hand
 from harness import desk as furnish
@@ -28,6 +29,7 @@ from noticebus.contracts.vocabulary import (
     UnreachableReason,
 )
 from noticebus.store.deliveries import Delivery
+from noticebus.store.tables import contacts, deliveries, subscriptions
 
 SECOND = dt.timedelta(seconds=1)
 
@@ -329,3 +331,32 @@ async def test_a_replay_goes_on_where_what_the_pause_held_back_is_left_in_the_in
 
     shown = await stage.key.get(f"{stage.path}/replays/{replay['id']}")
     assert (shown["state"], shown["delivered"], shown["not_sent"]) == ("done", 0, 1)
+
+
+async def test_mail_that_a_pause_held_back_comes_as_one_message_and_not_as_a_flood(
+    stage: Stage,
+) -> None:
+    """An exercise has a message of its own."""
+    bus, county = stage.bus, stage.county
+    await stage.pause()
+    for _ in range(3):
+        await bus.post_notice()
+    await bus.post_notice(status="exercise")
+    async with bus.desk.database.begin() as conn:
+        whose = contacts.c.agency_id == county.row.id
+        contact_id = (await conn.execute(sa.select(contacts.c.id).where(whose))).scalar_one()
+        mine = subscriptions.c.id == county.subscription_id
+        by_mail = {"channel": Channel.EMAIL, "contact_id": contact_id}
+        await conn.execute(sa.update(subscriptions).where(mine).values(**by_mail))
+        ours = deliveries.c.subscription_id == county.subscription_id
+        await conn.execute(sa.update(deliveries).where(ours).values(**by_mail))
+        others = deliveries.c.subscription_id.is_(None)
+        ended = {"state": DeliveryState.MOOT, "due_at": None}
+        await conn.execute(sa.update(deliveries).where(others).values(**ended))
+
+    await stage.resume()
+    await stage.drain(2)
+
+    assert {one.state for one in await stage.rows()} == {DeliveryState.DELIVERED}
+    assert len({one.bundle for one in await stage.rows()}) == 2
+    assert len(county.mails_to(Position.ON_DUTY)) == 2

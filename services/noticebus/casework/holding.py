@@ -47,7 +47,8 @@ async def let_go_held(
         return await backlogs.free_feed(conn, order.id)
     if held_back is HeldBack.LEAVE:
         return await backlogs.end_held(conn, order.id, state=DeliveryState.MOOT, finished_at=now)
-    count = await backlogs.queue_held(conn, order.id)
+    queue = backlogs.queue_mail if order.channel is Channel.EMAIL else backlogs.queue_held
+    count = await queue(conn, order.id)
     await backlogs.wake(conn, [order.id], now=now, machine_now=desk.machine.now())
     return count
 

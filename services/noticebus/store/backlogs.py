@@ -13,6 +13,7 @@ from noticebus.contracts.vocabulary import (
     DeliveryState,
     EndpointState,
     HeldReason,
+    NoticeClass,
     ReplayState,
     SubscriptionState,
 )
@@ -20,7 +21,7 @@ from noticebus.domain.health import DOWN
 from noticebus.ids import SubscriptionId
 from noticebus.store.deliveries import Delivery
 from noticebus.store.endpoints import drain_recovered, insert_missing, waits
-from noticebus.store.tables import deliveries, endpoints, replays, subscriptions
+from noticebus.store.tables import deliveries, endpoints, notices, replays, subscriptions
 
 FRESH_MAX = 500  # deliveries never tried that one pause reports
 
@@ -243,6 +244,24 @@ async def hold_paused(conn: AsyncConnection, subscription_id: SubscriptionId) ->
 async def queue_held(conn: AsyncConnection, subscription_id: SubscriptionId) -> int:
     """Let what a pause held back wait for its turn; say how many."""
     return await _free(conn, subscription_id, held_reason=HeldReason.TURN)
+
+
+async def queue_mail(conn: AsyncConnection, subscription_id: SubscriptionId) -> int:
+    """Let mail that a pause held back go as few messages, those of class A apart; say how many.
+
+    What is of an exercise and what is not never share one (I9).
+    """
+    status = (
+        sa.select(notices.c.status).where(notices.c.id == deliveries.c.notice_id).scalar_subquery()
+    )
+    line = deliveries.c.contact_id + f":{Channel.EMAIL}:" + status + f":{subscription_id}"
+    apart = deliveries.c.notice_class == NoticeClass.A
+    statement = (
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(_held_of(subscription_id)))
+        .values(held_reason=HeldReason.TURN, bundle=sa.case((apart, sa.null()), else_=line))
+    )
+    return (await conn.execute(statement)).rowcount
 
 
 async def free_feed(conn: AsyncConnection, subscription_id: SubscriptionId) -> int:
