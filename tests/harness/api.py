@@ -15,13 +15,15 @@ from noticebus.access.principals import hash_key, new_key
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Intake
 from noticebus.contracts.vocabulary import AgencyKind, Scope
-from noticebus.gateway.app import create_app
+from noticebus.gateway.app import attach, create_app
 from noticebus.ids import new_api_key_id
 from noticebus.store.agencies import Agency
 from noticebus.store.keys import ApiKey, insert_key
 from noticebus.store.tables import metadata
 
 Json = dict[str, Any]
+
+_free: list[FastAPI] = []  # applications that no block uses now
 
 
 class Caller:
@@ -130,14 +132,20 @@ async def furnish_county(api: Api) -> County:
 
 @contextlib.asynccontextmanager
 async def open_api(desk: Desk) -> AsyncIterator[Api]:
-    """Serve `desk` for the length of the block, with its intake running."""
+    """Serve `desk` for the length of the block, with its intake running.
+
+    An application works its routes out at its first requests: one that is free is used again.
+    """
     intake = Intake(desk)
+    app = _free.pop() if _free else create_app(desk, intake=intake)
+    attach(app, desk, intake=intake)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(intake.run())
         try:
-            yield Api(app=create_app(desk, intake=intake), desk=desk)
+            yield Api(app=app, desk=desk)
         finally:
             running.cancel()
+            _free.append(app)
 
 
 def _checked(response: httpx2.Response, status: int) -> Json:

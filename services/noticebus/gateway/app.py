@@ -86,9 +86,7 @@ def create_app(
     that an operator opened for endpoints (I11).
     """
     app = _application(https=desk.base_url.startswith("https://"), lifespan=lifespan)
-    app.state.desk = desk
-    app.state.intake = intake or Intake(desk)
-    app.state.principals = Principals(desk.database, machine=desk.machine)
+    attach(app, desk, intake=intake)
     app.state.checks = checks or {}
     app.state.egress_allow = tuple(egress_allow)
     app.state.routers = (*ROUTERS, *routers)
@@ -96,6 +94,13 @@ def create_app(
     for router in app.state.routers:
         app.include_router(router)
     return app
+
+
+def attach(app: FastAPI, desk: Desk, *, intake: Intake | None = None) -> None:
+    """Let an application that `create_app` made work on `desk` from now on."""
+    app.state.desk = desk
+    app.state.intake = intake or Intake(desk)
+    app.state.principals = Principals(desk.database, machine=desk.machine)
 
 
 def create_health_app(desk: Desk, *, checks: Mapping[str, Check]) -> FastAPI:
