@@ -1,7 +1,7 @@
 # Everything a developer or CI runs. `make` alone lists it.
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE # else each of the tests' processes would compile everything anew
 UV := $(shell command -v uv 2>/dev/null)

@@ -11,7 +11,7 @@ import pytest
 
 from harness import kafka, postgres, run
 
-SLOW_TIMEOUT_S = 120
+SLOW_TIMEOUT_S = 240
 EXAMPLES_IN_CI = 40
 _BEGAN = time.monotonic()
 

@@ -22,6 +22,7 @@ PREFIXES = {
     ids.new_obligation_id: "obl",
     ids.new_policy_id: "pol",
     ids.new_question_id: "qst",
+    ids.new_replay_id: "rpl",
     ids.new_request_id: "req",
     ids.new_responsibility_id: "rsp",
     ids.new_subscription_id: "sub",
