@@ -242,6 +242,24 @@ async def test_what_may_be_seen_no_more_is_revoked_and_the_replay_says_so(stage:
     assert {(one.cause, one.state) for one in items} == {(Cause.REPLAY, DeliveryState.REVOKED)}
 
 
+async def test_what_never_went_is_replayed_at_the_level_it_was_made_for_or_not_at_all(
+    stage: Stage,
+) -> None:
+    await stage.key.post(f"{stage.path}/pause", None, status=200)
+    await stage.bus.post_notice()
+    await stage.key.post(f"{stage.path}/resume", {"held": "leave"}, status=200)
+    await stage.replay({"after": 0})
+    await stage.drain(2)
+    assert len(stage.arrived()) == 1
+
+    await stage.change(content_level=ContentLevel.ID_ONLY)
+    again = await stage.replay({"after": 0})
+    await stage.drain(2)
+
+    assert (await stage.progress(again))["failed"] == 1
+    assert len(stage.arrived()) == 1
+
+
 async def test_a_replay_waits_while_the_subscription_is_paused(stage: Stage) -> None:
     await stage.notices(2)
     replay = await stage.replay({"after": 0})

@@ -249,11 +249,12 @@ def _status(load: Load) -> Status:
 def _differs(load: Load, body: bytes) -> bool:
     """Say whether a repeat's body is not, or may not be, the one of the first attempt (I3).
 
-    Where a crash lost the first attempt's digest, only the content level can have changed.
+    Where a crash lost the first attempt's digest, only the content level can have changed. An
+    original that never went may have gone in another replay, at the level it was made for.
     """
     if load.first_digest:
         return load.first_digest != hashlib.sha256(body).hexdigest()
-    tried = load.delivery.attempts > 1 or (load.original is not None and load.carried.attempts > 0)
+    tried = load.delivery.attempts > 1 or load.original is not None
     return tried and load.destination.content_level != load.carried.content_level
 
 
