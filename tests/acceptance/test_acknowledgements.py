@@ -8,6 +8,7 @@ from harness.api import Api, Caller, County, Json
 from harness.desk import add_agency, notice_body, world
 from noticebus.contracts.acknowledgement import AcknowledgementView
 from noticebus.contracts.vocabulary import AgencyKind, Scope
+from noticebus.store import obligations
 
 BY = {"name": "R. Example", "role": "intake supervisor"}
 HOUR = dt.timedelta(hours=1)
@@ -47,6 +48,22 @@ async def test_accepted_closes_the_obligation_and_gives_a_receipt(api: Api, coun
     assert owed["state"] == "closed"
     assert owed["next_step_at"] is None
     assert [one["id"] for one in owed["acknowledgements"]] == [made["id"]]
+
+
+async def test_an_answer_bears_the_time_at_which_it_counted_not_the_one_it_waited_from(
+    api: Api, county: County
+) -> None:
+    """A step that was written while the answer waited is before it, in order and by the clock."""
+    accepted = await posted(api, county)
+    owed = await owed_by(county.cps, accepted)
+    async with asyncio.TaskGroup() as tasks, api.desk.database.begin() as conn:
+        await obligations.lock_obligations(conn, ids=[owed["id"]])
+        answering = tasks.create_task(county.cps.post(path_of(accepted), an_answer()))
+        await asyncio.sleep(0.3)  # it has come as far as the lock
+        world(api.desk).advance(dt.timedelta(minutes=1))
+
+    recorded_at = dt.datetime.fromisoformat(answering.result()["recorded_at"])
+    assert recorded_at == api.desk.world.now()
 
 
 async def test_received_is_heard_and_closes_nothing_of_class_b(api: Api, county: County) -> None:

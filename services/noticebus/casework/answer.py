@@ -85,9 +85,9 @@ async def answer(
     desk: Desk, *, obligation_id: ObligationId, about: About, given: GivenAnswer, actor: Actor
 ) -> Answered:
     """Record an identified actor's answer to a version and do what it does (I4, I5)."""
-    now = desk.world.now()
     async with desk.database.begin() as conn:
         before = await _locked(conn, obligation_id, given=given)
+        now = desk.world.now()  # once it is locked: a step that came before it is not after it
         several = votes.quorum_of(before) > 1
         same = await acknowledgements.find_same(
             conn,
