@@ -6,8 +6,10 @@ from typing import Any
 
 from harness.api import Api, Caller, County, Json
 from harness.desk import add_agency, notice_body, world
+from noticebus.casework import answer
 from noticebus.contracts.acknowledgement import AcknowledgementView
-from noticebus.contracts.vocabulary import AgencyKind, Scope
+from noticebus.contracts.vocabulary import AgencyKind, Answer, Scope, VerifiedBy
+from noticebus.ids import NoticeId, ObligationId
 from noticebus.store import obligations
 
 BY = {"name": "R. Example", "role": "intake supervisor"}
@@ -56,14 +58,20 @@ async def test_an_answer_bears_the_time_at_which_it_counted_not_the_one_it_waite
     """A step that was written while the answer waited is before it, in order and by the clock."""
     accepted = await posted(api, county)
     owed = await owed_by(county.cps, accepted)
+    answering = answer.answer(
+        api.desk,
+        obligation_id=ObligationId(owed["id"]),
+        about=answer.About(notice_id=NoticeId(accepted["id"]), version=1),
+        given=answer.GivenAnswer(answer=Answer.ACCEPTED, by_name="Rosa Duty", by_role="duty"),
+        actor=answer.Actor(verified_by=VerifiedBy.API_KEY, id="key_of_the_county"),
+    )
     async with asyncio.TaskGroup() as tasks, api.desk.database.begin() as conn:
-        await obligations.lock_obligations(conn, ids=[owed["id"]])
-        answering = tasks.create_task(county.cps.post(path_of(accepted), an_answer()))
-        await asyncio.sleep(0.3)  # it has come as far as the lock
+        await obligations.lock_obligations(conn, ids=[ObligationId(owed["id"])])
+        given = tasks.create_task(answering)
+        await asyncio.sleep(0)  # it has come as far as the lock
         world(api.desk).advance(dt.timedelta(minutes=1))
 
-    recorded_at = dt.datetime.fromisoformat(answering.result()["recorded_at"])
-    assert recorded_at == api.desk.world.now()
+    assert given.result().acknowledgement.recorded_at == api.desk.world.now()
 
 
 async def test_received_is_heard_and_closes_nothing_of_class_b(api: Api, county: County) -> None:
