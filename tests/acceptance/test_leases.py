@@ -67,6 +67,54 @@ async def test_a_lease_that_nobody_renews_is_warned_of_three_times_and_pauses_th
     await county.member.receives("notice", notice)
 
 
+async def test_the_operators_are_warned_of_a_lease_whose_agency_has_no_mail(bus: Bus) -> None:
+    """Else the first word anybody hears of it is that it is paused (I6)."""
+    on_call = await bus.operators()
+    county = await subscriber(bus, heartbeat_minutes=None)
+    await reached_by_telephone_alone(county)
+
+    for days, ahead in ((150, 30), (23, 7), (6, 1)):
+        await bus.fast_forward(days * DAY)
+        (mail,) = await bus.expect_mail(on_call)
+        assert "Renew by" in mail.message["Subject"], ahead
+        assert "Scott County CPS" in mail.message["Subject"]
+
+    warned = await county.entries("subscription.lease_warned")
+    assert [(one["warning"], one["mails"]) for one in warned] == [(1, 1), (2, 1), (3, 1)]
+
+
+async def reached_by_telephone_alone(county: Subscriber) -> None:
+    """Take the mail address from the agency's only contact, and give it a number."""
+    path = f"/v1/agencies/{county.member.row.id}/contacts"
+    (contact,) = (await county.operator.get(path))["items"]
+    answer = await county.operator.send(
+        "PATCH",
+        f"{path}/{contact['id']}",
+        json={"email": None, "phone": "+16015550110"},
+        headers={"If-Match": f'"{contact["revision"]}"'},
+    )
+    assert answer.status_code == 200, answer.text
+
+
+async def test_a_lapsed_subscription_that_moves_goes_on_once_its_new_address_has_consented(
+    bus: Bus,
+) -> None:
+    """A handshake renews the lease, and renewing it resumes it."""
+    county = await subscriber(bus, heartbeat_minutes=None)
+    await bus.fast_forward(180 * DAY)
+    await county.member.mailed(Position.ON_DUTY)
+    assert (await county.view())["pause_reason"] == "lease_lapsed"
+    county.member.receiver.then.append(answering())
+
+    await county.edit({"url": f"{county.member.receiver.url}/moved"})
+    await county.member.next_events()
+    await bus.settled()
+
+    view = await county.view()
+    assert (view["state"], view["paused_at"], view["pause_reason"]) == ("active", None, None)
+    assert await left(county) == 180 * DAY
+
+
 async def test_whoever_renews_rotates_or_answers_again_starts_the_lease_anew(bus: Bus) -> None:
     county = await subscriber(bus, heartbeat_minutes=None)
 

@@ -106,10 +106,15 @@ async def _mind(
 
 
 async def _warn(conn: AsyncConnection, desk: Desk, order: Subscription, *, warned: int) -> None:
-    """Warn, without a new revision: whoever edits the subscription meanwhile is not refused."""
+    """Warn, without a new revision: whoever edits the subscription meanwhile is not refused.
+
+    Where the agency has no mail, the bus's operators are warned instead.
+    """
     until = _written(order.lease_until)
     warning = Warn(kind=WarningKind.LEASE_ENDS, number=warned, facts={"until": until})
     mails = await warn(conn, desk, order, warning)
+    if mails == 0:
+        mails = await warn(conn, desk, order, warning, operators=True)
     changed = replace(order, lease_warned=warned)
     await write(conn, changed, revision=order.revision)
     body = {**names(order), "lease_until": until, "warning": warned, "mails": mails}

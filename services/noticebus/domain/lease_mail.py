@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from noticebus.domain.mail import ComposedMail, local_time
 
 _WHY = (
-    "It brings notices to a system of your agency. One that nobody renews is paused on that day,"
+    "It brings notices to a system of the agency. One that nobody renews is paused on that day,"
     " so that no notice goes to a system that nobody watches any more. What comes then is kept,"
-    " and your contacts are told by mail as before."
+    " and the agency's contacts are told by mail as before."
 )
 _MEANWHILE = (
     "Its system gets no notices now. They are kept for it, the agency's contacts get them by mail,"
