@@ -2,6 +2,8 @@
 
 import asyncio
 
+import sqlalchemy as sa
+
 from harness import desk as furnish
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import AgencyKind, Position
@@ -59,6 +61,25 @@ async def test_responsibilities_come_with_the_area_that_matched(desk: Desk) -> N
         found = await matching.responsibilities_for(conn, ["county:28123", "state:28"])
 
     assert [(one.agency_id, one.area_key) for one in found] == [(county.id, "county:28123")]
+
+
+async def test_who_has_moved_since_it_consented_is_found_as_paused_and_who_never_did_is_not(
+    desk: Desk,
+) -> None:
+    moved, never = await subscribe(desk), await subscribe(desk)
+    async with desk.database.begin() as conn:
+        await conn.execute(sa.update(subscriptions).values(state="pending_verification"))
+        mine = subscriptions.c.id == moved
+        await conn.execute(sa.update(subscriptions).where(mine).values(verified_at=furnish.MORNING))
+        whose = sa.select(subscriptions.c.agency_id).where(subscriptions.c.id.in_([moved, never]))
+        agency_ids = (await conn.execute(whose)).scalars().all()
+
+        found = await matching.orders_of_agencies(conn, agency_ids, paused_too=True)
+        reached = await matching.orders_of_agencies(conn, agency_ids)
+
+    (order,) = [one for orders in found.values() for one in orders]
+    assert (order.subscription_id, order.verified, order.paused) == (moved, True, True)
+    assert reached == {}
 
 
 async def test_ended_contacts_are_not_reached(desk: Desk) -> None:

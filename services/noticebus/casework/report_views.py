@@ -25,7 +25,7 @@ from noticebus.ids import AgencyId, IncidentId, NoticeId, ObligationId
 from noticebus.store.agencies import Contact
 from noticebus.store.obligations import StepRow
 from noticebus.store.offers import Offer
-from noticebus.store.paused_quality import SUBSCRIPTION_PAUSED
+from noticebus.store.paused_quality import SUBSCRIPTION_MOVED, SUBSCRIPTION_PAUSED
 from noticebus.store.policy_quality import POLICY_REACHES_NOBODY
 from noticebus.store.report_facts import Debt, Named, Tries
 from noticebus.store.report_quality import (
@@ -61,6 +61,8 @@ _SENTENCES = {
     " left: have a new one issued and set it.",
     LEASE_LAPSED: "has a webhook or topic that nobody renewed: it is paused. Ask whether it is in"
     " use, then renew it or end it.",
+    SUBSCRIPTION_MOVED: "has moved a webhook to an address that has not consented yet: what comes"
+    " is held back ({count}). Ask whoever runs it to answer the handshake.",
     SUBSCRIPTION_PAUSED: "has paused a subscription: what comes is held back ({count}). Ask when it"
     " goes on.",
     NEVER_VERIFIED: "has a subscription that was never verified: nothing is sent to it.",

@@ -280,13 +280,13 @@ def _edited(old: Subscription, changes: dict[str, Any]) -> Subscription:
     refuse_move(old, changed.url)
     if old.channel is not Channel.WEBHOOK:
         raise invalid("/url", "Only a webhook has a URL; leave it out.")
-    # Another address has not consented: it gets a challenge that nobody has seen.
+    # Another address has not consented: it gets a challenge that nobody has seen. `verified_at`
+    # stays, so that what comes meanwhile is numbered and held for who had consented before.
     waits = old.state is not _State.PENDING_APPROVAL
     return replace(
         changed,
         state=_State.PENDING_VERIFICATION if waits else old.state,
         challenge=secrets.token_urlsafe(CHALLENGE_BYTES),
-        verified_at=None,
     )
 
 

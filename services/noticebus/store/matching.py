@@ -101,6 +101,7 @@ async def orders_for(
             subscriptions.c.content_level,
             subscriptions.c.contact_id,
             subscriptions.c.state,
+            _waits().label("waits"),
         )
         .select_from(subscription_areas)
         .join(subscriptions, subscriptions.c.id == subscription_areas.c.subscription_id)
@@ -122,12 +123,23 @@ async def orders_for(
                 channel=row.channel,
                 content_level=row.content_level,
                 contact_id=row.contact_id,
-                verified=row.state in {SubscriptionState.ACTIVE, SubscriptionState.PAUSED},
-                paused=row.state == SubscriptionState.PAUSED,
+                verified=row.waits or row.state == SubscriptionState.ACTIVE,
+                paused=row.waits,
             ),
         )
         for row in await conn.execute(statement)
     ]
+
+
+def _waits() -> sa.ColumnElement[bool]:
+    """Select for whom notices are numbered and held: paused, or moved to where none consented yet.
+
+    One that has never consented gets no numbers: nothing was promised to it.
+    """
+    moved = (
+        subscriptions.c.state == SubscriptionState.PENDING_VERIFICATION
+    ) & subscriptions.c.verified_at.is_not(None)
+    return (subscriptions.c.state == SubscriptionState.PAUSED) | moved
 
 
 async def orders_of_agencies(
@@ -137,7 +149,7 @@ async def orders_of_agencies(
 
     Whom a step or an update reaches; with `paused_too` also those for which it is held back.
     """
-    living = [SubscriptionState.ACTIVE, *([SubscriptionState.PAUSED] if paused_too else [])]
+    living = subscriptions.c.state == SubscriptionState.ACTIVE
     statement = (
         sa.select(
             subscriptions.c.id.label("subscription_id"),
@@ -146,20 +158,18 @@ async def orders_of_agencies(
             subscriptions.c.channel,
             subscriptions.c.content_level,
             subscriptions.c.contact_id,
-            subscriptions.c.state,
+            _waits().label("paused"),
         )
         .join(agencies, agencies.c.id == subscriptions.c.agency_id)
         .where(
             subscriptions.c.agency_id.in_(sorted(agency_ids)),
-            subscriptions.c.state.in_(living),
+            living | _waits() if paused_too else living,
         )
         .order_by(subscriptions.c.id)
     )
     found: dict[AgencyId, list[SubscriptionMatch]] = {}
     for row in (await conn.execute(statement)).mappings():
-        facts = {name: value for name, value in row.items() if name != "state"}
-        paused = row["state"] == SubscriptionState.PAUSED
-        match = SubscriptionMatch(**facts, verified=True, paused=paused)
+        match = SubscriptionMatch(**row, verified=True)
         found.setdefault(match.agency_id, []).append(match)
     return found
 

@@ -25,7 +25,7 @@ from noticebus.ids import AgencyId, IncidentId, SubscriptionId
 from noticebus.store.cancel_requests import LAPSES_AFTER
 from noticebus.store.columns import Instant
 from noticebus.store.paused_quality import AGENCY as _AGENCY
-from noticebus.store.paused_quality import SUBSCRIPTION_PAUSED, paused
+from noticebus.store.paused_quality import SUBSCRIPTION_MOVED, SUBSCRIPTION_PAUSED, moved, paused
 from noticebus.store.tables import (
     acknowledgements,
     agencies,
@@ -372,6 +372,7 @@ _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
     (ENDPOINT_DOWN, _down()),
     (ENDPOINT_FAILING, _failing()),
     (LEASE_LAPSED, _lease_lapsed()),
+    (SUBSCRIPTION_MOVED, moved()),
     (SUBSCRIPTION_PAUSED, paused()),
     (CERTIFICATE_EXPIRES, _certificates_expiring()),
     (NEVER_VERIFIED, _never_verified()),
