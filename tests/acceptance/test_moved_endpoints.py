@@ -122,21 +122,26 @@ async def test_the_report_says_who_has_moved_without_consent_and_how_much_is_hel
     assert "subscription_never_verified" not in said
 
 
-async def test_what_a_pause_held_goes_to_the_new_address_once_that_has_consented(bus: Bus) -> None:
+async def test_what_a_pause_held_goes_to_the_new_address_once_that_is_resumed(bus: Bus) -> None:
+    """Whoever pauses, moves and tests means to resume when all is ready: nobody else does it."""
     county = await subscriber(bus, heartbeat_minutes=None)
     await county.call("pause")
     notice = await bus.post_notice(**{"class": "D"})
     await bus.settled()
-    await bus.fast_forward(minutes(2))
     await county.member.mailed(Position.ON_DUTY)  # nobody waits for an endpoint
-    county.member.receiver.then.append(answering())
 
-    await county.edit({"url": f"{county.member.receiver.url}/moved"})
-    await county.member.next_events()
-    await bus.settled()
+    await moves(county, answer=answering())
     await bus.fast_forward(minutes(2))
+    view = await county.view()
+    assert (view["state"], view["pause_reason"]) == ("paused", "requested")
+    assert view["paused_at"] is not None
+    assert view["held_back"] == 1
+    assert county.member.unexpected() == []
+
+    await county.call("resume")
 
     await county.member.receives("notice", notice)
+    assert county.member.receiver.arrivals.all[-1].path == "/hook/moved"
     view = await county.view()
     assert (view["state"], view["paused_at"], view["pause_reason"]) == ("active", None, None)
     assert view["held_back"] == 0

@@ -1,5 +1,6 @@
 """Consent: an endpoint gets nothing but a handshake until it has answered one; and tests."""
 
+import datetime as dt
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,13 @@ from noticebus.casework.desk import Desk
 from noticebus.casework.holding import let_go_held
 from noticebus.casework.leases import leased
 from noticebus.contracts.base import write_instant
-from noticebus.contracts.vocabulary import Cause, DeliveryState, NoticeClass, SubscriptionState
+from noticebus.contracts.vocabulary import (
+    Cause,
+    DeliveryState,
+    NoticeClass,
+    PauseReason,
+    SubscriptionState,
+)
 from noticebus.domain.handshakes import Agreed
 from noticebus.ids import new_delivery_id
 from noticebus.store import subscriptions as rows
@@ -48,27 +55,37 @@ async def confirm_handshake(
 
     A wrong answer changes nothing: the attempt says so, and the subscription keeps waiting. A right
     one begins a lease, or renews it where the subscription was active; its terms replace those
-    before.
+    before. Who had paused, and then moved, stays paused.
     """
     found = await rows.lock_subscription(conn, subscription_id=subscription_id)
     if not challenge_ok or found is None or found.state not in ANSWERS:
         return False
     at, terms = desk.world.now(), agreed or Agreed()
     verified = replace(
-        leased(found, days=desk.lease_days, at=at).became(SubscriptionState.ACTIVE, verified_at=at),
+        _consented(leased(found, days=desk.lease_days, at=at), at=at),
         rate_per_minute=terms.rate_per_minute,
         concurrency=terms.concurrency,
-        paused_at=None,
-        paused_by=None,
-        pause_reason=None,
     )
     await rows.update_subscription(conn, verified, revision=found.revision)
     begins = found.state is SubscriptionState.PENDING_VERIFICATION
     if begins:
         await heartbeats.begin(conn, verified, at=at)
-        await let_go_held(conn, desk, verified)  # where it was paused when it was given a new URL
+        if verified.state is SubscriptionState.ACTIVE:
+            await let_go_held(conn, desk, verified)  # what came since it was given a new URL
     await append(conn, [make_entry("subscription.verified", _verified(verified), at=at)])
     return begins
+
+
+def _consented(order: Subscription, *, at: dt.datetime) -> Subscription:
+    """Give what has consented: active, unless somebody paused it, which only somebody ends.
+
+    A lease that had lapsed is renewed by a handshake, and renewing it resumes it.
+    """
+    lapsed = order.pause_reason is PauseReason.LEASE_LAPSED
+    if order.paused_at is not None and not lapsed:
+        return order.became(SubscriptionState.PAUSED, verified_at=at)
+    active = order.became(SubscriptionState.ACTIVE, verified_at=at)
+    return replace(active, paused_at=None, paused_by=None, pause_reason=None)
 
 
 def _verified(order: Subscription) -> dict[str, Any]:
