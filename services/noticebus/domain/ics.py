@@ -19,6 +19,7 @@ from icalendar.cal.component import Component
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from noticebus.contracts.base import YEAR_FIRST, YEAR_LAST
+from noticebus.domain.recurrences import fault_of
 from noticebus.domain.working_time import first_utc
 from noticebus.errors import Detail
 
@@ -28,7 +29,6 @@ STARTS_MAX = 20_000  # of all recurring events together, those that are over inc
 HORIZON = dt.timedelta(days=400)
 FAULTS_MAX = 50
 UID_SHOWN = 80
-INTERVAL_MAX = 400
 MIDNIGHT = dt.time(0)
 ONE_DAY = dt.timedelta(days=1)
 LINE = re.compile(r"[A-Za-z0-9-]+[;:].*", re.DOTALL)
@@ -95,8 +95,8 @@ class Budget:
 def read(text: str, *, zone: str, now: dt.datetime) -> Read:
     """Read the events of `text` that are not over at `now` and begin within 400 days of it.
 
-    Floating times are of `zone`. Cancelled events are left out, and recurring ones end at the
-    horizon. At most 2,000 occurrences.
+    Floating times are of `zone`. Cancelled events are left out, and so are the occurrences of a
+    series that they cancel; recurring ones end at the horizon. At most 2,000 occurrences.
     """
     try:
         events = _events(text)
@@ -108,7 +108,8 @@ def read(text: str, *, zone: str, now: dt.datetime) -> Read:
     moved = _moved(events, zone=zone)
     for event in events:
         try:
-            found += _happenings(event, zone=zone, now=now, moved=moved, budget=budget)
+            if _stands(event, zone=zone):
+                found += _happenings(event, zone=zone, now=now, moved=moved, budget=budget)
         except UnreadableError as error:
             faults.append(Detail(pointer="", message=f"Event {_uid(event)}: {error}."))
     if len(found) > EVENTS_MAX:
@@ -130,9 +131,10 @@ def _events(text: str) -> list[Component]:
     except (ValueError, IndexError, KeyError) as error:
         message = "The file is not an iCalendar file (RFC 5545): one VCALENDAR with its events."
         raise UnreadableError(message) from error
-    events = [one for one in whole.walk("VEVENT") if str(one.get("STATUS", "")) != "CANCELLED"]
-    if len(events) > EVENTS_MAX:
-        message = f"The file has {len(events):,} events; at most {EVENTS_MAX:,} are taken."
+    events: list[Component] = whole.walk("VEVENT")
+    standing = sum(not _is_cancelled(one) for one in events)
+    if standing > EVENTS_MAX:
+        message = f"The file has {standing:,} events; at most {EVENTS_MAX:,} are taken."
         raise UnreadableError(message)
     return events
 
@@ -157,12 +159,36 @@ def _check_lines(text: str) -> None:
         raise UnreadableError(message)
 
 
+def _is_cancelled(event: Component) -> bool:
+    return str(event.get("STATUS", "")).strip().upper() == "CANCELLED"
+
+
+def _stands(event: Component, *, zone: str) -> bool:
+    """Say whether an event takes place.
+
+    Raises UnreadableError where the occurrences that it stands for or cancels cannot be told: they
+    would stand as the series has them.
+    """
+    if any("RANGE" in one.params for one in _all(event, "RECURRENCE-ID")):
+        message = (
+            "its RECURRENCE-ID changes all that follow (RANGE), which is not taken; end the series "
+            "with UNTIL, and write an event for what comes after it"
+        )
+        raise UnreadableError(message)
+    if not _is_cancelled(event):
+        return True
+    if "RECURRENCE-ID" in event:
+        _check_errors(event)
+        _local(_only(event, "RECURRENCE-ID"), zone=zone)
+    return False
+
+
 def _happenings(
     event: Component,
     *,
     zone: str,
     now: dt.datetime,
-    moved: frozenset[tuple[str, dt.datetime]],
+    moved: frozenset[tuple[str, dt.date]],
     budget: Budget,
 ) -> list[Happening]:
     """Expand one event to those of its occurrences that are not over."""
@@ -179,17 +205,15 @@ def _happenings(
     for start in _starts(event, first=first, until=last_start):
         budget.take()
         one = replace(first, starts=start, ends=start + length)
-        skipped = start in without or (first.uid, one.starts_at) in moved
-        if not skipped and one.ends_at > now:
+        named = {(first.uid, one.starts_at), (first.uid, start.date())}
+        if start not in without and moved.isdisjoint(named) and one.ends_at > now:
             found.append(one)
     return found
 
 
 def _first(event: Component, *, zone: str) -> Happening:
     """Read an event as it stands, without its recurrences."""
-    if event.errors:
-        message = f"its {event.errors[0][0]} cannot be read; write it by RFC 5545"
-        raise UnreadableError(message)
+    _check_errors(event)
     if "RDATE" in event:
         message = "dates listed by RDATE are not taken; write an event for each"
         raise UnreadableError(message)
@@ -204,6 +228,12 @@ def _first(event: Component, *, zone: str) -> Happening:
         zone=where,
         all_day=all_day,
     )
+
+
+def _check_errors(event: Component) -> None:
+    if event.errors:
+        message = f"its {event.errors[0][0]} cannot be read; write it by RFC 5545"
+        raise UnreadableError(message)
 
 
 def _end(event: Component, *, starts: dt.datetime, zone: str, all_day: bool) -> dt.datetime:
@@ -257,7 +287,9 @@ def _zone_named(name: str) -> str:
 
 def _starts(event: Component, *, first: Happening, until: dt.datetime) -> Iterator[dt.datetime]:
     rule = _only(event, "RRULE")
-    _check_rule(rule)
+    fault = fault_of(rule)
+    if fault is not None:
+        raise UnreadableError(fault)
     parts = {name: value for name, value in rule.items() if name.upper() != "UNTIL"}
     text = type(rule)(parts).to_ical().decode()
     ends = min([until, *(_until(one, first=first) for one in rule.get("UNTIL", []))])
@@ -280,40 +312,6 @@ def _until(until: object, *, first: Happening) -> dt.datetime:
     return until.astimezone(zoneinfo.ZoneInfo(first.zone)).replace(tzinfo=None)
 
 
-# Each rule that passes recurs for ever without a search: none can look for a day that never comes.
-_PARTS = {
-    "DAILY": frozenset(),
-    "WEEKLY": frozenset({"BYDAY"}),
-    "MONTHLY": frozenset({"BYDAY", "BYMONTHDAY"}),
-}
-_ANY = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "WKST"})
-_DAY = re.compile(r"(?:[+-]?[1-4])?(?:MO|TU|WE|TH|FR|SA|SU)|-1(?:MO|TU|WE|TH|FR|SA|SU)")
-_WEEKDAY = re.compile(r"MO|TU|WE|TH|FR|SA|SU")
-_MONTHDAY_MAX = 28
-
-
-def _check_rule(rule: Any) -> None:
-    names = {name.upper() for name in rule}
-    frequency = str(next(iter(rule.get("FREQ", [""]))))
-    allowed = _PARTS.get(frequency)
-    if allowed is None or not names <= _ANY | allowed or len(names & allowed) > 1:
-        message = (
-            "its RRULE is of a form that is not taken: DAILY, WEEKLY with BYDAY, or MONTHLY with"
-            " BYDAY or BYMONTHDAY are, each with INTERVAL, and COUNT or UNTIL"
-        )
-        raise UnreadableError(message)
-    form = _DAY if frequency == "MONTHLY" else _WEEKDAY
-    days = all(form.fullmatch(str(one)) for one in rule.get("BYDAY", []))
-    numbers = all(1 <= abs(int(one)) <= _MONTHDAY_MAX for one in rule.get("BYMONTHDAY", []))
-    intervals = all(1 <= int(one) <= INTERVAL_MAX for one in rule.get("INTERVAL", []))
-    if not (days and numbers and intervals):
-        message = (
-            "its RRULE is out of bounds: days of the month from -28 to 28, weeks of the month from "
-            f"-4 to 4, INTERVAL from 1 to {INTERVAL_MAX}"
-        )
-        raise UnreadableError(message)
-
-
 def _exdates(event: Component, *, first: Happening) -> frozenset[dt.datetime]:
     """Read the starts that are left out, as local times of the event's zone."""
     found: set[dt.datetime] = set()
@@ -329,16 +327,20 @@ def _exdates(event: Component, *, first: Happening) -> frozenset[dt.datetime]:
     return frozenset(found)
 
 
-def _moved(events: Iterable[Component], *, zone: str) -> frozenset[tuple[str, dt.datetime]]:
-    """List the occurrences that another event of the same UID stands for."""
-    found: set[tuple[str, dt.datetime]] = set()
+def _moved(events: Iterable[Component], *, zone: str) -> frozenset[tuple[str, dt.date]]:
+    """List the occurrences that another event of the same UID stands for, or cancels.
+
+    Each by its instant, or by its local date where it is named so.
+    """
+    found: set[tuple[str, dt.date]] = set()
     for event in events:
         if "RECURRENCE-ID" in event and not event.errors:
             try:
-                local, where, _ = _local(_only(event, "RECURRENCE-ID"), zone=zone)
+                local, where, all_day = _local(_only(event, "RECURRENCE-ID"), zone=zone)
             except UnreadableError:
                 continue  # said of the event itself, when it is read
-            found.add((_uid(event), first_utc(local.date(), local.time(), zone=where)))
+            instant = first_utc(local.date(), local.time(), zone=where)
+            found.add((_uid(event), local.date() if all_day else instant))
     return frozenset(found)
 
 

@@ -126,6 +126,58 @@ def test_an_occurrence_that_was_moved_stands_once() -> None:
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        ("RECURRENCE-ID:20191008T080000", "STATUS:CANCELLED"),
+        ("RECURRENCE-ID:20191008T130000Z", "STATUS:Cancelled", "DTSTART:20191008T080000"),
+        ("RECURRENCE-ID;TZID=America/New_York:20191008T090000", "STATUS:cancelled"),
+        ("RECURRENCE-ID;VALUE=DATE:20191008", "STATUS:CANCELLED"),
+    ],
+)
+def test_an_occurrence_that_was_cancelled_does_not_stand(lines: tuple[str, ...]) -> None:
+    series = event("DTSTART:20191007T080000", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=4")
+
+    for found in (read(series, event(*lines)), read(event(*lines), series)):
+        assert found.faults == ()
+        assert [one.starts.day for one in found.happenings] == [7, 9, 10]
+
+
+def test_a_cancelled_day_of_an_all_day_series_does_not_stand() -> None:
+    found = read(
+        event("DTSTART;VALUE=DATE:20191007", "RRULE:FREQ=DAILY;COUNT=3"),
+        event("RECURRENCE-ID;VALUE=DATE:20191008", "STATUS:CANCELLED"),
+    )
+
+    assert [one.starts.day for one in found.happenings] == [7, 9]
+
+
+def test_an_event_that_was_cancelled_is_left_out_whatever_else_it_says() -> None:
+    assert read(event("DTSTART:x", "STATUS:cancelled")) == ics.Read()
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (("RECURRENCE-ID;RANGE=THISANDFUTURE:20191008T080000",), "RANGE"),
+        (("RECURRENCE-ID;RANGE=THISANDFUTURE:20191008T080000", "STATUS:CANCELLED"), "RANGE"),
+        (("RECURRENCE-ID:x", "STATUS:CANCELLED"), "RECURRENCE-ID cannot be read"),
+        (("RECURRENCE-ID;TZID=Mars/Olympus:20191008T080000", "STATUS:CANCELLED"), "Mars/Olympus"),
+    ],
+)
+def test_a_change_of_a_series_that_cannot_be_told_is_refused(
+    lines: tuple[str, ...], words: str
+) -> None:
+    series = event("DTSTART:20191007T080000", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=4")
+    moved = event("DTSTART:20191008T120000", "DURATION:PT1H", *lines)
+
+    found = read(series, moved)
+
+    assert found.happenings == ()
+    assert found.faults[0].message.startswith("Event e1: ")
+    assert words in found.faults[0].message
+
+
+@pytest.mark.parametrize(
     ("lines", "words"),
     [
         (("SUMMARY:x",), "exactly one DTSTART"),
@@ -217,8 +269,11 @@ def test_any_text_is_refused_and_nothing_breaks(text: str) -> None:
                 "CATEGORIES:",
                 "CATEGORIES:TERM,CLOSURE",
                 "RECURRENCE-ID:x",
+                "RECURRENCE-ID;RANGE=THISANDFUTURE:20191010T080000",
+                "RECURRENCE-ID;VALUE=DATE:20191010",
                 "ATTENDEE:",
                 "STATUS:TENTATIVE",
+                "STATUS:CANCELLED",
                 "SUMMARY:Ada",
             ]
         ),
