@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx2
 import pytest
@@ -24,6 +24,7 @@ from noticebus.contracts.vocabulary import (
     Channel,
     DeclineReason,
     DeliveryState,
+    NoticeClass,
     ObligationState,
     Outcome,
     Position,
@@ -31,6 +32,8 @@ from noticebus.contracts.vocabulary import (
     Status,
     VerifiedBy,
 )
+from noticebus.domain.policies import default_policies
+from noticebus.store import policies
 from noticebus.store.agencies import Contact
 from noticebus.store.deliveries import Attempt, Delivery
 from noticebus.store.tables import acknowledgements, attempts, contacts, links
@@ -87,6 +90,17 @@ class Town:
         statement = sa.update(contacts).where(contacts.c.id == self.head.id).values(**values)
         async with self.bus.desk.database.begin() as conn:
             await conn.execute(statement)
+
+    async def ask_for_two(self) -> None:
+        """Let the districts' policies for class A ask for two people."""
+        async with self.bus.desk.database.begin() as conn:
+            for one in default_policies():
+                of_districts = one.recipient_kind is AgencyKind.SCHOOL_DISTRICT
+                if of_districts and one.notice_class is NoticeClass.A:
+                    wanted = replace(one, version=2, quorum=2)
+                    await policies.insert_policy(
+                        conn, wanted, agency_id=None, now=self.bus.world.now()
+                    )
 
     async def unheard(self, status: Status = Status.ACTUAL) -> list[str]:
         """Read what the report says of messages that the provider has not spoken of."""
@@ -421,6 +435,79 @@ async def test_received_is_noted_and_says_what_is_still_asked(town: Town) -> Non
     assert owed.received_at == NIGHT
     assert owed.state is ObligationState.OPEN
     assert [one[0] for one in await town.answers()] == [Answer.RECEIVED, Answer.ACCEPTED]
+
+
+async def test_the_code_of_an_older_version_is_told_to_answer_the_newer_message(
+    town: Town,
+) -> None:
+    notice, text, call = await town.told()
+    await town.bus.update(notice, notice_class="A", material=True)
+    (newer,) = await town.phones.texts(PHONE)
+    await town.phones.calls(PHONE)
+
+    said = await town.line.reply(PHONE, f"ACCEPT {text.code}")
+    spoken = await town.line.types(call, call.code)
+    waiting = (await town.district.obligation(notice)).state
+    done = await town.line.reply(PHONE, f"ACCEPT {newer.code}")
+
+    asked = "Still open: this was version 1; answer the newer message (version 2)."
+    assert said == f"Recorded: accepted. Thank you. ES: Registrado: aceptado. {asked}"
+    assert spoken == f"Recorded: accepted. {asked} Goodbye."
+    assert waiting is ObligationState.OPEN
+    assert "Still open" not in done
+    assert (await town.district.obligation(notice)).state is ObligationState.CLOSED
+
+
+async def test_the_first_of_two_hears_that_another_person_has_to_accept(town: Town) -> None:
+    await town.ask_for_two()
+    await furnish.add_contact(
+        town.bus.desk, town.district.row, "Pat Deputy", position=Position.HEAD, phone=STRANGER
+    )
+    notice, text, call = await town.told()
+    await town.phones.texts(STRANGER)
+    (other,) = await town.phones.calls(STRANGER)
+
+    noted = await town.line.reply(PHONE, f"R {text.code}")
+    said = await town.line.reply(PHONE, f"ACCEPT {text.code}")
+    spoken = await town.line.types(call, call.code)
+    last = await town.line.types(other, other.code)
+
+    assert f"reply ACCEPT {text.code}" in noted
+    assert said.endswith("Still open: another person has to accept.")
+    assert spoken == "Recorded: accepted. Still open: another person has to accept. Goodbye."
+    assert last == "Recorded: accepted. Thank you. Goodbye."
+    assert (await town.district.obligation(notice)).state is ObligationState.CLOSED
+
+
+async def test_a_code_typed_after_a_cancel_is_told_that_it_is_over(town: Town) -> None:
+    notice, _, call = await town.told()
+    await town.bus.cancel(notice)
+    await town.phones.texts(PHONE)
+    await town.phones.calls(PHONE)
+
+    said = await town.line.types(call, call.code)
+
+    assert said.startswith("No answer is needed any more")
+    assert (await town.district.obligation(notice)).state is ObligationState.WITHDRAWN
+
+
+async def test_a_poster_who_accepts_its_missed_update_is_told_to_post_it(town: Town) -> None:
+    town.bus.poster = await furnish.add_agency(
+        town.bus.desk, "Field office", kind=AgencyKind.FEDERAL
+    )
+    await furnish.add_contact(town.bus.desk, town.bus.poster, "Sam Poster", phone=STRANGER)
+    notice, _, _ = await town.told(next_update_due=(NIGHT + hours(1)).isoformat())
+    await town.district.answers(notice)
+    await town.bus.fast_forward(hours(1))
+    (text,) = await town.phones.texts(STRANGER)
+    (call,) = await town.phones.calls(STRANGER)
+
+    said = await town.line.reply(STRANGER, f"ACCEPT {text.code}")
+    spoken = await town.line.types(call, call.code)
+
+    asked = "Still open: post the answer or update on the bus, or ring its operators."
+    assert said.endswith(asked)
+    assert spoken == f"Recorded: accepted. {asked} Goodbye."
 
 
 async def test_no_declines_and_says_so(town: Town) -> None:

@@ -22,6 +22,7 @@ from noticebus.casework.links import (
     claims_for,
 )
 from noticebus.casework.spoken import gather_address
+from noticebus.casework.votes import quorum_of
 from noticebus.contracts.vocabulary import (
     Answer,
     Channel,
@@ -30,6 +31,7 @@ from noticebus.contracts.vocabulary import (
     Status,
     VerifiedBy,
 )
+from noticebus.domain.obligation import OWED_BY_POSTERS, closes_with
 from noticebus.domain.telephone import (
     Reply,
     compose_again,
@@ -139,17 +141,33 @@ async def _answer(desk: Desk, matter: _Matter, reply: Reply) -> str:
         )
     except RefusedError as error:
         return LOCKED if error.code == "link-locked" else f"Not recorded. {error.message}"
-    return _taken(done, code=reply.code)
+    if _is_over(done):
+        return f"{_mark(done)}{OVER}"
+    asked = _still_asked(done, act=f"reply ACCEPT {reply.code} when somebody acts on it")
+    return f"{_mark(done)}{_TAKEN[reply.answer]}{asked}"
 
 
-def _taken(done: AnsweredByLink, *, code: str) -> str:
-    """Say what was recorded, and what is still asked where the matter stays open."""
-    mark = _mark(done)
-    owed = done.answered.obligation
-    said = _TAKEN[done.answered.acknowledgement.answer]
+def _is_over(done: AnsweredByLink) -> bool:
+    return done.answered.obligation.state is ObligationState.WITHDRAWN
+
+
+def _still_asked(done: AnsweredByLink, *, act: str) -> str:
+    """Say what is still asked where the matter stays open, or nothing.
+
+    `act` is asked where only this person's own word is missing.
+    """
+    given, owed = done.answered.acknowledgement, done.answered.obligation
     if owed.state is not ObligationState.OPEN:
-        return f"{mark}{said}"
-    return f"{mark}{said} Still open: reply ACCEPT {code} when somebody acts on it."
+        return ""
+    noted = given.answer is Answer.RECEIVED and closes_with(owed.notice_class) is Answer.ACCEPTED
+    if owed.owed in OWED_BY_POSTERS:
+        act = "post the answer or update on the bus, or ring its operators"
+    elif given.version < owed.round_version:
+        newer = f"the newer message (version {owed.round_version})"
+        act = f"this was version {given.version}; answer {newer}"
+    elif quorum_of(owed) > 1 and not noted:
+        act = "another person has to accept"
+    return f" Still open: {act}."
 
 
 def _mark(done: AnsweredByLink) -> str:
@@ -177,7 +195,10 @@ async def take_digits(desk: Desk, *, delivery_id: DeliveryId, phone: str, digits
         )
     except RefusedError as error:
         return compose_last_words(LOCKED if error.code == "link-locked" else error.message)
-    return compose_last_words(f"{_mark(done)}Recorded: accepted. Thank you. Goodbye.")
+    if _is_over(done):
+        return compose_last_words(f"{_mark(done)}{OVER}")
+    asked = _still_asked(done, act="ring the bus's operators") or " Thank you."
+    return compose_last_words(f"{_mark(done)}Recorded: accepted.{asked} Goodbye.")
 
 
 async def _called(
