@@ -27,6 +27,7 @@ from noticebus.store.notices import Notice
 from noticebus.store.obligations import Obligation
 
 BUS_HOLD = dt.timedelta(seconds=2)  # how long the sweep leaves a delivery to the bus
+WITH_NOTICE = "with_notice"  # in a step's detail, stored: what its message says stays the same (I3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +220,7 @@ def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
         channel=order.channel,
         content_level=order.content_level,
         step=step,
-        detail=None if notify is None else _step_detail(obligation, notify),
+        detail=None if notify is None else _step_detail(obligation, notify, step=step),
         due_at=None if waits else at.world,
         held_reason=HeldReason.PAUSED if order.paused else None,
         lease_until=at.machine if waits else at.machine + BUS_HOLD,
@@ -245,7 +246,7 @@ def to_contact(  # noqa: PLR0913  (what is carried, to whom, and why)
         destination=f"{contact.id}:{channel}",
         channel=channel,
         step=step,
-        detail=None if notify is None else _step_detail(obligation, notify),
+        detail=None if notify is None else _step_detail(obligation, notify, step=step),
         due_at=at.world,
         lease_until=at.machine + BUS_HOLD,
     )
@@ -266,10 +267,16 @@ def number(deliveries: Sequence[Delivery], first: dict[SubscriptionId, int]) -> 
     return numbered
 
 
-def _step_detail(obligation: Obligation, notify: Notify) -> dict[str, str]:
-    """Give what a step's message needs to know: whom it reaches, and what is owed if no answer."""
-    told = {"notify": notify.value}
-    return told if obligation.owed is Owed.NOTICE else told | {"owed": obligation.owed.value}
+def _step_detail(obligation: Obligation, notify: Notify, *, step: int) -> dict[str, str | bool]:
+    """Give what a step's message needs to know: whom it reaches, and what is owed if no answer.
+
+    Or that it falls with the notice: nobody can have answered yet, so it reminds of nothing.
+    """
+    told: dict[str, str | bool] = {"notify": notify.value}
+    if obligation.owed is not Owed.NOTICE:
+        return told | {"owed": obligation.owed.value}
+    current = round_of(obligation)
+    return told | ({WITH_NOTICE: True} if current.steps_at[step] == current.started_at else {})
 
 
 def consumes_number(delivery: Delivery) -> bool:

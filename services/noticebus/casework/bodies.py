@@ -6,6 +6,7 @@ Pure functions of stored, unchanging facts, so that a repeat is the same bytes (
 import datetime as dt
 
 from noticebus.access import links
+from noticebus.casework.binding import WITH_NOTICE
 from noticebus.casework.desk import Desk
 from noticebus.casework.links import claims_for, link_address
 from noticebus.casework.views import Contents, place_line
@@ -102,7 +103,7 @@ def mail_text(
     """
     claims = claims_for(delivery, notice)
     notify = _notify(delivery)
-    reminds = delivery.cause is Cause.STEP
+    late = reminds(delivery)
     return compose_notice_mail(
         NoticeMail(
             status=notice.status,
@@ -111,8 +112,8 @@ def mail_text(
             msg=notice.msg,
             cause=_said_cause(delivery, notice),
             version=notice.version,
-            reminder=delivery.step + 1 if reminds and notify is Notify.ON_DUTY else 0,
-            escalation=reminds and notify is not Notify.ON_DUTY,
+            reminder=delivery.step + 1 if late and notify is Notify.ON_DUTY else 0,
+            escalation=late and notify is not Notify.ON_DUTY,
             owed=_owed(delivery),
             agency=destination.agency_name,
             place=place_line(_uncovered_keys(delivery) or notice.area_keys, desk.places),
@@ -126,6 +127,11 @@ def mail_text(
     )
 
 
+def reminds(delivery: Delivery) -> bool:
+    """Say whether it comes because an answer is missing: a step, unless it fell with the notice."""
+    return delivery.cause is Cause.STEP and WITH_NOTICE not in (delivery.detail or {})
+
+
 def reads_along(delivery: Delivery) -> bool:
     """Say whether it tells the bus's operators of another agency's silence: they answer nothing."""
     return _notify(delivery) is Notify.OPERATORS and _owed(delivery) is not Owed.COVERAGE
@@ -134,7 +140,8 @@ def reads_along(delivery: Delivery) -> bool:
 def _said_cause(delivery: Delivery, notice: Notice) -> Cause:
     """Let a mail say "Correction" of a version that corrects, whatever carries it (I7)."""
     corrects = notice.change_reason is ChangeReason.CORRECTION
-    return Cause.CORRECTION if corrects and delivery.cause is Cause.NOTICE else delivery.cause
+    carries = delivery.cause in {Cause.NOTICE, Cause.STEP}
+    return Cause.CORRECTION if corrects and carries else delivery.cause
 
 
 def _obligation(delivery: Delivery, *, base_url: str) -> ObligationPart | None:

@@ -1,12 +1,12 @@
 """What a text message and a call to one contact carry: pure functions of stored facts (I3)."""
 
 from noticebus.access import links
-from noticebus.casework.bodies import reads_along
+from noticebus.casework.bodies import reads_along, reminds
 from noticebus.casework.desk import Desk
 from noticebus.casework.links import claims_for, link_address
 from noticebus.casework.next_channel import CARRIES_DUTY
 from noticebus.casework.views import place_line
-from noticebus.contracts.vocabulary import Cause, Msg, NoticeClass, Notify
+from noticebus.contracts.vocabulary import Msg, NoticeClass, Notify
 from noticebus.domain.telephone import (
     GATHER_PATH,
     Telling,
@@ -48,7 +48,7 @@ def _telling(delivery: Delivery, notice: Notice, destination: Destination, desk:
         notice_class=delivery.notice_class,
         msg=notice.msg,
         duty=delivery.cause in CARRIES_DUTY,
-        reminder=delivery.cause is Cause.STEP,
+        reminder=reminds(delivery),
         agency=destination.agency_name,
         place=place_line(notice.area_keys, desk.places),
         due_at=delivery.answer_due_at,
