@@ -265,6 +265,40 @@ async def test_promise_to_report_moves_the_steps_once_and_within_bounds(bus: Bus
     assert len(await fired(bus, debt)) == 1
 
 
+async def test_a_promise_made_after_the_last_step_is_called_in_when_it_ends(bus: Bus) -> None:
+    """In class B the operators are called just when the answer is due; then the poster promises."""
+    office = await field_office(bus)
+    cps = await bus.agency("Scott County CPS")
+    operators = await bus.operators()
+    notice = await bus.post_notice()
+    await cps.receives("notice", notice)
+    await cps.answers(notice)
+    asked = await ask(bus, cps, notice)
+    await office.receives("question", notice)
+    await office.mailed(Position.ON_DUTY)
+    await bus.fast_forward(hours(4))
+    await office.receives("step", notice)
+    await office.mailed(Position.ON_DUTY)
+    await bus.fast_forward(hours(4))
+    await bus.expect_mail(operators)
+
+    until = bus.world.now() + hours(5)
+    await answer(bus, asked, unknown_will_report_at=until.isoformat())
+    await bus.fast_forward(hours(5) - minutes(1))
+    (waiting,) = await debts_of(bus, notice, Owed.QUESTION)
+    await bus.fast_forward(minutes(1))
+    await bus.expect_mail(operators)
+    await bus.fast_forward(hours(48))
+
+    assert (waiting.promised_until, waiting.next_step_at) == (until, until)
+    assert waiting.due_at == MORNING + hours(8)
+    assert [one.notify for one in await fired(bus, waiting)] == [
+        Notify.ON_DUTY,
+        Notify.OPERATORS,
+        Notify.OPERATORS,
+    ]
+
+
 async def test_question_of_a_cancelled_incident_is_owed_no_more_and_may_still_be_answered(
     bus: Bus,
 ) -> None:

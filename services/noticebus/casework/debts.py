@@ -11,7 +11,7 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework.answer import rules_view
-from noticebus.casework.binding import Moment, round_of, with_round
+from noticebus.casework.binding import Moment, round_of, with_last_step_again, with_round
 from noticebus.casework.rounds import begin, policies_in_force
 from noticebus.casework.tracing import obligation_entry
 from noticebus.contracts.vocabulary import (
@@ -130,7 +130,8 @@ async def follow(conn: AsyncConnection, notice: Notice, *, at: Moment) -> None:
 def postponed(owed: Obligation, until: dt.datetime, *, now: dt.datetime) -> Obligation:
     """Let a question's steps wait for the time the poster will report: once, and bounded.
 
-    `due_at` stays: the answer is late all the same. Raises InvalidError or ConflictError.
+    A promise made when no step is left brings the last one once more at its end. `due_at` stays:
+    the answer is late all the same. Raises InvalidError or ConflictError.
     """
     asked = rules.Given(answer=Answer.NEED_MORE_TIME, version=owed.round_version, eta=until)
     decision = rules.decide(obligation=rules_view(owed), answer=asked, now=now)
@@ -142,9 +143,10 @@ def postponed(owed: Obligation, until: dt.datetime, *, now: dt.datetime) -> Obli
         raise ConflictError(
             "The question is no longer open, so its time cannot be moved. It takes an answer still."
         )
-    moved = extended(round_of(owed), step_index=owed.step, until=until)
+    waiting = with_last_step_again(owed, until=until)
+    moved = extended(round_of(waiting), step_index=waiting.step, until=until)
     return replace(
-        with_round(owed, moved),
+        with_round(waiting, moved),
         promised_until=until,
         more_time_used=True,
         received_at=owed.received_at or now,
