@@ -12,16 +12,19 @@ from harness import telephone
 from harness.place import Place
 from harness.system import Bus, hours, minutes, open_bus
 from harness.telephone import Provider
-from noticebus.casework import reports
+from noticebus.casework import reports, simulate
 from noticebus.clock import ManualClock
 from noticebus.contracts.report import UnacknowledgedReport
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Answer,
+    Channel,
+    NoticeClass,
     ObligationState,
     Position,
     Scope,
     Standing,
+    Status,
 )
 
 NIGHT = dt.datetime(2019, 8, 7, 7, 0, tzinfo=dt.UTC)  # 2 in the morning in Mississippi
@@ -101,7 +104,7 @@ async def test_advisory_silence_is_listed_and_never_in_the_headline(place: Place
     async with open_bus(place) as bus:
         county = await bus.agency("Scott County CPS")
         church = await bus.agency("St. Brendan Parish", kind=AgencyKind.FAITH, area_key=None)
-        operators = await bus.operators()
+        await bus.operators()  # who get no mail of it: the block fails if one arrives
         notice = await bus.post_notice()
         await county.receives("notice", notice)
         await church.receives("notice", notice)
@@ -111,7 +114,6 @@ async def test_advisory_silence_is_listed_and_never_in_the_headline(place: Place
         await bus.fast_forward(hours(3))
         await church.receives("step", notice)
         await bus.fast_forward(hours(72))
-        await bus.expect_mail(operators)
         after = await report_of(bus)
 
         (silent,) = [one for one in after.items if one.standing is Standing.ADVISORY]
@@ -119,3 +121,63 @@ async def test_advisory_silence_is_listed_and_never_in_the_headline(place: Place
         assert silent.overdue_s is not None
         assert (after.summary.due, after.summary.open, after.summary.overdue) == (1, 0, 0)
         assert after.summary.closed_within_target_share == 1
+
+
+async def test_advisory_bodies_without_contacts_never_make_the_bus_call_its_operators(
+    place: Place, phones: Provider
+) -> None:
+    async with open_bus(place, telephone=phones) as bus:
+        churches = [
+            await bus.agency(f"Church {number}", kind=AgencyKind.FAITH, area_key=None)
+            for number in range(3)
+        ]
+        await bus.operators()
+        on_call = await furnish.add_agency(bus.desk, "Night operators", kind=AgencyKind.OPERATOR)
+        await furnish.add_contact(bus.desk, on_call, "Operator at night", phone=PHONE)
+        notice = await bus.post_notice(**{"class": "A"})
+        for one in churches:
+            await one.receives("notice", notice)
+
+        for passed in (60, 60, 60):
+            await bus.fast_forward(minutes(passed))
+        for one in churches:
+            await one.receives("step", notice)
+        await bus.fast_forward(hours(24))
+
+        for one in churches:
+            fired = await one.steps(notice)
+            owed = await one.obligation(notice)
+            assert [step.notify for step in fired] == ["on_duty", "second", "operators"]
+            assert [step.contact_ids for step in fired] == [[], [], []]
+            assert not any(step.skipped for step in fired)
+            assert (owed.state, owed.step) == (ObligationState.OPEN, 3)  # listed, and not parked
+        types = [entry["type"] for entry in await bus.entries_of(notice.incident_id)]
+        assert types.count("escalation.stepped") == 3 * len(churches)
+        assert "obligation.parked" not in types
+        listed = await report_of(bus)
+        assert [one.standing for one in listed.items] == [Standing.ADVISORY] * len(churches)
+
+
+async def test_a_simulation_calls_no_operators_for_an_advisory_body_without_contacts(
+    place: Place,
+) -> None:
+    async with open_bus(place) as bus:
+        church = await bus.agency("St. Brendan Parish", kind=AgencyKind.FAITH, area_key=None)
+        await bus.operators()
+
+        said = await simulate.simulate(
+            bus.desk,
+            furnish.principal(Scope.OPERATE),
+            agency_id=church.row.id,
+            notice_class=NoticeClass.A,
+            status=Status.ACTUAL,
+            at=furnish.MORNING,
+        )
+
+        steps = [one for one in said.calls if one.kind == "step"]
+        assert said.standing is Standing.ADVISORY
+        assert [one.contacts for one in steps] == [(), (), ()]
+        assert [one.endpoints for one in steps] == [(Channel.WEBHOOK,), (), ()]
+        assert steps[1].why == ("nobody has answered; nobody is at second, so no person is called")
+        assert "on the operators' list" in steps[2].why
+        assert not any("operators" in one for one in said.warnings)

@@ -26,6 +26,7 @@ from noticebus.domain.escalation import (
     Fire,
     Round,
     Wait,
+    backed_by,
     base_of,
     calls_of,
     next_firing,
@@ -68,8 +69,9 @@ class Happening:
 
 @dataclass(slots=True, kw_only=True)
 class Play:
-    """What has happened so far, and what would go wrong."""
+    """What has happened so far, to a recipient of which standing, and what would go wrong."""
 
+    standing: Standing
     happenings: list[Happening]
     warnings: list[str]
 
@@ -100,7 +102,11 @@ async def simulate(
             stood_in=reach.stood_in,
         )
         current = start_round(policy=policy, hours=facts.hours, started_at=at)
-        play = Play(happenings=[], warnings=_warnings_of_the_bus(desk, policy, bound))
+        play = Play(
+            standing=standing,
+            happenings=[],
+            warnings=_warnings_of_the_bus(desk, policy, bound),
+        )
         if bound is not None:
             play.happenings.append(_notice_itself(bound, at=at))
         await _run(conn, desk, facts, policy, current, play)
@@ -219,6 +225,7 @@ async def _run(
         if not isinstance(decision, Fire):
             return
         reach, _ = await reachable_at(conn, desk, facts, at=now)
+        reach = replace(reach, operators=backed_by(play.standing, reach.operators))
         step, index = policy.steps[decision.step_index], decision.step_index + 1
         fired = _fired(step, reach, policy, number=decision.step_index, at=now)
         play.happenings.append(_without_repeats(fired, play.happenings))
@@ -248,7 +255,8 @@ def _fired(
     if step.lists_only:
         why += "; it is put on the operators' list, and nobody is written to"
     elif reached.fell_through is not None:
-        why += f"; nobody is at {step.notify}, so {reached.fell_through}"
+        instead = reached.fell_through if reached.contacts else "no person is called"
+        why += f"; nobody is at {step.notify}, so {instead}"
     return Happening(
         at=at,
         kind="step",

@@ -36,6 +36,7 @@ from noticebus.domain.escalation import (
     ContactPoint,
     Fire,
     Resolved,
+    backed_by,
     calls_of,
     endpoint_channels,
     next_firing,
@@ -184,7 +185,7 @@ def _fire(owed: Obligation, notice: Notice, reach: Reach, *, at: Moment) -> Fire
     reached = resolve(
         step.notify,
         reach.people.of(owed.agency_id),
-        operators=reach.operators,
+        operators=backed_by(owed.standing, reach.operators),
         delegates=reach.people.delegates.get(owed.agency_id, ()),
         over=step.over,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from noticebus.contracts.vocabulary import Channel, Notify, Position
+from noticebus.contracts.vocabulary import Channel, Notify, Position, Standing
 from noticebus.domain.policies import DESKS, ENDPOINTS, Hold, HoldRule, Policy, Step
 from noticebus.domain.working_time import Hours, next_business_day_at, next_open
 from noticebus.ids import ContactId
@@ -74,8 +74,8 @@ class ContactPoint:
 class Resolved:
     """Whom a step reaches. `fell_through` is the level that took the place of an empty one, if any.
 
-    Contacts can be empty only at the operators' level: the bus's own operators are named in its
-    settings.
+    Contacts can be empty only at the operators' level: where the bus has none, and for an advisory
+    recipient, whom none stand behind.
     """
 
     contacts: tuple[ContactPoint, ...]
@@ -165,6 +165,14 @@ def resolve(
         contacts=_once(sorted((one for one in operators if one.channels), key=_by_id)),
         fell_through=None if notify is Notify.OPERATORS else Notify.OPERATORS,
     )
+
+
+def backed_by(standing: Standing, operators: Sequence[ContactPoint]) -> Sequence[ContactPoint]:
+    """Give the operators who take over where a recipient's own line is empty.
+
+    Nobody does for an advisory one: its silence is listed, and rings nobody.
+    """
+    return operators if standing is Standing.MANDATORY else ()
 
 
 def calls_of(step: Step, reached: Resolved) -> tuple[tuple[ContactPoint, Channel], ...]:

@@ -116,7 +116,10 @@ def _weakness(step: Step, reached: Resolved, reach: Reachable) -> str | None:
     if not calls and not endpoints_of(step, reach):
         return f"{step.notify} reaches nobody: give a contact one of the step's channels"
     if reached.fell_through is not None:
-        return f"nobody is at {step.notify}: {reached.fell_through} is called instead"
+        instead = (
+            f"{reached.fell_through} is called instead" if calls else "only endpoints are called"
+        )
+        return f"nobody is at {step.notify}: {instead}"
     there = resolve(step.notify, reach.contacts, delegates=reach.delegates).contacts
     mute = len(there) - len(reached.contacts)
     if mute > 0 and step.notify is not Notify.OPERATORS:

@@ -22,6 +22,7 @@ from noticebus.domain.escalation import (
     Resolved,
     Round,
     Wait,
+    backed_by,
     calls_of,
     endpoint_channels,
     extended,
@@ -245,6 +246,11 @@ def test_empty_level_passes_to_the_next_with_somebody_in_it(
     found = resolve(notify, contacts, operators=[OPERATOR])
 
     assert found == Resolved(contacts=reached, fell_through=fell_through)
+
+
+def test_operators_take_over_for_who_must_answer_and_for_nobody_else() -> None:
+    assert backed_by(Standing.MANDATORY, [OPERATOR]) == [OPERATOR]
+    assert list(backed_by(Standing.ADVISORY, [OPERATOR])) == []
 
 
 def test_a_delegate_is_reached_through_its_own_contacts() -> None:

@@ -170,6 +170,17 @@ def test_weak_steps_are_named_with_what_will_happen_instead() -> None:
     ]
 
 
+def test_a_level_without_people_whose_endpoints_alone_are_called_is_named_so() -> None:
+    steps = [step(10, Notify.ON_DUTY, Channel.WEBHOOK, Channel.EMAIL)]
+    there = frozenset({Channel.WEBHOOK})
+
+    (alone,) = weaknesses(steps, Reachable(endpoints=there))
+    (backed,) = weaknesses(steps, Reachable(endpoints=there, operators=[HEAD]))
+
+    assert alone.message == "nobody is at on_duty: only endpoints are called"
+    assert backed.message == "nobody is at on_duty: operators is called instead"
+
+
 def test_an_endpoint_that_the_agency_lacks_is_not_called() -> None:
     both = step(10, Notify.ON_DUTY, Channel.WEBHOOK, Channel.KAFKA)
     theirs = step(20, Notify.DELEGATE, Channel.WEBHOOK, Channel.KAFKA)
