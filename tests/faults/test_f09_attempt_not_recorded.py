@@ -1,40 +1,54 @@
 """F9: an attempt's record is lost, its retry needs the record, and cycles until it is dead.
 
 Better: an outcome that cannot be stored ends its delivery, visibly; a claim outlived by its
-dispatcher is repeated under the same id and recorded then.
+dispatcher, or lost with its database, is repeated under the same id and recorded then.
 """
+
+import pytest
 
 from harness import by_hand
 from harness.by_hand import SECOND
+from harness.member import Posted
+from harness.receivers import Behaviour
 from harness.system import Bus
-from noticebus.contracts.vocabulary import DeliveryState, Outcome
+from noticebus.contracts.vocabulary import Channel, DeliveryState, Outcome, Position
+
+
+async def entered(bus: Bus, notice: Posted) -> list[tuple[str, str | int | None]]:
+    """Give what the ledger says of an incident's deliveries, each with its reason or status."""
+    await bus.system.sequencer.sweep()
+    return [
+        (one["type"], one["data"].get("reason", one["data"].get("status_code")))
+        for one in await bus.entries_of(notice.incident_id)
+        if one["type"].startswith("delivery.")
+    ]
 
 
 async def test_f09_an_outcome_that_cannot_be_stored_ends_its_delivery_and_is_entered(
     still_bus: Bus,
 ) -> None:
     bus = still_bus
-    county = await bus.agency("Scott County CPS")
+    county = await bus.agency("Scott County CPS", contacts_at=[Position.ON_DUTY])
     notice = await bus.post_notice()
     (delivery,) = await bus.deliveries_of(notice)
-    await by_hand.occupy_first_attempt(bus, delivery.id)
 
-    await by_hand.sweep_unclaimed(bus)
-    for _ in range(5):
-        by_hand.machine(bus).advance(2 * by_hand.LEASE)
-        bus.world.advance(600 * SECOND)
-        await by_hand.sweep(bus)
-    await bus.system.sequencer.sweep()
+    of_this = f"NEW.delivery_id = '{delivery.id}'"
+    async with by_hand.refusing(bus, "INSERT", table="attempts", when=of_this):
+        await by_hand.sweep_unclaimed(bus)
+        for _ in range(5):
+            by_hand.machine(bus).advance(2 * by_hand.LEASE)
+            bus.world.advance(600 * SECOND)
+            await by_hand.sweep(bus)
 
-    (ended,) = await bus.deliveries_of(notice)
-    entered = [
-        one["data"]["reason"]
-        for one in await bus.entries_of(notice.incident_id)
-        if one["type"] == "delivery.exhausted"
-    ]
     assert len(county.receiver.arrivals.all) == 1, "nothing loops"
-    assert ended.state is DeliveryState.EXHAUSTED
-    assert entered == ["its outcome could not be recorded"]
+    assert {one.channel: one.state for one in await bus.deliveries_of(notice)} == {
+        Channel.WEBHOOK: DeliveryState.EXHAUSTED,
+        Channel.EMAIL: DeliveryState.DELIVERED,
+    }
+    assert await entered(bus, notice) == [
+        ("delivery.exhausted", "its outcome could not be recorded"),
+        ("delivery.delivered", None),
+    ]
 
 
 async def test_f09_an_attempt_whose_record_died_is_repeated_under_its_id_and_recorded(
@@ -57,3 +71,80 @@ async def test_f09_an_attempt_whose_record_died_is_repeated_under_its_id_and_rec
     assert (attempt.number, attempt.outcome) == (2, Outcome.DELIVERED)
     assert len(arrived) == 2
     assert len({(one.headers["webhook-id"], one.body) for one in arrived}) == 1
+
+
+@pytest.mark.parametrize("first", [Behaviour(), Behaviour(status=500)], ids=["taken", "failed"])
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "in one batch"])
+async def test_f09_a_claim_lost_with_its_database_costs_one_repeat_under_the_same_id(
+    still_bus: Bus, first: Behaviour, *, together: bool
+) -> None:
+    bus = still_bus
+    county = await bus.agency("Scott County CPS")
+    county.receiver.then.append(first)
+    notice = await bus.post_notice()
+    by_hand.machine(bus).advance(by_hand.BEHIND_THE_BUS)
+
+    await bus.system.dispatcher.sweep()  # it is sent, and then the database restarts without it
+    await by_hand.lose_claims(bus)
+    if not together:
+        await by_hand.record(bus, 1)
+    await bus.system.dispatcher.sweep()
+    await by_hand.record(bus, 2 if together else 1)
+
+    (delivery,) = await bus.deliveries_of(notice)
+    attempts = await bus.attempts_of(delivery)
+    arrived = county.receiver.arrivals.all
+    assert (delivery.state, delivery.attempts) == (DeliveryState.DELIVERED, 1)
+    assert [(one.number, one.outcome) for one in attempts] == [(1, Outcome.DELIVERED)]
+    assert len(arrived) == 2
+    assert len({(one.headers["webhook-id"], one.body) for one in arrived}) == 1
+    assert await entered(bus, notice) == [("delivery.delivered", 200)]
+
+
+@pytest.mark.parametrize("first", [Behaviour(), Behaviour(status=500)], ids=["taken", "failed"])
+async def test_f09_an_outcome_that_comes_after_that_of_the_repeat_changes_nothing(
+    still_bus: Bus, first: Behaviour
+) -> None:
+    bus = still_bus
+    county = await bus.agency("Scott County CPS")
+    county.receiver.then.append(first)
+    notice = await bus.post_notice()
+    by_hand.machine(bus).advance(by_hand.BEHIND_THE_BUS)
+    dispatcher = bus.system.dispatcher
+
+    await dispatcher.sweep()
+    late = dispatcher._tried.get_nowait()  # another dispatcher's, that waits for its connection
+    await by_hand.lose_claims(bus)
+    await by_hand.sweep(bus)
+    recorded = await bus.deliveries_of(notice)
+    await dispatcher._tried.put(late)
+    await by_hand.record(bus, 1)
+
+    (delivery,) = await bus.deliveries_of(notice)
+    assert [delivery] == recorded
+    assert [one.outcome for one in await bus.attempts_of(delivery)] == [Outcome.DELIVERED]
+    assert await entered(bus, notice) == [("delivery.delivered", 200)]
+
+
+async def test_f09_a_batch_whose_commit_nobody_heard_of_is_entered_once(still_bus: Bus) -> None:
+    """The database commits and dies before it says so; the recorder brings the batch again."""
+    bus = still_bus
+    counties = [await bus.agency(name) for name in ("Scott County CPS", "Leake County CPS")]
+    counties[1].receiver.then.append(Behaviour(status=404))
+    notice = await bus.post_notice()
+    by_hand.machine(bus).advance(by_hand.BEHIND_THE_BUS)
+    dispatcher = bus.system.dispatcher
+
+    await dispatcher.sweep()
+    batch = [dispatcher._tried.get_nowait() for _ in counties]
+    for _ in range(2):
+        for one in batch:
+            await dispatcher._tried.put(one)
+        await by_hand.record(bus, 2)
+
+    states = sorted(one.state for one in await bus.deliveries_of(notice))
+    assert states == [DeliveryState.DELIVERED, DeliveryState.QUEUED]
+    assert sorted(await entered(bus, notice)) == [
+        ("delivery.delivered", 200),
+        ("delivery.refused", 404),
+    ]

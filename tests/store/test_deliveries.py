@@ -160,6 +160,28 @@ async def test_the_first_digest_is_that_of_the_first_attempt_that_sent_something
     assert found[id_].first_digest == DIGEST
 
 
+async def test_an_attempt_that_is_there_stays_unless_its_claim_is_ours(desk: Desk) -> None:
+    """It then keeps the digest of what went out, should nothing have gone out since."""
+    _, (id_,) = await queue(desk, 1)
+    first = _attempt(id_, 1, DIGEST)
+    sent = replace(first, body_digest="e" * 64, outcome=Outcome.DELIVERED, provider_id="SM1")
+    unsent = replace(first, body_digest="", outcome=Outcome.UNSENDABLE)
+    found = []
+    for write, attempt in (
+        (deliveries.insert_attempts, first),
+        (deliveries.insert_attempts, sent),
+        (deliveries.write_attempts, unsent),
+        (deliveries.write_attempts, sent),
+    ):
+        async with desk.database.begin() as conn:
+            await write(conn, [attempt])
+            await write(conn, [])
+        async with desk.database.read() as conn:
+            found.extend((await deliveries.attempts_of(conn, [id_]))[id_])
+
+    assert found == [first, first, replace(unsent, body_digest=DIGEST), sent]
+
+
 def _attempt(id_: DeliveryId, number: int, digest: str) -> Attempt:
     return Attempt(
         delivery_id=id_,

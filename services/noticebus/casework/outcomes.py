@@ -5,12 +5,12 @@ A batch of outcomes, one transaction, and what follows from each.
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.casework import consent, health, next_channel, probes
+from noticebus.casework import consent, health, next_channel
 from noticebus.casework.desk import Desk
 from noticebus.casework.health import Heard
 from noticebus.casework.next_channel import Undelivered
@@ -71,40 +71,16 @@ class Tried:
         return self.delivery.recipient_attempts + int(counts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dropped:
-    """A claimed delivery that must not be sent.
-
-    Moot since an answer, or revoked with the recipient's right to it.
-
-    `renewed`: another, with a new id, carries what may still be seen (I3).
-    """
-
-    state: DeliveryState
-    reason: str
-    renewed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsent:
-    """One claimed delivery that was dropped, and why."""
-
-    delivery: Delivery
-    dropped: Dropped
-
-    @property
-    def claim(self) -> Claim:
-        return (self.delivery.id, self.delivery.attempts)
-
-
 Verdict = Delivered | HandedOver | RetryAt | GiveUp
 
 
 async def record(desk: Desk, tried: Sequence[Tried]) -> None:
-    """Record a batch of outcomes.
+    """Record a batch of outcomes, one of each claim.
 
-    Those whose claim has passed to another dispatcher change nothing but the log.
+    Those whose claim is not ours any more, passed to another dispatcher or lost in a crash of the
+    database, change nothing but the log.
     """
+    tried = _one_each(tried)
     now, machine_now = desk.world.now(), desk.machine.now()
     verdicts = {one.claim: _verdict(one, desk.schedules) for one in tried}
     delivered = [one for one in tried if isinstance(verdicts[one.claim], Delivered)]
@@ -115,7 +91,9 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         kept = [one for one in tried if one.claim in ours]
         handed = [one for one in kept if isinstance(verdicts[one.claim], HandedOver)]
         failed = [one for one in kept if isinstance(verdicts[one.claim], RetryAt | GiveUp)]
-        await deliveries.insert_attempts(conn, [_attempt(one) for one in tried])
+        await deliveries.write_attempts(conn, [_attempt(one) for one in kept])
+        late = [one for one in tried if one.claim not in ours]
+        await deliveries.insert_attempts(conn, [_attempt(one) for one in late])
         done = [one.delivery.id for one in delivered if one.claim in ours]
         if done:
             await deliveries.finish_delivered(conn, done, finished_at=now)
@@ -152,6 +130,16 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     desk.committed_many(steps_by=None, deliveries_by=now if waits else None)
 
 
+def _one_each(tried: Sequence[Tried]) -> list[Tried]:
+    """Give one outcome of each claim, a success if there is one, else the last.
+
+    A claim that was lost in a crash of the database is made again under the same number.
+    """
+    successes_last = sorted(tried, key=lambda one: one.result.outcome is Outcome.DELIVERED)
+    chosen = {one.claim: one for one in successes_last}
+    return [one for one in tried if chosen[one.claim] is one]
+
+
 def _heard(one: Tried) -> Heard:
     error = "" if one.result.fault is None else diagnosis(one.result)
     return Heard(delivery=one.delivery, fault=one.result.fault, error=error, at=one.finished_at)
@@ -183,8 +171,11 @@ def _log_attempt(one: Tried) -> None:
 
 
 async def give_up(desk: Desk, delivery: Delivery) -> None:
-    """End a delivery whose outcome cannot be recorded, so that it is not sent for ever."""
-    now = desk.world.now()
+    """End a delivery whose outcome cannot be recorded, so that it is not sent for ever.
+
+    Its next channel starts. Where the claim is not ours any more nothing is changed or said.
+    """
+    now, machine_now = desk.world.now(), desk.machine.now()
     ended = Recording(
         delivery_id=delivery.id,
         attempts=delivery.attempts,
@@ -195,55 +186,15 @@ async def give_up(desk: Desk, delivery: Delivery) -> None:
         finished_at=now,
     )
     async with desk.database.begin() as conn:
-        await deliveries.record(conn, [ended], machine_now=desk.machine.now())
+        if not await deliveries.held_deliveries(conn, [(delivery.id, delivery.attempts)]):
+            return
+        await deliveries.record(conn, [ended], machine_now=machine_now)
+        undelivered = Undelivered(delivery=delivery, next_at=now)
+        await next_channel.start(conn, desk, [undelivered], now=now, machine_now=machine_now)
         data = {"delivery_id": delivery.id, "reason": "its outcome could not be recorded"}
         entry = make_entry("delivery.exhausted", data, at=now, incident_id=delivery.incident_id)
         await ledger.append(conn, [entry])
-
-
-async def drop(desk: Desk, unsent: Sequence[Unsent]) -> None:
-    """End a batch unsent, each with another in its place where something may still be seen."""
-    now, machine_now = desk.world.now(), desk.machine.now()
-    async with desk.database.begin() as conn:
-        ours = await deliveries.held_deliveries(conn, [one.claim for one in unsent])
-        kept = [one for one in unsent if one.claim in ours]
-        if not kept:
-            return
-        ended = [_ended(one, now=now) for one in kept]
-        await deliveries.record(conn, ended, machine_now=machine_now)
-        renewed = [
-            _renewed(one.delivery, now=now, machine_now=machine_now)
-            for one in kept
-            if one.dropped.renewed
-        ]
-        await deliveries.insert_missing(conn, renewed)
-        await ledger.append(conn, [_drop_entry(one, now=now) for one in kept])
-        await probes.probe_again(conn, desk, [one.delivery for one in kept], now=now)
-    desk.committed()
-
-
-def _ended(one: Unsent, *, now: dt.datetime) -> Recording:
-    return Recording(
-        delivery_id=one.delivery.id,
-        attempts=one.delivery.attempts,
-        state=one.dropped.state,
-        due_at=None,
-        recipient_attempts=one.delivery.recipient_attempts,
-        first_failed_at=one.delivery.first_failed_at,
-        finished_at=now,
-    )
-
-
-def _renewed(delivery: Delivery, *, now: dt.datetime, machine_now: dt.datetime) -> Delivery:
-    """Make what takes a revoked delivery's place. Its subject is that delivery: one each."""
-    again = next_channel.again(delivery, now=now, machine_now=machine_now)
-    return replace(again, cause=Cause.CORRECTION, subject=delivery.id)
-
-
-def _drop_entry(one: Unsent, *, now: dt.datetime) -> Entry:
-    data = {"delivery_id": one.delivery.id, "reason": one.dropped.reason}
-    type_ = f"delivery.{one.dropped.state}"
-    return make_entry(type_, data, at=now, incident_id=one.delivery.incident_id)
+    desk.committed_many(steps_by=None, deliveries_by=now)
 
 
 def _verdict(one: Tried, schedules: Schedules) -> Verdict:

@@ -9,8 +9,8 @@ from noticebus.access.credentials import unseal_credentials
 from noticebus.access.keyring import Keyring
 from noticebus.casework.bodies import mail_text, webhook_body
 from noticebus.casework.desk import Desk
-from noticebus.casework.outcomes import Dropped
 from noticebus.casework.spoken import call_document, text_message
+from noticebus.casework.unsent import Dropped
 from noticebus.casework.views import Contents
 from noticebus.casework.warn import warning_text
 from noticebus.contracts.vocabulary import (

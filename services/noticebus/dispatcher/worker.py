@@ -11,9 +11,10 @@ import sqlalchemy as sa
 import structlog
 
 from noticebus.bus.port import Received
-from noticebus.casework import outcomes, waiting
+from noticebus.casework import outcomes, unsent, waiting
 from noticebus.casework.desk import Desk
-from noticebus.casework.outcomes import Dropped, Tried, Unsent
+from noticebus.casework.outcomes import Tried
+from noticebus.casework.unsent import Dropped, Unsent
 from noticebus.casework.waiting import PutBack
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher.backlog import Backlog
@@ -107,7 +108,7 @@ class Dispatcher:
                 while len(batch) < RECORD_MAX:
                     batch.append(await self._tried.get())
         await self._record_each([one for one in batch if isinstance(one, Tried)], outcomes.record)
-        await self._record_each([one for one in batch if isinstance(one, Unsent)], outcomes.drop)
+        await self._record_each([one for one in batch if isinstance(one, Unsent)], unsent.drop)
         await self._record_each(
             [one for one in batch if isinstance(one, PutBack)], waiting.put_back
         )

@@ -133,9 +133,13 @@ async def insert_missing(conn: AsyncConnection, new: Sequence[Delivery]) -> None
     """Insert those of `new` that are not there yet: a next channel is started once."""
     if not new:
         return
-    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(deliveries).on_conflict_do_nothing()
+    statement = _insert(conn, deliveries).on_conflict_do_nothing()
     await conn.execute(statement, [values_of(one) for one in new])
+
+
+def _insert(conn: AsyncConnection, into: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Begin an insert that can say what becomes of a row that is there."""
+    return sqlite.insert(into) if conn.dialect.name == "sqlite" else postgresql.insert(into)
 
 
 async def hasten_next_channel(
@@ -188,8 +192,33 @@ def _follows(one: Carried) -> sa.ColumnElement[bool]:
 
 
 async def insert_attempts(conn: AsyncConnection, new: Sequence[Attempt]) -> None:
-    """Insert attempts; one number of one delivery is tried by one dispatcher only."""
-    await conn.execute(attempts.insert(), [values_of(one) for one in new])
+    """Insert those of `new` whose numbers have no attempt yet.
+
+    A number comes again where nobody heard that its record was committed, or where a crash of the
+    database lost its claim.
+    """
+    if not new:
+        return
+    statement = _insert(conn, attempts).on_conflict_do_nothing()
+    await conn.execute(statement, [values_of(one) for one in new])
+
+
+async def write_attempts(conn: AsyncConnection, new: Sequence[Attempt]) -> None:
+    """Write the attempts of claims that are ours, each over what a lost claim left at its number.
+
+    One that sent nothing leaves the digest of one that did: repeats are held against it (I3).
+    """
+    if not new:
+        return
+    insert = _insert(conn, attempts)
+    changed: dict[str, sa.ColumnElement[Any]] = {
+        one.name: insert.excluded[one.name] for one in attempts.c if not one.primary_key
+    }
+    changed["body_digest"] = sa.func.coalesce(
+        sa.func.nullif(insert.excluded.body_digest, ""), attempts.c.body_digest
+    )
+    statement = insert.on_conflict_do_update(index_elements=attempts.primary_key, set_=changed)
+    await conn.execute(statement, [values_of(one) for one in new])
 
 
 async def held_deliveries(
