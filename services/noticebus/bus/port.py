@@ -50,7 +50,10 @@ class Poison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A shard in a consumer's hands. Call `done` once its deliveries are claimed, never before."""
+    """A shard in a consumer's hands.
+
+    Call `done` once its deliveries are claimed, or left to the sweep; never before.
+    """
 
     shard: Shard
     done: Callable[[], Awaitable[None]]

@@ -129,6 +129,7 @@ class Dispatcher:
             claimed = await self._claim_shard(received)
         except UnavailableError:
             log.warning("shard.left_to_sweep", shard=received.shard.key, exc_info=True)
+            await received.done()  # else it keeps its place for good, and the bus runs out of them
             return
         except sa.exc.DBAPIError:  # a record that no database can read must not come again
             log.exception("shard.unreadable", shard=received.shard.key)
