@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import for_code
@@ -15,14 +16,20 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 from prometheus_client import generate_latest
 
+from harness import by_hand
 from harness import desk as furnish
 from harness.bused import BusedPlace, bused
+from harness.member import Member
 from harness.place import embedded
-from harness.system import open_bus
+from harness.system import Bus, open_bus
 from noticebus.bus.port import encode, split
 from noticebus.clock import ManualClock
+from noticebus.contracts.vocabulary import DeliveryState, EndpointState, SubscriptionState
+from noticebus.domain.health import Health
 from noticebus.errors import UnavailableError
 from noticebus.ids import AgencyId, new_delivery_id, new_notice_id
+from noticebus.store import endpoints
+from noticebus.store.tables import subscriptions
 
 CANARY = "Maria Lopez"
 HEADER_BYTES = 61  # of a batch of records, in Kafka's format 2
@@ -46,6 +53,48 @@ async def test_a_notice_that_breaks_is_refused_and_the_rest_of_its_batch_is_kept
 
         assert all(one.result().fresh for one in kept)
         assert len(await bus.unacknowledged()) == 4
+
+
+@pytest.mark.parametrize("is_down", [False, True], ids=["paused", "down"])
+async def test_what_cannot_be_held_back_costs_the_others_of_its_batch_nothing(
+    still_bus: Bus, *, is_down: bool
+) -> None:
+    bus = still_bus
+    stopped, well = [await bus.agency(f"{name} County CPS") for name in ("Scott", "Leake")]
+    notice = await bus.post_notice()
+    by_hand.machine(bus).advance(by_hand.BEHIND_THE_BUS)
+    await _stop(bus, stopped, is_down=is_down)
+
+    held_back = "NEW.held_reason IS NOT NULL"
+    async with by_hand.refusing(bus, "UPDATE", table="deliveries", when=held_back):
+        await bus.system.dispatcher.sweep()
+        await by_hand.record(bus, 1)
+    before = {one.subscription_id: one for one in await bus.deliveries_of(notice)}
+    by_hand.machine(bus).advance(by_hand.LEASE)
+    await bus.system.dispatcher.sweep()
+    after = {one.subscription_id: one for one in await bus.deliveries_of(notice)}
+
+    assert before[well.subscription_id].state is DeliveryState.DELIVERED
+    assert before[stopped.subscription_id].state is DeliveryState.SENDING
+    assert after[stopped.subscription_id].held_reason is not None
+    assert stopped.receiver.arrivals.all == []
+
+
+async def _stop(bus: Bus, member: Member, *, is_down: bool) -> None:
+    """Let a member's endpoint be down, with a probe under way, or its subscription be paused."""
+    assert member.subscription_id is not None, "it has an endpoint"
+    now = bus.world.now()
+    down = Health(state=EndpointState.PROBING, failures=10, trips=1, failing_since=now)
+    async with bus.desk.database.begin() as conn:
+        if is_down:
+            await endpoints.insert_missing(conn, [member.subscription_id], now=now)
+            await endpoints.write(conn, {member.subscription_id: down}, now=now)
+            return
+        await conn.execute(
+            sa.update(subscriptions)
+            .where(subscriptions.c.id == member.subscription_id)
+            .values(state=SubscriptionState.PAUSED)
+        )
 
 
 def foreign() -> list[bytes | None]:
