@@ -28,7 +28,7 @@ from noticebus.contracts.vocabulary import (
     SubscriptionState,
 )
 from noticebus.store.deliveries import Delivery
-from noticebus.store.tables import subscriptions
+from noticebus.store.tables import attempts, subscriptions
 
 SECOND = dt.timedelta(seconds=1)
 
@@ -240,6 +240,20 @@ async def test_what_may_be_seen_no_more_is_revoked_and_the_replay_says_so(stage:
     assert len(stage.arrived()) == 2
     items = (await stage.rows())[2:]
     assert {(one.cause, one.state) for one in items} == {(Cause.REPLAY, DeliveryState.REVOKED)}
+
+
+async def test_a_replay_that_would_not_be_the_same_bytes_is_not_sent(stage: Stage) -> None:
+    """Whatever it is that has changed: the digest of what went first says that something has."""
+    await stage.notices(1)
+    async with stage.bus.desk.database.begin() as conn:
+        await conn.execute(sa.update(attempts).values(body_digest="d" * 64))
+    replay = await stage.replay({"after": 0})
+
+    await stage.drain(2)
+
+    ended = await stage.progress(replay)
+    assert (ended["state"], ended["failed"], ended["delivered"]) == ("done", 1, 0)
+    assert len(stage.arrived()) == 1
 
 
 async def test_what_never_went_is_replayed_at_the_level_it_was_made_for_or_not_at_all(
