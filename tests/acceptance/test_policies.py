@@ -1,5 +1,6 @@
 """Policies over HTTP: versions, an agency's own before the default, and what is refused."""
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from harness.api import Api, Caller, County
-from harness.desk import add_agency, add_contact, notice_body
+from harness.desk import add_agency, add_contact, notice_body, world
 from harness.district import furnish_district
 from noticebus.contracts.agency import ContactPost
 from noticebus.contracts.vocabulary import AgencyKind, Position, Scope
@@ -367,6 +368,23 @@ async def test_where_no_operator_is_in_reach_a_default_may_leave_an_agency_alone
 
     assert (before, await silent(caller)) == ([lonely.id], [])
     assert await silent(county.cps) == []
+
+
+async def test_somebody_who_is_valid_no_more_saves_no_agency_from_silence(
+    api: Api, county: County
+) -> None:
+    caller = await api.caller(Scope.OPERATE)
+    admin = await api.caller(Scope.ADMIN)
+    lonely = await add_agency(api.desk, "Lonely CPS")
+    body = {"name": "Temp", "role": "relief", "position": "on_duty", "email": "t@relief.example"}
+    ends_at = (api.desk.world.now() + dt.timedelta(hours=1)).isoformat()
+    path = f"/v1/agencies/{lonely.id}/contacts"
+    await admin.post(path, {**body, "valid_until": ends_at})
+
+    before = await silent(caller)
+    world(api.desk).advance(dt.timedelta(hours=1))
+
+    assert (before, await silent(caller)) == ([], [lonely.id])
 
 
 async def silent(caller: Caller) -> list[str]:

@@ -1,11 +1,15 @@
 """Timelines of rosters: the person of that night is told, not the one who usually stands there."""
 
 import datetime as dt
+from dataclasses import replace
 
 from harness import desk as furnish
+from harness.desk import MORNING
 from harness.system import Bus, hours, minutes
-from noticebus.casework import calendars, rosters
+from noticebus.casework import agencies, calendars, rosters
+from noticebus.casework.desk import Desk
 from noticebus.casework.reports import Asked, read_report
+from noticebus.contracts.agency import ContactPost
 from noticebus.contracts.calendar import CalendarPut
 from noticebus.contracts.vocabulary import AgencyKind, Position, Scope
 from noticebus.store.agencies import Agency
@@ -26,15 +30,44 @@ async def roster(bus: Bus, agency: Agency, *rows: str) -> None:
     )
 
 
+ABOUT_ROSTERS = frozenset({"nobody_on_duty", "roster_ends", "roster_gap"})
+ABOUT_PEOPLE = ABOUT_ROSTERS | {"no_contact", "no_second_contact", "no_verified_channel"}
+
+
 async def warned(bus: Bus) -> dict[str, str]:
     """Read the report's warnings about rosters: agency and code."""
-    read = await read_report(bus.desk, ADMIN, asked=Asked(), output="json")
-    codes = {"nobody_on_duty", "roster_ends", "roster_gap"}
+    return dict(sorted(await warnings_of(bus.desk, ABOUT_ROSTERS)))
+
+
+async def warnings_of(desk: Desk, codes: frozenset[str]) -> set[tuple[str, str]]:
+    """Read who is warned of with one of `codes`, and with which."""
+    read = await read_report(desk, ADMIN, asked=Asked(), output="json")
     return {
-        one.agency.name: one.code
+        (one.agency.name, one.code)
         for one in read.report.data_quality
         if one.agency is not None and one.code in codes
     }
+
+
+async def add_temporary(
+    bus: Bus,
+    agency: Agency,
+    *,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    phone: str | None = None,
+) -> None:
+    """Add a contact on duty, of the agency's name, who is valid for a time."""
+    post = ContactPost(
+        name=f"{agency.name} temporary",
+        role="relief",
+        position=Position.ON_DUTY,
+        email=None if phone else f"{agency.name.lower().replace(' ', '.')}@relief.example",
+        phone=phone,
+        valid_from=since,
+        valid_until=until,
+    )
+    await agencies.create_contact(bus.desk, ADMIN, agency_id=agency.id, post=post)
 
 
 async def test_at_night_the_roster_s_person_is_mailed_and_by_day_the_usual_one(bus: Bus) -> None:
@@ -134,3 +167,74 @@ async def test_whoever_will_be_missing_in_the_coming_week_is_on_the_report(bus: 
         "Head only": "nobody_on_duty",
     }
     assert head.row.name == "Head only"
+
+
+async def test_who_is_valid_no_more_or_not_yet_counts_as_nobody(bus: Bus) -> None:
+    """The clock stands at 7 August 2019, 13:00 UTC: validity ends, or begins, at that instant."""
+    soon = MORNING + minutes(1)
+    alone = await furnish.add_agency(bus.desk, "Alone")
+    over = await bus.agency("Over", contacts_at=[Position.HEAD], endpoint=False)
+    early = await bus.agency("Early", contacts_at=[Position.HEAD], endpoint=False)
+    last_minute = await bus.agency("Last minute", contacts_at=[Position.HEAD], endpoint=False)
+    relieved = await bus.agency("Relieved", contacts_at=[Position.HEAD], endpoint=False)
+    await add_temporary(bus, alone, until=MORNING)
+    await add_temporary(bus, over.row, until=MORNING)
+    await add_temporary(bus, early.row, since=soon)
+    await add_temporary(bus, last_minute.row, until=soon)
+    await add_temporary(bus, relieved.row, since=MORNING)
+
+    assert await warnings_of(bus.desk, ABOUT_PEOPLE) == {
+        ("Alone", "no_contact"),
+        ("Alone", "no_verified_channel"),
+        ("Over", "nobody_on_duty"),
+        ("Over", "no_second_contact"),
+        ("Early", "nobody_on_duty"),
+        ("Early", "no_second_contact"),
+    }
+
+
+async def test_a_shift_counts_only_while_its_contact_is_valid(bus: Bus) -> None:
+    """Each has a roster over the coming seven days, of somebody who is not there for all of it."""
+    spans = {
+        "Ends": (None, MORNING + hours(48)),
+        "Late": (MORNING + hours(13), None),
+        "Over": (None, MORNING - hours(1)),
+        "Later": (MORNING + hours(8 * 24), None),
+        "Whole": (MORNING - hours(1), MORNING + hours(8 * 24)),
+        "Short": (MORNING + hours(12), None),
+    }
+    for name, (since, until) in spans.items():
+        agency = await bus.agency(name, contacts_at=[Position.ON_DUTY], endpoint=False)
+        await add_temporary(bus, agency.row, since=since, until=until)
+        row = f"{name} temporary,on_duty,2019-08-06 00:00,2019-08-20 00:00"
+        await roster(bus, agency.row, row)
+
+    assert await warnings_of(bus.desk, ABOUT_ROSTERS) == {
+        ("Ends", "roster_ends"),
+        ("Late", "roster_gap"),
+        ("Over", "roster_ends"),
+        ("Later", "roster_ends"),
+    }
+
+
+async def test_a_telephone_counts_only_where_the_bus_has_a_provider(bus: Bus) -> None:
+    ringing = replace(bus.desk, dials=True)
+    agency = await bus.agency("Rural", contacts_at=[Position.HEAD], endpoint=False)
+    rung = await bus.agency("Rung", contacts_at=[Position.HEAD], endpoint=False)
+    dispatch = await furnish.add_agency(bus.desk, "Dispatch")
+    await add_temporary(bus, agency.row, phone="+16015550131")
+    await add_temporary(bus, rung.row, phone="+16015550132")
+    await add_temporary(bus, dispatch, phone="+16015550133")
+    row = "Rung temporary,on_duty,2019-08-06 00:00,2019-08-20 00:00"
+    await roster(bus, rung.row, row)
+
+    assert await warnings_of(bus.desk, ABOUT_PEOPLE) == {
+        ("Rural", "nobody_on_duty"),
+        ("Rural", "no_second_contact"),
+        ("Rung", "nobody_on_duty"),
+        ("Rung", "no_second_contact"),
+        ("Dispatch", "nobody_on_duty"),
+        ("Dispatch", "no_second_contact"),
+        ("Dispatch", "no_verified_channel"),
+    }
+    assert await warnings_of(ringing, ABOUT_PEOPLE) == {("Dispatch", "no_second_contact")}

@@ -546,6 +546,14 @@ async def add_subscription(conn: AsyncConnection, agency_id: AgencyId, *, verifi
     return subscription_id
 
 
+async def read_warnings(
+    conn: AsyncConnection, *, agency_id: AgencyId | None = None
+) -> list[report_quality.Warned]:
+    return await report_quality.warnings(
+        conn, agency_id=agency_id, status=Status.ACTUAL, now=NOW, telephone=False
+    )
+
+
 async def test_warnings_name_what_will_keep_a_notice_from_somebody(database: Database) -> None:
     async with database.begin() as conn:
         lonely, unverified, alone, whole = [await add_agency(conn, f"A{n}") for n in range(4)]
@@ -569,8 +577,8 @@ async def test_warnings_name_what_will_keep_a_notice_from_somebody(database: Dat
         await add_attempt(conn, fine, 2, at=START, outcome=Outcome.DELIVERED)
 
     async with database.read() as conn:
-        found = await report_quality.warnings(conn, agency_id=None, status=Status.ACTUAL, now=NOW)
-        own = await report_quality.warnings(conn, agency_id=alone, status=Status.ACTUAL, now=NOW)
+        found = await read_warnings(conn)
+        own = await read_warnings(conn, agency_id=alone)
     assert [(one.code, one.agency_id, one.subscription_id) for one in found] == [
         (report_quality.NO_CONTACT, lonely, None),
         (report_quality.NO_VERIFIED_CHANNEL, unverified, None),
@@ -591,5 +599,5 @@ async def test_warnings_are_bounded(database: Database) -> None:
             await add_agency(conn, f"Agency {number}")
 
     async with database.read() as conn:
-        found = await report_quality.warnings(conn, agency_id=None, status=Status.ACTUAL, now=NOW)
+        found = await read_warnings(conn)
     assert len(found) == report_quality.WARNINGS_MAX

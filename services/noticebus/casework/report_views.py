@@ -78,7 +78,7 @@ _SENTENCES = {
     NEVER_EXERCISED: "must answer for places and has never completed an exercise: invite it to"
     " one.",
     NOBODY_ON_DUTY: "has nobody on duty in the next 7 days: enter a shift, or a contact on duty"
-    " whom mail or telephone reaches.",
+    " whom mail reaches, or the telephone where the bus has a provider.",
     ROSTER_GAP: "has a roster with a gap of more than 12 hours in the next 7 days: enter who is on"
     " duty then.",
     ROSTER_ENDS: "has a roster that ends within 7 days: import the next one.",

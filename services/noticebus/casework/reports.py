@@ -47,6 +47,7 @@ from noticebus.store import (
     roster_quality,
 )
 from noticebus.store.report_facts import Debt
+from noticebus.store.report_quality import Warned
 from noticebus.store.reports import Scope as Selection
 from noticebus.store.reports import place_of
 
@@ -170,22 +171,7 @@ async def _read(
     owed = await report_facts.debts(conn, wanted.selection, at=wanted.at)
     debtors = await _debtors(conn, principal, owed, wanted=wanted)
     offered = await _offered(conn, wanted)
-    warned = (
-        []
-        if wanted.is_past
-        else [
-            *await report_quality.warnings(
-                conn,
-                agency_id=wanted.selection.agency_id,
-                status=wanted.selection.status,
-                now=wanted.at,
-            ),
-            *await roster_quality.warnings(
-                conn, agency_id=wanted.selection.agency_id, now=wanted.at
-            ),
-            *await silent_policies(conn, desk, agency_id=wanted.selection.agency_id, now=wanted.at),
-        ]
-    )
+    warned = [] if wanted.is_past else await _warned(conn, desk, wanted)
     report = UnacknowledgedReport(
         as_of=wanted.at,
         index=basis.index,
@@ -206,6 +192,19 @@ async def _read(
         is_past=wanted.is_past,
         is_first=wanted.after is None,
     )
+
+
+async def _warned(conn: AsyncConnection, desk: Desk, wanted: Wanted) -> list[Warned]:
+    """Read what is wrong with the records now, in a constant number of statements."""
+    agency_id, now, telephone = wanted.selection.agency_id, wanted.at, desk.dials
+    status = wanted.selection.status
+    return [
+        *await report_quality.warnings(
+            conn, agency_id=agency_id, status=status, now=now, telephone=telephone
+        ),
+        *await roster_quality.warnings(conn, agency_id=agency_id, now=now, telephone=telephone),
+        *await silent_policies(conn, desk, agency_id=agency_id, now=now),
+    ]
 
 
 async def _debtors(

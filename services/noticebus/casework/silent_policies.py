@@ -34,6 +34,7 @@ async def silent_policies(
         silent=silent,
         without_operators=not any(one.channels for one in operators),
         telephone=desk.dials,
+        now=now,
     )
 
 

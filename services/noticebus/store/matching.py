@@ -174,6 +174,22 @@ async def orders_of_agencies(
     return found
 
 
+def valid_at(at: dt.datetime | sa.ColumnElement[dt.datetime]) -> sa.ColumnElement[bool]:
+    """Select contacts that speak for their agency at `at`: not ended, begun and not run out."""
+    return sa.and_(
+        contacts.c.ended_at.is_(None),
+        contacts.c.valid_from.is_(None) | (contacts.c.valid_from <= at),
+        contacts.c.valid_until.is_(None) | (contacts.c.valid_until > at),
+    )
+
+
+def reached(*, telephone: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Select contacts with a verified address that the bus can use, as `contact_points` does."""
+    mail = sa.and_(contacts.c.email.is_not(None), contacts.c.email_verified_at.is_not(None))
+    dialled = sa.and_(contacts.c.phone.is_not(None), contacts.c.phone_verified_at.is_not(None))
+    return mail | sa.and_(dialled, telephone)
+
+
 async def contact_points(
     conn: AsyncConnection,
     agency_ids: Collection[AgencyId],
@@ -222,12 +238,7 @@ async def _contact_points(
     statement = (
         sa.select(contacts, shifts.c.position.label("on_shift"))
         .outerjoin(shifts, running)
-        .where(
-            of,
-            contacts.c.ended_at.is_(None),
-            contacts.c.valid_from.is_(None) | (contacts.c.valid_from <= at),
-            contacts.c.valid_until.is_(None) | (contacts.c.valid_until > at),
-        )
+        .where(of, valid_at(at))
         .order_by(contacts.c.id)
     )
     points: dict[AgencyId, dict[ContactId, ContactPoint]] = {}

@@ -1,5 +1,6 @@
 """Which agencies would be left alone by their policies: the report's warnings about silence."""
 
+import datetime as dt
 from collections.abc import Collection
 
 import sqlalchemy as sa
@@ -7,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import Channel, SubscriptionState
 from noticebus.ids import AgencyId
+from noticebus.store.matching import reached, valid_at
 from noticebus.store.report_quality import WARNINGS_MAX, Warned
 from noticebus.store.tables import agencies, contacts, responsibilities, subscriptions
 
@@ -20,6 +22,7 @@ async def warnings(
     silent: Collection[AgencyId],
     without_operators: bool,
     telephone: bool,
+    now: dt.datetime,
 ) -> list[Warned]:
     """Read at most `WARNINGS_MAX` agencies to warn of: those in `silent`, in one statement.
 
@@ -27,7 +30,7 @@ async def warnings(
     """
     left_alone: sa.ColumnElement[bool] = agencies.c.id.in_(sorted(silent))
     if without_operators:
-        left_alone |= _has_nobody(telephone=telephone)
+        left_alone |= _has_nobody(telephone=telephone, at=now)
     statement = (
         sa.select(
             agencies.c.id.label("agency_id"),
@@ -44,15 +47,14 @@ async def warnings(
     return [Warned(code=POLICY_REACHES_NOBODY, **row) for row in rows]
 
 
-def _has_nobody(*, telephone: bool) -> sa.ColumnElement[bool]:
+def _has_nobody(*, telephone: bool, at: dt.datetime) -> sa.ColumnElement[bool]:
     answers = sa.exists().where(
         responsibilities.c.agency_id == agencies.c.id, responsibilities.c.ended_at.is_(None)
     )
-    reached: sa.ColumnElement[bool] = contacts.c.email_verified_at.is_not(None)
-    if telephone:
-        reached |= contacts.c.phone_verified_at.is_not(None)
     person = sa.exists().where(
-        contacts.c.agency_id == agencies.c.id, contacts.c.ended_at.is_(None), reached
+        contacts.c.agency_id == agencies.c.id,
+        valid_at(at),
+        reached(telephone=sa.literal(telephone)),
     )
     endpoint = sa.exists().where(
         subscriptions.c.agency_id == agencies.c.id,

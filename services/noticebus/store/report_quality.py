@@ -24,6 +24,7 @@ from noticebus.domain.health import DOWN
 from noticebus.ids import AgencyId, IncidentId, SubscriptionId
 from noticebus.store.cancel_requests import LAPSES_AFTER
 from noticebus.store.columns import Instant
+from noticebus.store.matching import reached, valid_at
 from noticebus.store.paused_quality import AGENCY as _AGENCY
 from noticebus.store.paused_quality import SUBSCRIPTION_MOVED, SUBSCRIPTION_PAUSED, moved, paused
 from noticebus.store.tables import (
@@ -76,15 +77,23 @@ class Warned:
 
 
 async def warnings(
-    conn: AsyncConnection, *, agency_id: AgencyId | None, status: Status, now: dt.datetime
+    conn: AsyncConnection,
+    *,
+    agency_id: AgencyId | None,
+    status: Status,
+    now: dt.datetime,
+    telephone: bool,
 ) -> list[Warned]:
     """Read at most `WARNINGS_MAX` warnings, the gravest kind first, of one agency or of all.
 
-    Those that are about incidents are about ones of `status` (I9).
+    Those that are about incidents are about ones of `status` (I9). Telephones reach somebody only
+    where the bus has a provider (`telephone`).
     """
     found: list[Warned] = []
     bound = {
         "status": status,
+        "now": now,
+        "telephone": telephone,
         "asked_since": now - LAPSES_AFTER,
         "ended_since": now - SHOWN_AFTER_END,
         "heard_before": now - HEARD_WITHIN,
@@ -108,17 +117,21 @@ def _answers() -> sa.ColumnElement[bool]:
 
 
 def _contact(*more: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    return sa.exists().where(
-        contacts.c.agency_id == agencies.c.id, contacts.c.ended_at.is_(None), *more
-    )
+    now = sa.bindparam("now", type_=Instant)
+    return sa.exists().where(contacts.c.agency_id == agencies.c.id, valid_at(now), *more)
 
 
-def _contacts() -> sa.ScalarSelect[int]:
+def _contacts(*more: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    now = sa.bindparam("now", type_=Instant)
     return (
         sa.select(sa.func.count())
-        .where(contacts.c.agency_id == agencies.c.id, contacts.c.ended_at.is_(None))
+        .where(contacts.c.agency_id == agencies.c.id, valid_at(now), *more)
         .scalar_subquery()
     )
+
+
+def _reached() -> sa.ColumnElement[bool]:
+    return reached(telephone=sa.bindparam("telephone", type_=sa.Boolean))
 
 
 def _without_contact() -> sa.Select[tuple[object, ...]]:
@@ -126,17 +139,19 @@ def _without_contact() -> sa.Select[tuple[object, ...]]:
 
 
 def _without_verified_channel() -> sa.Select[tuple[object, ...]]:
-    mail = _contact(contacts.c.email.is_not(None), contacts.c.email_verified_at.is_not(None))
+    person = _contact(_reached())
     order = sa.exists().where(
         subscriptions.c.agency_id == agencies.c.id,
         subscriptions.c.state == SubscriptionState.ACTIVE,
         subscriptions.c.verified_at.is_not(None),
     )
-    return sa.select(*_AGENCY).where(_answers(), ~mail, ~order).order_by(agencies.c.id)
+    return sa.select(*_AGENCY).where(_answers(), ~person, ~order).order_by(agencies.c.id)
 
 
 def _without_second_contact() -> sa.Select[tuple[object, ...]]:
-    return sa.select(*_AGENCY).where(_answers(), _contacts() == 1).order_by(agencies.c.id)
+    """Select who has one contact, or one whom something reaches, however many stand beside it."""
+    alone = (_contacts() == 1) | (_contacts(_reached()) == 1)
+    return sa.select(*_AGENCY).where(_answers(), alone).order_by(agencies.c.id)
 
 
 def _never_verified() -> sa.Select[tuple[object, ...]]:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.contracts.vocabulary import Position
 from noticebus.ids import AgencyId
 from noticebus.store.columns import Instant
+from noticebus.store.matching import reached, valid_at
 from noticebus.store.report_quality import WARNINGS_MAX, Warned
 from noticebus.store.tables import agencies, contacts, responsibilities, rosters, shifts
 
@@ -21,17 +22,20 @@ GAPS_READ_MAX = 2_000
 
 
 async def warnings(
-    conn: AsyncConnection, *, agency_id: AgencyId | None, now: dt.datetime
+    conn: AsyncConnection, *, agency_id: AgencyId | None, now: dt.datetime, telephone: bool
 ) -> list[Warned]:
     """Read at most `WARNINGS_MAX` agencies that will be missing somebody, in three statements.
 
     Of those that must answer: nobody on duty in the coming seven days, or a roster that ends within
     them or leaves more than twelve hours empty. Without a roster, whoever stands on duty suffices.
+    A shift counts while its contact is valid and reached: by telephone only where the bus has a
+    provider (`telephone`).
     """
     found: dict[AgencyId, Warned] = {}
+    people = reached(telephone=sa.literal(telephone))
     for code, statement in (
-        (NOBODY_ON_DUTY, _without_anybody(now)),
-        (ROSTER_ENDS, _without_coming_shift(now)),
+        (NOBODY_ON_DUTY, _without_anybody(now, people)),
+        (ROSTER_ENDS, _without_coming_shift(now, people)),
     ):
         narrowed = statement.limit(WARNINGS_MAX)
         if agency_id is not None:
@@ -39,7 +43,7 @@ async def warnings(
         for row in (await conn.execute(narrowed)).mappings():
             warned = Warned(code=code, **row)
             found.setdefault(warned.agency_id, warned)
-    gaps = _gaps(now)
+    gaps = _gaps(now, people)
     if agency_id is not None:
         gaps = gaps.where(agencies.c.id == agency_id)
     for row in (await conn.execute(gaps)).mappings():
@@ -65,67 +69,83 @@ def _answers() -> sa.ColumnElement[bool]:
     )
 
 
-def _contact(*more: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    return sa.exists().where(
-        contacts.c.agency_id == agencies.c.id, contacts.c.ended_at.is_(None), *more
-    )
+def _contact(at: dt.datetime, *more: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return sa.exists().where(contacts.c.agency_id == agencies.c.id, valid_at(at), *more)
 
 
-def _on_duty(at: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    """Select shifts on duty that run within the days ahead, of people whom something reaches."""
+def _starts_at() -> sa.ColumnElement[dt.datetime]:
+    """Give when a shift begins to count: not before its contact is valid."""
+    begun = contacts.c.valid_from > shifts.c.starts_at
+    return sa.case((begun, contacts.c.valid_from), else_=shifts.c.starts_at)
+
+
+def _ends_at() -> sa.ColumnElement[dt.datetime]:
+    """Give when a shift stops counting: with its contact's validity at the latest."""
+    over = contacts.c.valid_until < shifts.c.ends_at
+    return sa.case((over, contacts.c.valid_until), else_=shifts.c.ends_at)
+
+
+def _on_duty(at: dt.datetime, people: sa.ColumnElement[bool]) -> tuple[sa.ColumnElement[bool], ...]:
+    """Select shifts on duty that run within the days ahead, of `people` while they are valid."""
+    starts_at, ends_at = _starts_at(), _ends_at()
     return (
         shifts.c.position == Position.ON_DUTY,
-        shifts.c.ends_at > at,
-        shifts.c.starts_at < at + LOOK_AHEAD,
+        shifts.c.ends_at > at,  # what the index holds
         contacts.c.id == shifts.c.contact_id,
-        *_reached(),
-    )
-
-
-def _reached() -> tuple[sa.ColumnElement[bool], ...]:
-    return (
         contacts.c.ended_at.is_(None),
-        contacts.c.email_verified_at.is_not(None) | contacts.c.phone_verified_at.is_not(None),
+        ends_at > at,
+        starts_at < at + LOOK_AHEAD,
+        starts_at < ends_at,
+        people,
     )
 
 
-def _shift(at: dt.datetime) -> sa.ColumnElement[bool]:
-    return sa.exists().where(shifts.c.agency_id == agencies.c.id, *_on_duty(at))
+def _shift(at: dt.datetime, people: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return sa.exists().where(shifts.c.agency_id == agencies.c.id, *_on_duty(at, people))
 
 
-def _without_anybody(at: dt.datetime) -> sa.Select[tuple[object, ...]]:
+def _without_anybody(
+    at: dt.datetime, people: sa.ColumnElement[bool]
+) -> sa.Select[tuple[object, ...]]:
     """Select who has contacts, and neither a shift ahead nor anybody who stands on duty."""
-    standing = _contact(contacts.c.position == Position.ON_DUTY, *_reached())
+    standing = _contact(at, contacts.c.position == Position.ON_DUTY, people)
     return (
         sa.select(*_AGENCY)
-        .where(_answers(), _contact(), ~standing, ~_shift(at))
+        .where(_answers(), _contact(at), ~standing, ~_shift(at, people))
         .order_by(agencies.c.id)
     )
 
 
-def _without_coming_shift(at: dt.datetime) -> sa.Select[tuple[object, ...]]:
+def _without_coming_shift(
+    at: dt.datetime, people: sa.ColumnElement[bool]
+) -> sa.Select[tuple[object, ...]]:
     has_roster = sa.exists().where(rosters.c.agency_id == agencies.c.id)
-    return sa.select(*_AGENCY).where(_answers(), has_roster, ~_shift(at)).order_by(agencies.c.id)
+    return (
+        sa.select(*_AGENCY)
+        .where(_answers(), has_roster, ~_shift(at, people))
+        .order_by(agencies.c.id)
+    )
 
 
-def _gaps(at: dt.datetime) -> sa.Select[tuple[object, ...]]:
+def _gaps(at: dt.datetime, people: sa.ColumnElement[bool]) -> sa.Select[tuple[object, ...]]:
     """Select shifts ahead that the one before or after them does not touch, with both.
 
     A whole roster has none in it but its last shift, so that few rows are read.
     """
+    starts_at, ends_at = _starts_at(), _ends_at()
     ahead = (
         sa.select(
             shifts.c.agency_id.label("of_agency"),
-            shifts.c.starts_at,
-            shifts.c.ends_at,
-            sa.func.lag(shifts.c.ends_at, type_=Instant)
-            .over(partition_by=shifts.c.agency_id, order_by=shifts.c.starts_at)
+            starts_at.label("starts_at"),
+            ends_at.label("ends_at"),
+            sa.func.lag(ends_at, type_=Instant)
+            .over(partition_by=shifts.c.agency_id, order_by=starts_at)
             .label("before"),
-            sa.func.lead(shifts.c.starts_at, type_=Instant)
-            .over(partition_by=shifts.c.agency_id, order_by=shifts.c.starts_at)
+            sa.func.lead(starts_at, type_=Instant)
+            .over(partition_by=shifts.c.agency_id, order_by=starts_at)
             .label("following"),
         )
-        .where(*_on_duty(at))
+        .where(*_on_duty(at, people))
         .subquery()
     )
     return (

@@ -11,6 +11,7 @@ from noticebus.contracts.vocabulary import Channel, DeliveryState, ObligationSta
 from noticebus.ids import DeliveryId
 from noticebus.store.agencies import Contact
 from noticebus.store.deliveries import Attempt, Delivery, Recording
+from noticebus.store.matching import valid_at
 from noticebus.store.tables import attempts, contacts, deliveries, obligations
 
 BUNDLE_MAX = 500
@@ -140,7 +141,5 @@ def _speaks(phone: str, *, at: dt.datetime) -> sa.ColumnElement[bool]:
     return sa.and_(
         contacts.c.phone == phone,
         contacts.c.phone_verified_at.is_not(None),
-        contacts.c.ended_at.is_(None),
-        contacts.c.valid_from.is_(None) | (contacts.c.valid_from <= at),
-        contacts.c.valid_until.is_(None) | (contacts.c.valid_until > at),
+        valid_at(at),
     )
