@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from harness.api import Api, Caller
-from harness.desk import add_agency, add_contact
+from harness.desk import add_agency, add_contact, world
+from harness.statements import statements_of
 from noticebus.contracts.vocabulary import AgencyKind, Position, Scope
 from noticebus.domain.calendars import dismissal_on
 from noticebus.store import matching
@@ -17,6 +18,7 @@ from noticebus.store.tables import entries
 
 ICS = "text/calendar"
 CSV = "text/csv"
+DAY = dt.timedelta(days=1)
 NIGHT_STARTS, NIGHT_ENDS = "2019-08-08T01:00:00Z", "2019-08-08T13:00:00Z"
 
 
@@ -87,7 +89,7 @@ def refused(response: httpx2.Response, *words: str, status: int = 422) -> dict[s
     return problem
 
 
-SCHOOL = {
+SCHOOL: dict[str, Any] = {
     "closures": ["2019-10-14"],
     "terms": [{"first": "2019-08-05", "last": "2019-12-20"}],
     "bell": {
@@ -125,6 +127,69 @@ async def test_a_district_states_its_bell_schedule_and_the_clock_knows_its_dismi
         2019, 9, 6, 18, 0, tzinfo=dt.UTC
     )
     assert facts.hours is facts.calendar.hours
+
+
+async def test_a_district_whose_terms_run_out_is_warned_of_before_its_deadlines_lose_their_cap(
+    api: Api, admin: Caller, district: Agency
+) -> None:
+    """Only terms of last year were imported: a Friday at 13:50 would count as a holiday."""
+    path = f"/v1/agencies/{district.id}/policy-simulation?class=A&at="
+    own = await api.caller(Scope.ANSWER, agency=district)
+    stranger = await api.caller(Scope.ANSWER, agency=await add_agency(api.desk, "County CPS"))
+    await put(admin, f"/v1/agencies/{district.id}/calendar", json=SCHOOL)  # until 20 December
+
+    early = (await terms_ending(admin), await simulated(admin, f"{path}2019-11-19T18:50:00Z"))
+    world(api.desk).advance(105 * DAY)  # to 20 November
+    ((name, said),) = await terms_ending(admin)
+
+    assert early == ([], [])
+    assert name == district.name
+    assert said.startswith(f"{district.name} has stated school terms")
+    assert await terms_ending(own) == [(name, said)]
+    assert await terms_ending(stranger) == []
+    assert said in await simulated(admin, f"{path}2020-09-11T18:50:00Z")
+    more = {**SCHOOL, "terms": [{"first": "2020-01-06", "last": "2020-05-22"}, *SCHOOL["terms"]]}
+    await put(admin, f"/v1/agencies/{district.id}/calendar", json=more, revision=1)
+    assert await terms_ending(admin) == []
+
+
+async def test_a_district_is_warned_of_only_where_it_answers_and_has_stated_terms(
+    api: Api, admin: Caller, district: Agency
+) -> None:
+    """However many they are, the report reads them in as many statements."""
+    over = {**SCHOOL, "terms": [{"first": "2018-08-06", "last": "2019-05-24"}]}
+    quiet = await add_agency(
+        api.desk, "Answers nowhere", kind=AgencyKind.SCHOOL_DISTRICT, county_fips=None
+    )
+    await put(admin, f"/v1/agencies/{quiet.id}/calendar", json=over)
+    await put(admin, f"/v1/agencies/{district.id}/calendar", json={"bell": SCHOOL["bell"]})
+    with statements_of(api.desk) as none_ending:
+        nobody = await terms_ending(admin)
+    for number in range(3):
+        one = await add_agency(api.desk, f"District {number}", kind=AgencyKind.SCHOOL_DISTRICT)
+        await put(admin, f"/v1/agencies/{one.id}/calendar", json=over)
+
+    with statements_of(api.desk) as three_ending:
+        found = await terms_ending(admin)
+
+    assert nobody == []
+    assert [name for name, _ in found] == ["District 0", "District 1", "District 2"]
+    assert len(three_ending) == len(none_ending)
+
+
+async def terms_ending(caller: Caller) -> list[tuple[str, str]]:
+    """Read from the report which districts' terms end, and what is said of them."""
+    report = await caller.get("/v1/reports/unacknowledged")
+    return [
+        (one["agency"]["name"], one["message"])
+        for one in report["data_quality"]
+        if one["code"] == "terms_end"
+    ]
+
+
+async def simulated(caller: Caller, path: str) -> list[str]:
+    """Play a notice, and give what is warned of about terms."""
+    return [one for one in (await caller.get(path))["warnings"] if "school terms" in one]
 
 
 async def test_a_calendar_is_changed_on_its_newest_revision_only(

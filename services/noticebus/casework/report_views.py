@@ -47,6 +47,7 @@ from noticebus.store.report_quality import (
 )
 from noticebus.store.reports import Line
 from noticebus.store.roster_quality import NOBODY_ON_DUTY, ROSTER_ENDS, ROSTER_GAP
+from noticebus.store.terms_quality import TERMS_END
 
 _ORDER = (Position.ON_DUTY, Position.SECOND, Position.HEAD, Position.OTHER)
 _SENTENCES = {
@@ -82,6 +83,8 @@ _SENTENCES = {
     ROSTER_GAP: "has a roster with a gap of more than 12 hours in the next 7 days: enter who is on"
     " duty then.",
     ROSTER_ENDS: "has a roster that ends within 7 days: import the next one.",
+    TERMS_END: "has stated school terms, and none goes on after the next 30 days: import the next"
+    " ones. Outside its terms it counts as on holiday, and no dismissal caps a deadline.",
     POLICY_REACHES_NOBODY: "would be called by nobody: no step of its policy gets to anybody. Enter"
     " a contact, or an operator.",
     NO_SECOND_CONTACT: "has no second contact: if the first is silent, nobody else is told.",

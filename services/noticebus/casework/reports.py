@@ -45,6 +45,7 @@ from noticebus.store import (
     report_facts,
     report_quality,
     roster_quality,
+    terms_quality,
 )
 from noticebus.store.report_facts import Debt
 from noticebus.store.report_quality import Warned
@@ -203,6 +204,7 @@ async def _warned(conn: AsyncConnection, desk: Desk, wanted: Wanted) -> list[War
             conn, agency_id=agency_id, status=status, now=now, telephone=telephone
         ),
         *await roster_quality.warnings(conn, agency_id=agency_id, now=now, telephone=telephone),
+        *await terms_quality.warnings(conn, agency_id=agency_id, now=now),
         *await silent_policies(conn, desk, agency_id=agency_id, now=now),
     ]
 

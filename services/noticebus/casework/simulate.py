@@ -17,10 +17,11 @@ from noticebus.casework.desk import Desk
 from noticebus.casework.in_force import in_force, policy_ids
 from noticebus.casework.policies import visible_facts, why_applied
 from noticebus.casework.reachable import reachable_at
+from noticebus.casework.report_views import data_quality_view
 from noticebus.contracts.agency import AgencyRef
 from noticebus.contracts.policy import CalledView, PolicySimulation, SimulatedCall
 from noticebus.contracts.vocabulary import Channel, NoticeClass, Notify, Role, Standing, Status
-from noticebus.domain.calendars import dismissal_at
+from noticebus.domain.calendars import dismissal_at, terms_end
 from noticebus.domain.escalation import (
     ContactPoint,
     Fire,
@@ -46,6 +47,8 @@ from noticebus.store import matching
 from noticebus.store.agencies import contacts_by_id, list_responsibilities
 from noticebus.store.matching import AgencyFacts
 from noticebus.store.policies import latest_policies
+from noticebus.store.report_quality import Warned
+from noticebus.store.terms_quality import TERMS_END
 
 NOBODY = AgencyId("")  # a poster that is no agency of the bus, and so excludes none
 DUTIES_LOOKED_AT = 1
@@ -107,6 +110,7 @@ async def simulate(
             happenings=[],
             warnings=_warnings_of_the_bus(desk, policy, bound),
         )
+        play.warnings += _warnings_of_the_calendar(facts, at=at)
         if bound is not None:
             play.happenings.append(_notice_itself(bound, at=at))
         await _run(conn, desk, facts, policy, current, play)
@@ -183,6 +187,16 @@ def _warnings_of_the_bus(desk: Desk, policy: Policy, bound: Recipient | None) ->
     if not desk.dials and wanted & {Channel.SMS, Channel.VOICE}:
         found.append("The bus has no telephone provider: it texts and rings nobody.")
     return found
+
+
+def _warnings_of_the_calendar(facts: AgencyFacts, *, at: dt.datetime) -> list[str]:
+    """Say of terms that run out what the report says of them (casework/report_views.py)."""
+    if not terms_end(facts.calendar, at):
+        return []
+    warned = Warned(
+        code=TERMS_END, agency_id=facts.id, agency_name=facts.name, agency_kind=facts.kind
+    )
+    return [data_quality_view(warned).message]
 
 
 def _notice_itself(bound: Recipient, *, at: dt.datetime) -> Happening:

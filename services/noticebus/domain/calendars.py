@@ -11,6 +11,7 @@ from noticebus.domain.working_time import (
     opens_on,
 )
 
+TERMS_WARNED_BEFORE = dt.timedelta(days=30)  # time enough for a district to send its next ones
 REST_DAYS_MAX = 120  # no summer is longer; a notice that waited for more would wait for ever
 
 
@@ -85,6 +86,20 @@ def is_school_time(calendar: Calendar, instant: dt.datetime) -> bool:
     dismissal = dismissal_on(calendar, day)
     opening = first_utc(day, calendar.hours.opens, zone=calendar.hours.zone)
     return dismissal is not None and opening <= instant < dismissal
+
+
+def terms_must_pass(instant: dt.datetime) -> dt.date:
+    """Give the day after which stated terms must go on at `instant`: 30 days ahead, UTC."""
+    return (instant + TERMS_WARNED_BEFORE).astimezone(dt.UTC).date()
+
+
+def terms_end(calendar: Calendar, instant: dt.datetime) -> bool:
+    """Say whether terms are stated and none goes on beyond 30 days from `instant`.
+
+    Outside them every day is one without school, and no dismissal brings a deadline forward.
+    """
+    day = terms_must_pass(instant)
+    return bool(calendar.terms) and all(last <= day for _, last in calendar.terms)
 
 
 def _is_school_day(calendar: Calendar, day: dt.date) -> bool:

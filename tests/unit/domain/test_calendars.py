@@ -14,6 +14,7 @@ from noticebus.domain.calendars import (
     dismissal_at,
     dismissal_on,
     is_school_time,
+    terms_end,
 )
 from noticebus.domain.working_time import (
     Window,
@@ -180,3 +181,21 @@ def test_the_window_of_a_school_day_ends_with_its_dismissal(
         assert is_open(calendar.hours, dismissal - dt.timedelta(minutes=1))
         assert not is_open(calendar.hours, dismissal)
         assert day not in calendar.hours.closures
+
+
+@pytest.mark.parametrize(
+    ("terms", "day", "ending"),
+    [
+        (TERMS, "2020-04-21", False),
+        (TERMS, "2020-04-22", True),  # 30 days before the last day of school
+        (TERMS, "2020-09-11", True),
+        (tuple(reversed(TERMS)), "2019-12-01", False),
+        ((), "2020-09-11", False),
+    ],
+)
+def test_terms_end_where_none_goes_on_after_the_next_30_days(
+    terms: tuple[tuple[dt.date, dt.date], ...], day: str, *, ending: bool
+) -> None:
+    calendar = calendar_of(SCHOOL, terms=terms, bell=BELL)
+
+    assert terms_end(calendar, local(f"{day}T13:50")) is ending
