@@ -38,7 +38,6 @@ WAYS = ("fail", "hang", "drip", "flood")
 AWAY_S = 5.0
 SAMPLE_EVERY_S = 5.0
 TRY_AGAIN_S = 1.0
-STEADY_AFTER = 0.25  # memory grows while caches fill: its trend is from here on
 SETTLE_S = 180.0
 POSTS_AT_ONCE_MAX = 256
 
@@ -232,13 +231,11 @@ async def _settle(running: Running, *, expected: int) -> float:
 
 
 def _trend(values: Sequence[float]) -> dict[str, float]:
-    steady = values[round(len(values) * STEADY_AFTER) :] or values
-    return {
-        "start": round(values[0], 1),
-        "steady": round(steady[0], 1),
-        "end": round(values[-1], 1),
-        "most": round(max(values), 1),
-    }
+    """Give the memory at the start, after each eighth of the run, and at its most."""
+    last = len(values) - 1
+    eighths = {f"{part}/8": values[round(last * part / 8)] for part in range(1, 9)}
+    trend = {"start": values[0], **eighths, "most": max(values)}
+    return {name: round(value, 1) for name, value in trend.items()}
 
 
 def main() -> None:
