@@ -168,22 +168,28 @@ async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield lent
 
 
+@pytest.mark.parametrize("turns", [SLOTS, WAITING_MAX + 2 * SLOTS])
 async def test_what_goes_in_its_turn_leaves_half_of_the_slots_to_what_is_fresh(
-    place: Place,
+    place: Place, turns: int
 ) -> None:
-    """A backlog fills its lane at a silent endpoint; a fresh notice has a slot all the same."""
+    """A backlog fills its lane at a silent endpoint; a fresh notice has a slot all the same.
+
+    So it has where as much goes in its turn as would fill the line: it is not even put back.
+    """
     async with contextlib.AsyncExitStack() as stack:
         bad = [await stack.enter_async_context(bad_server())]
         bus = await stack.enter_async_context(open_bus(place, roles=(), strict=False))
         await neighbours(bus, bad, count=1)
-        await fill_lane(bus)
+        await fill_lane(bus, turns)
 
         async with dispatching(bus, bad):
             await until(lambda: are_open(bad[0], SLOTS // 2))
-            await bus.post_notice()
+            notice = await bus.post_notice()
             await until(lambda: are_open(bad[0], SLOTS // 2 + 1))
 
+            (fresh,) = await bus.deliveries_of(notice)
             assert bad[0].open == SLOTS // 2 + 1
+            assert fresh.attempts == 1
 
 
 async def are_open(server: BadServer, count: int) -> bool:
@@ -191,7 +197,7 @@ async def are_open(server: BadServer, count: int) -> bool:
     return server.open >= count
 
 
-async def fill_lane(bus: Bus) -> None:
+async def fill_lane(bus: Bus, count: int) -> None:
     notice = await bus.post_notice()
     (first,) = await bus.deliveries_of(notice)
     turn = [
@@ -204,7 +210,7 @@ async def fill_lane(bus: Bus) -> None:
             held_reason=HeldReason.TURN,
             lease_until=bus.desk.machine.now() - minutes(1),
         )
-        for number in range(SLOTS)
+        for number in range(count)
     ]
     async with bus.desk.database.begin() as conn:
         await conn.execute(sa.update(deliveries).values(state=DeliveryState.MOOT, due_at=None))

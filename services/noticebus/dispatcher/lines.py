@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 
 from yarl import URL
 
+from noticebus.casework.waiting import AGAIN_MIN, AGAIN_SPREAD
 from noticebus.contracts.vocabulary import Channel, HeldReason
 from noticebus.dispatcher.carrier import Load
 from noticebus.dispatcher.failures import NoSlotError
@@ -18,31 +19,53 @@ from noticebus.dispatcher.slots import LIMITS
 
 WAITING_MAX = 500  # in one line, while what runs there ends in time
 SHARE = 4  # no line takes more of the room that is left than a quarter
+BACK_WITHIN = AGAIN_MIN + AGAIN_SPREAD + dt.timedelta(seconds=1)  # a sweep, for what was put back
 
 
 class Line:
     """The slots of one endpoint, and whoever is in line for them.
 
-    What was held back and goes in its turn has at most half of the slots, so that something fresh
-    never waits for it. A line in which nothing moves is `stalled`: it is no longer than its slots
-    are many, until a request there ends in time. Slots beyond those of every line are used while
-    there is room: an endpoint that agreed to many and then hangs takes no more than its share.
+    What was held back and goes in its turn has at most half of the slots, and few places beside
+    those of what is fresh, so that this never waits for it. Of an only slot there is no half: it
+    goes there while nothing fresh is in line or about to come again.
+
+    A line in which nothing moves is `stalled`: it is no longer than its slots are many, until a
+    request there ends in time. Slots beyond those of every line are used while there is room: an
+    endpoint that agreed to many and then hangs takes no more than its share.
     """
 
-    def __init__(self, key: str, most: int, *, usual: int) -> None:
+    def __init__(self, key: str, most: int, *, usual: int, back_within: dt.timedelta) -> None:
         self.key = key
         self.most = most
         self._usual = usual
+        self._back_within = back_within.total_seconds()
         self.slots = asyncio.Semaphore(most)
         self.backlog = asyncio.Semaphore(max(most // 2, 1))
         self.present = 0
+        self.in_turn = 0  # of those present
         self.stalled = False
+        self._expects_until = 0.0
 
-    def admits(self, *, left: int) -> bool:
+    def admits(self, *, backlog: bool, left: int) -> bool:
         """Say whether one more may stand in line, where the dispatcher has room for `left`."""
-        running = min(self.most, max(self._usual, left // SHARE))
+        share = max(self._usual, left // SHARE)
+        running = min(self.most, share)
         waiting = running if self.stalled else min(WAITING_MAX, left // SHARE)
-        return self.present < running + waiting
+        if not backlog:
+            return self.present - self.in_turn < running + waiting
+        in_turn_max = min(max(self.most, 2), share)  # as many wait as run, who have half the slots
+        return self.in_turn < in_turn_max and not self.is_for_the_fresh()
+
+    def expect(self) -> None:
+        """Note that something fresh is put back and comes again."""
+        self._expects_until = asyncio.get_running_loop().time() + self._back_within
+
+    def is_for_the_fresh(self) -> bool:
+        """Say whether its only slot is kept from a backlog now."""
+        if self.most > 1:
+            return False
+        now = asyncio.get_running_loop().time()
+        return self.present > self.in_turn or now < self._expects_until
 
 
 class Place:
@@ -62,6 +85,7 @@ class Place:
         self._limit = limit.total_seconds()
         if line is not None:
             line.present += 1
+            line.in_turn += backlog
 
     @contextlib.asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
@@ -74,11 +98,11 @@ class Place:
         async with contextlib.AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(self._limit):
-                    if self._backlog:  # first, so that it stands in nobody's way for a slot
-                        await held.enter_async_context(line.backlog)
-                    await held.enter_async_context(line.slots)
+                    await self._take_slot(line, held)
             except TimeoutError as error:
-                line.stalled = True
+                if not self._backlog:  # which waits for its half, however quick the endpoint is
+                    line.stalled = True
+                    line.expect()
                 raise NoSlotError from error
             began = loop.time()
             try:
@@ -86,10 +110,18 @@ class Place:
             finally:
                 line.stalled = loop.time() - began > self._limit
 
+    async def _take_slot(self, line: Line, held: contextlib.AsyncExitStack) -> None:
+        if self._backlog:  # first, so that it stands in nobody's way for a slot
+            await held.enter_async_context(line.backlog)
+            if line.is_for_the_fresh():
+                raise NoSlotError
+        await held.enter_async_context(line.slots)
+
     def leave(self, _done: object = None) -> None:
         """Give the place up."""
         if self._line is not None:
             self._line.present -= 1
+            self._line.in_turn -= self._backlog
             self._left(self._line)
 
 
@@ -97,20 +129,30 @@ class Lines:
     """Every line of one dispatcher; those that nobody stands in are forgotten.
 
     A subscription whose handshake agreed to a number has a line of its own with so many slots.
-    Others share the one of their origin, with `most`.
+    Others share the one of their origin, with `most`. `back_within` is how soon at the latest what
+    is put back comes again.
     """
 
-    def __init__(self, most: int, *, limit: dt.timedelta = LIMITS.slot) -> None:
+    def __init__(
+        self,
+        most: int,
+        *,
+        limit: dt.timedelta = LIMITS.slot,
+        back_within: dt.timedelta = BACK_WITHIN,
+    ) -> None:
         self._most = most
         self._limit = limit
+        self._back_within = back_within
         self._lines: dict[str, Line] = {}
 
     def place(self, load: Load, *, left: int) -> Place | None:
         """Take a place in a load's line, or give None where that is full."""
         line = self._line_of(load)
-        if line is not None and not line.admits(left=left):
-            return None
         backlog = load.delivery.held_reason is HeldReason.TURN
+        if line is not None and not line.admits(backlog=backlog, left=left):
+            if not backlog:
+                line.expect()
+            return None
         return Place(line, backlog=backlog, limit=self._limit, left=self._forget)
 
     def __len__(self) -> int:
@@ -125,12 +167,17 @@ class Lines:
             return None
         line = self._lines.get(key)
         if line is None or (line.most != (agreed or self._most) and not line.present):
-            line = self._lines[key] = Line(key, agreed or self._most, usual=self._most)
+            line = self._lines[key] = Line(
+                key, agreed or self._most, usual=self._most, back_within=self._back_within
+            )
         return line
 
     def _forget(self, line: Line) -> None:
-        # A stalled one is remembered, or a silent endpoint would get a long line again every time.
-        if not line.present and not line.stalled and self._lines.get(line.key) is line:
+        # A stalled one is remembered, or a silent endpoint would get a long line again every time;
+        # so is one whose only slot is kept.
+        if line.present or line.stalled or line.is_for_the_fresh():
+            return
+        if self._lines.get(line.key) is line:
             del self._lines[line.key]
 
 

@@ -17,7 +17,7 @@ from noticebus.dispatcher.lines import WAITING_MAX, Lines, Place
 from noticebus.ids import new_subscription_id
 
 LEFT = 4_000
-SHORT = dt.timedelta(seconds=0.05)
+SHORT = dt.timedelta(seconds=0.5)
 
 
 def load(*, backlog: bool = False, concurrency: int | None = None, **more: Any) -> Load:
@@ -127,6 +127,72 @@ async def test_what_goes_in_its_turn_has_half_of_the_slots_and_stands_in_nobodys
 
 async def test_a_backlog_gets_a_slot_even_where_there_is_only_one() -> None:
     assert await runs(Lines(1, limit=SHORT), load(backlog=True))
+
+
+async def test_a_backlog_takes_no_place_of_what_is_fresh() -> None:
+    """Thirty-three subscriptions at one host recover together, each with a window of its own."""
+    lines = Lines(16)
+    waiting = [lines.place(load(backlog=True), left=LEFT) for _ in range(33 * 16)]
+
+    assert sum(one is not None for one in waiting) == 16
+    assert len(places(lines, load())) == 16 + WAITING_MAX
+
+
+async def test_a_backlog_takes_no_place_of_what_is_fresh_at_a_slow_endpoint_either() -> None:
+    lines = Lines(4, limit=dt.timedelta(0))
+    assert await runs(lines, load())
+
+    assert len(places(lines, load(backlog=True))) == 4
+    assert len(places(lines, load())) == 8
+
+
+async def test_a_backlog_that_waits_for_its_half_makes_no_line_short() -> None:
+    lines = Lines(4, limit=SHORT)
+
+    async with holding(lines, load(backlog=True), 2):
+        assert not await runs(lines, load(backlog=True))
+        assert len(places(lines, load())) == 4 + WAITING_MAX
+
+
+async def test_an_only_slot_is_not_for_a_backlog_while_something_fresh_is_in_line() -> None:
+    lines = Lines(1)
+    turn = lines.place(load(backlog=True), left=LEFT)
+    fresh = lines.place(load(), left=LEFT)
+    assert turn is not None
+    assert fresh is not None
+
+    assert lines.place(load(backlog=True), left=LEFT) is None
+    with pytest.raises(NoSlotError):  # nor where it was in line before
+        async with turn.slot():
+            pass
+    fresh.leave()
+    async with turn.slot():
+        pass
+
+
+async def test_an_only_slot_is_kept_for_something_fresh_that_was_put_back() -> None:
+    lines = Lines(1, limit=SHORT)
+    async with holding(lines, load(backlog=True), 1):
+        assert not await runs(lines, load()), "it comes again in a few seconds"
+
+    assert lines.place(load(backlog=True), left=LEFT) is None
+    assert await runs(lines, load())
+
+
+async def test_an_only_slot_is_not_kept_for_ever() -> None:
+    lines = Lines(1, limit=SHORT, back_within=dt.timedelta(0))
+    async with holding(lines, load(backlog=True), 1):
+        assert not await runs(lines, load())
+
+    assert await runs(lines, load(backlog=True))
+
+
+async def test_what_is_put_back_at_the_door_is_waited_for_as_well() -> None:
+    lines = Lines(1)
+    for one in places(lines, load()):  # the last found the line full
+        one.leave()
+
+    assert lines.place(load(backlog=True), left=LEFT) is None
 
 
 async def test_an_agreed_number_makes_a_line_of_its_own() -> None:
