@@ -10,7 +10,8 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 import aiohttp
@@ -19,8 +20,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from noticebus.dispatcher.proxy import ForwardProxy
 from noticebus.domain.egress_rules import Network, refusal
 
-RESOLVERS_MAX = 16  # look-ups at once; a slow name server must not hold up others' blocking calls
+RESOLVERS_MAX = 32  # look-ups at once; a slow name server must not hold up others' blocking calls
+SLOW_RESOLVERS_MAX = 16  # the same for names that took too long the last time
 CONNECT_S = 5.0
+LOOK_UP_S = 4.0  # of `CONNECT_S`: a look-up without an answer is told from a silent server
 READ_BYTES = 4 * 1024  # what a connection takes in before somebody reads it
 KEPT_ALIVE_S = 4.0  # common servers close an idle connection after 5 s: be first
 ADDRESS_KEPT_S = 30
@@ -34,6 +37,10 @@ LookUp = Callable[[str, int, socket.AddressFamily], list[ResolveResult]]
 
 class BlockedAddressError(OSError):
     """The guard refused an address; the message says why and what to do."""
+
+
+class BusyLookUpsError(OSError):
+    """A name was not looked up in time, since others took every thread."""
 
 
 class EgressGuard:
@@ -110,23 +117,40 @@ def client_session(
     )
 
 
+_Asked = tuple[str, int, socket.AddressFamily]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LookUp:
+    """One look-up under way; it goes on when whoever waited for it has left."""
+
+    work: Future[list[ResolveResult]]
+    answer: asyncio.Future[list[ResolveResult]]
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class GuardedResolver(AbstractResolver):
     """Looks names up on threads of its own and leaves out the addresses that the guard refuses.
 
     The socket is checked again when it is made; leaving addresses out here lets a name with a good
     and a refused address work, and gives the refusal, not a failed connection, as the reason.
+
+    A host and port take one thread, however many wait for them. A name that took too long is looked
+    up apart until it is found again: those whose name server is away hold up no others (I12).
     """
 
     def __init__(self, guard: EgressGuard, *, plain: bool) -> None:
         self._guard = guard
         self._plain = plain
         self._threads = ThreadPoolExecutor(RESOLVERS_MAX, thread_name_prefix="resolver")
+        self._apart = ThreadPoolExecutor(SLOW_RESOLVERS_MAX, thread_name_prefix="slow-resolver")
+        self._slow: set[str] = set()
+        self._under_way: dict[_Asked, _LookUp] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, self._guard.look_up, host, port, family)
+        found = await self._found((host, port, family))
         refused: BlockedAddressError | None = None
         open_ones = []
         for one in found:
@@ -141,7 +165,38 @@ class GuardedResolver(AbstractResolver):
         return open_ones
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._apart):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _found(self, asked: _Asked) -> list[ResolveResult]:
+        """Look a name up, or wait with whoever does.
+
+        Raises what `getaddrinfo` does where nobody answers, and BusyLookUpsError where the look-up
+        has not even begun.
+        """
+        look_up = self._under_way.get(asked) or self._begin(asked)
+        try:
+            async with asyncio.timeout(LOOK_UP_S):
+                await look_up.ended.wait()
+        except TimeoutError as error:
+            if not look_up.work.running():
+                raise BusyLookUpsError from error
+            self._slow.add(asked[0])
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer in time") from error
+        return look_up.answer.result()
+
+    def _begin(self, asked: _Asked) -> _LookUp:
+        threads = self._apart if asked[0] in self._slow else self._threads
+        work = threads.submit(self._guard.look_up, *asked)
+        made = self._under_way[asked] = _LookUp(work=work, answer=asyncio.wrap_future(work))
+        made.answer.add_done_callback(lambda _: self._end(asked))
+        return made
+
+    def _end(self, asked: _Asked) -> None:
+        ended = self._under_way.pop(asked)
+        if not ended.answer.cancelled() and ended.answer.exception() is None:
+            self._slow.discard(asked[0])
+        ended.ended.set()
 
 
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import aiohttp
 
 from noticebus.contracts.vocabulary import Fault, Outcome
-from noticebus.dispatcher.egress import BlockedAddressError
+from noticebus.dispatcher.egress import BlockedAddressError, BusyLookUpsError
 from noticebus.dispatcher.proxy import Beyond, BeyondProxyError, ProxyFailedError
 
-_NO_WAY_THERE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
+# That there is no way to a network is known at our own end; that a host is not there, at its own.
+_NO_WAY_OUT = {errno.ENETUNREACH, errno.ENETDOWN}
+_NO_WAY_THERE = {errno.EHOSTUNREACH, errno.EHOSTDOWN}
+_NO_ANSWER = {socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_MEMORY}  # says nothing of the name
 _OUR_LIMITS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 
 
@@ -78,9 +81,22 @@ NO_SUCH_NAME = Failure(
     error="Your host name does not exist. Correct it, or its entry in the DNS.",
 )
 NO_NAME_JUST_NOW = Failure(
-    outcome=Outcome.FAILED,
-    fault=Fault.NETWORK,
-    error="Your host name could not be looked up just now. Check its name servers.",
+    outcome=Outcome.UNSENDABLE,
+    fault=Fault.OURS,
+    error="We could not look the host name up just now: no name server answered. We try again by"
+    " ourselves, and it uses up none of your tries. If this lasts, check its name servers.",
+)
+LOOK_UPS_BUSY = Failure(
+    outcome=Outcome.UNSENDABLE,
+    fault=Fault.OURS,
+    error="Our own look-ups of host names were all busy. We try again by ourselves, and it uses up"
+    " none of your tries.",
+)
+NO_WAY_OUT = Failure(
+    outcome=Outcome.UNSENDABLE,
+    fault=Fault.OURS,
+    error="Our own network had no way to the server just now. We try again by ourselves, and it"
+    " uses up none of your tries.",
 )
 NO_ROUTE = Failure(
     outcome=Outcome.FAILED,
@@ -187,17 +203,25 @@ def _no_connection(error: OSError) -> Failure:
             return _proxy(error)
         case BeyondProxyError():
             return _BEYOND_PROXY[error.beyond]
-        case socket.gaierror():
-            return NO_NAME_JUST_NOW if error.errno == socket.EAI_AGAIN else NO_SUCH_NAME
+        case BusyLookUpsError() | socket.gaierror():
+            return _look_up(error)
         case ConnectionRefusedError():
             return NOT_LISTENING
         case _:
             return _of_number(error.errno)
 
 
+def _look_up(error: BusyLookUpsError | socket.gaierror) -> Failure:
+    if isinstance(error, BusyLookUpsError):
+        return LOOK_UPS_BUSY
+    return NO_NAME_JUST_NOW if error.errno in _NO_ANSWER else NO_SUCH_NAME
+
+
 def _of_number(number: int | None) -> Failure:
     if number in _OUR_LIMITS:
         return NO_SLOT
+    if number in _NO_WAY_OUT:
+        return NO_WAY_OUT
     return NO_ROUTE if number in _NO_WAY_THERE else BROKEN_OFF
 
 

@@ -41,12 +41,11 @@ class Beyond(StrEnum):
     UNAVAILABLE = "destination_unavailable"
 
 
-_OF_ERRNO = {  # Linux's numbers, which Squid gives
+_OF_ERRNO = {  # Linux's numbers, which Squid gives; 101 is that it has no way out: it is ours
     b"111": Beyond.REFUSED,
     b"104": Beyond.CLOSED,
     b"110": Beyond.SILENT,
     b"113": Beyond.NO_ROUTE,
-    b"101": Beyond.NO_ROUTE,
 }
 _REASONS = {
     403: "does not let us through to this server; its operator has to allow it",

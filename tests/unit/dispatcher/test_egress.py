@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,7 +12,20 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from harness.receivers import WebhookReceiver, webhook_receiver
-from noticebus.dispatcher.egress import BlockedAddressError, EgressGuard, GuardedResolver
+from harness.roles import until
+from noticebus.access.keyring import Keyring, new_webhook_secret
+from noticebus.contracts.vocabulary import Fault, Outcome
+from noticebus.dispatcher import egress
+from noticebus.dispatcher.egress import (
+    RESOLVERS_MAX,
+    BlockedAddressError,
+    BusyLookUpsError,
+    EgressGuard,
+    GuardedResolver,
+    LookUp,
+)
+from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender
+from noticebus.domain.delivery import AttemptResult
 
 CLOSED = EgressGuard()
 LOCAL = EgressGuard.from_setting(["127.0.0.1/32"])
@@ -188,3 +202,153 @@ async def test_slow_look_ups_do_not_hold_up_other_blocking_calls() -> None:
 
     assert await asyncio.to_thread(lambda: True)
     await resolver.close()
+
+
+class Names:
+    """Finds every name at once, but while it is `away` nobody answers for those of "dead"."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.away = True
+        self._released = threading.Event()
+
+    def look_up(self, host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+        released = self._released
+        self.asked.append(host)
+        if self.away and host.startswith("dead"):
+            released.wait()
+            raise socket.gaierror(socket.EAI_AGAIN, "no name server answered")
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=port, family=family, proto=0, flags=0
+            )
+        ]
+
+    def give_up(self) -> None:
+        """End what is under way without an answer; what is asked from now on waits again."""
+        given_up, self._released = self._released, threading.Event()
+        given_up.set()
+
+    def come_back(self) -> None:
+        self.away = False
+        self.give_up()
+
+    async def are_asked(self, count: int) -> None:
+        async def all_asked() -> bool:
+            return len(self.asked) >= count
+
+        await until(all_asked)
+
+
+@asynccontextmanager
+async def resolving(names: Names) -> AsyncIterator[GuardedResolver]:
+    resolver = GuardedResolver(EgressGuard(LOCAL.allow, look_up=names.look_up), plain=True)
+    try:
+        yield resolver
+    finally:
+        names.come_back()
+        await resolver.close()
+
+
+async def fails(resolver: GuardedResolver, host: str) -> OSError:
+    try:
+        found = await resolver.resolve(host, 80)
+    except OSError as error:
+        return error
+    raise AssertionError(found)
+
+
+@asynccontextmanager
+async def no_patience(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    with monkeypatch.context() as hurried:
+        hurried.setattr(egress, "LOOK_UP_S", 0.01)
+        yield
+
+
+async def test_a_host_takes_one_thread_however_many_wait_for_it() -> None:
+    names = Names()
+    async with resolving(names) as resolver, asyncio.TaskGroup() as tasks:
+        for _ in range(RESOLVERS_MAX):
+            tasks.create_task(fails(resolver, "dead.example"))
+        assert await resolver.resolve("well.example", 80)
+        names.give_up()
+
+    assert sorted(names.asked) == ["dead.example", "well.example"]
+
+
+async def test_names_whose_name_server_is_away_hold_up_no_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names, dead = Names(), [f"dead{number}.example" for number in range(RESOLVERS_MAX)]
+    async with resolving(names) as resolver:
+        async with asyncio.TaskGroup() as tasks:
+            for one in dead:
+                tasks.create_task(fails(resolver, one))
+            await names.are_asked(len(dead))
+            async with no_patience(monkeypatch):
+                given_up = [await fails(resolver, one) for one in dead]
+                held_up = await fails(resolver, "well.example")
+            names.give_up()
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(fails(resolver, one)) for one in dead]
+            found = await resolver.resolve("another.example", 80)
+            found += await resolver.resolve("well.example", 80)
+            for task in waiting:
+                task.cancel()
+
+    assert {type(one) for one in given_up} == {socket.gaierror}
+    assert isinstance(held_up, BusyLookUpsError), "that once"
+    assert len(found) == 2
+
+
+async def test_a_name_that_is_found_again_is_looked_up_with_all_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = Names()
+    async with resolving(names) as resolver:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fails(resolver, "dead.example"))
+            await names.are_asked(1)
+            async with no_patience(monkeypatch):
+                await fails(resolver, "dead.example")
+            names.come_back()
+        assert resolver._slow == {"dead.example"}
+        await resolver.resolve("dead.example", 80)
+
+        assert resolver._slow == set()
+
+
+@pytest.mark.parametrize("error", [socket.EAI_AGAIN, socket.EAI_FAIL])
+async def test_a_name_that_nobody_answers_for_is_a_fault_of_ours(error: int) -> None:
+    def nobody_answers(*_: object) -> list[ResolveResult]:
+        raise socket.gaierror(error, "no answer")
+
+    result = await send_once(nobody_answers)
+
+    assert (result.outcome, result.fault) == (Outcome.UNSENDABLE, Fault.OURS)
+    assert "We could not look the host name up" in result.error
+
+
+async def test_a_look_up_that_never_ends_is_a_fault_of_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its limit is less than that of a connection, which would be the recipient's."""
+    names = Names()
+    async with no_patience(monkeypatch):
+        result = await send_once(names.look_up)
+    names.come_back()
+
+    assert egress.LOOK_UP_S < egress.CONNECT_S
+    assert (result.outcome, result.fault) == (Outcome.UNSENDABLE, Fault.OURS)
+
+
+async def send_once(look_up: LookUp) -> AttemptResult:
+    guard = EgressGuard(LOCAL.allow, look_up=look_up)
+    request = WebhookRequest(
+        url="https://dead.example/hook",
+        delivery_id="dlv_1",
+        body=b"{}",
+        secrets=(new_webhook_secret(),),
+    )
+    async with WebhookSender(keyring=Keyring(b"k" * 32), guard=guard) as sender:
+        return await sender.send(request, timestamp=1)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,7 +151,13 @@ async def test_a_proxy_that_is_not_there_is_our_fault(way: Way) -> None:
     assert way.receiver.arrivals.all == []
 
 
-async def test_a_proxy_whose_name_does_not_exist_is_our_fault(way: Way) -> None:
+async def test_a_proxy_whose_name_does_not_exist_is_our_fault(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def know_no_name(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", know_no_name)
     result = await way.send(proxy_url="http://proxy.invalid:3128")
 
     assert verdict(result) == OURS
@@ -193,6 +200,7 @@ async def test_a_proxy_is_shown_its_password(way: Way) -> None:
         (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 4000, "more than a head"),
         (b"", "closed the connection"),
         (b"HTTP/1.1 200", "closed the connection"),
+        (b"HTTP/1.1 503 No\r\nX-Squid-Error: ERR_CONNECT_FAIL 101\r\n\r\n", "with 503"),
     ],
 )
 async def test_what_the_proxy_itself_does_wrong_is_our_fault(
@@ -255,15 +263,10 @@ async def test_what_goes_wrong_inside_the_tunnel_is_the_destinations(way: Way) -
     assert "TLS" in no_tls.error
 
 
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the limits of a tunnel and of TLS inside it."""
+async def test_a_proxy_that_never_answers_is_our_fault(
+    way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(proxies, "TUNNEL_S", 0.2)
-    monkeypatch.setattr(sessions, "CONNECT_S", 0.2)
-
-
-@pytest.mark.usefixtures("hurried")
-async def test_a_proxy_that_never_answers_is_our_fault(way: Way) -> None:
     way.proxy.silent = True
 
     result = await way.send()
@@ -272,22 +275,24 @@ async def test_a_proxy_that_never_answers_is_our_fault(way: Way) -> None:
     assert "did not answer within" in result.error
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_destination_that_never_answers_inside_the_tunnel_is_no_fault_of_ours(
-    way: Way,
+    way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sessions, "CONNECT_S", 0.2)  # of TLS inside it alone
+    hung_up = asyncio.Event()
+
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             await reader.read()
-        writer.close()
+        writer.transport.abort()
+        hung_up.set()
 
-    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-
-    result = await way.send(url=f"https://127.0.0.1:{port}/")
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        result = await way.send(url=f"https://127.0.0.1:{port}/")
+        await hung_up.wait()
 
     assert verdict(result) == (Outcome.TIMED_OUT, Fault.NETWORK)
-    silent.close()
 
 
 async def test_of_several_addresses_the_next_is_asked_for_when_one_is_dead(
