@@ -200,6 +200,53 @@ async def test_exercise_that_began_is_not_called_off_and_takes_no_version_after_
     assert ended.value.code == "exercise-ended"
 
 
+@pytest.mark.parametrize("ended", [True, False])
+async def test_exercise_takes_no_question_and_no_offer_after_its_end(
+    place: Place, *, ended: bool
+) -> None:
+    """Neither once the engine has ended it, nor where the engine has not had its turn yet."""
+    async with open_bus(place, roles=()) as bus:
+        bus.poster = await furnish.add_agency(bus.desk, "Field office", kind=AgencyKind.FEDERAL)
+        county = await bus.agency("Scott County CPS", endpoint=False)
+        exercise = await schedule(bus)
+        bus.world.advance(hours(1))
+        await bus.system.engine.sweep()
+        await _asks(bus, county, exercise, topic=QuestionTopic.AGES)
+        await _offers(bus, county, exercise)
+        bus.world.advance(hours(6) + minutes(5))
+        if ended:
+            await bus.system.engine.sweep()
+        await bus.system.sequencer.sweep()
+        before = await bus.entries_of(exercise.incident_id)
+
+        with pytest.raises(ConflictError) as asked:
+            await _asks(bus, county, exercise, topic=QuestionTopic.HOW_MANY_CHILDREN)
+        with pytest.raises(ConflictError) as offered:
+            await _offers(bus, county, exercise)
+
+        await bus.system.sequencer.sweep()
+        assert (asked.value.code, offered.value.code) == ("exercise-ended", "exercise-ended")
+        assert await bus.entries_of(exercise.incident_id) == before
+
+
+async def _asks(bus: Bus, county: Member, exercise: ExerciseView, *, topic: QuestionTopic) -> None:
+    await questions.ask(
+        bus.desk,
+        principal(Scope.ANSWER, agency=county.row),
+        incident_id=exercise.incident_id,
+        post=QuestionPost(topic=topic),
+    )
+
+
+async def _offers(bus: Bus, county: Member, exercise: ExerciseView) -> None:
+    await offers.make_offer(
+        bus.desk,
+        principal(Scope.ANSWER, agency=county.row),
+        incident_id=exercise.incident_id,
+        post=OfferPost.model_validate(OFFER),
+    )
+
+
 async def test_exercise_that_an_outage_swallowed_whole_is_told_to_nobody(place: Place) -> None:
     async with open_bus(place, roles=()) as bus:
         bus.poster = await furnish.add_agency(bus.desk, "Field office", kind=AgencyKind.FEDERAL)

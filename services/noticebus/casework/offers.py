@@ -15,6 +15,7 @@ from noticebus.access.principals import Principal, own_agency, require, sees_eve
 from noticebus.casework import accepted, shards
 from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
+from noticebus.casework.ended import refuse_ended_exercise
 from noticebus.casework.informing import Message, inform
 from noticebus.casework.spacing import spaced
 from noticebus.contracts.offer import OfferAnswerPost, OfferPost
@@ -58,7 +59,7 @@ async def make_offer(
     agency_id = own_agency(principal)
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        incident = await _lock_open(conn, incident_id)
+        incident = await _lock_open(conn, incident_id, now=at.world)
         if not await obligations.bound_among(conn, incident.id, agency_ids=[agency_id]):
             raise _unknown_incident(incident_id)
         if await offers.count_offers(conn, incident.id) >= OFFERS_PER_INCIDENT_MAX:
@@ -313,7 +314,9 @@ async def _is_child_welfare(
     return bool(await obligations.bound_among(conn, incident_id, agency_ids=[principal.agency_id]))
 
 
-async def _lock_open(conn: AsyncConnection, incident_id: IncidentId) -> Incident:
+async def _lock_open(
+    conn: AsyncConnection, incident_id: IncidentId, *, now: dt.datetime
+) -> Incident:
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
     if incident is None:
         raise _unknown_incident(incident_id)
@@ -322,6 +325,7 @@ async def _lock_open(conn: AsyncConnection, incident_id: IncidentId) -> Incident
             "The incident was cancelled: nothing is needed for it any more.",
             code="incident-cancelled",
         )
+    await refuse_ended_exercise(conn, incident, what="offer", now=now)
     return incident
 
 

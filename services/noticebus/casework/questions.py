@@ -15,6 +15,7 @@ from noticebus.access.principals import Principal, own_agency, require, sees_eve
 from noticebus.casework import accepted, debts, shards
 from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
+from noticebus.casework.ended import refuse_ended_exercise
 from noticebus.casework.informing import Message, inform
 from noticebus.casework.spacing import spaced
 from noticebus.casework.tracing import obligation_entry
@@ -80,7 +81,7 @@ async def ask(
     agency_id = own_agency(principal)
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        incident = await _lock_open(conn, incident_id)
+        incident = await _lock_open(conn, incident_id, now=at.world)
         if not await obligations.bound_among(conn, incident.id, agency_ids=[agency_id]):
             raise _unknown_incident(incident_id)  # an embargo hides the incident (I8)
         asked = await questions.questions_of(conn, incident.id, limit=QUESTIONS_PER_INCIDENT_MAX)
@@ -257,7 +258,9 @@ async def _tell_askers(  # noqa: PLR0913  (whom, of which answer to which questi
     return sent
 
 
-async def _lock_open(conn: AsyncConnection, incident_id: IncidentId) -> Incident:
+async def _lock_open(
+    conn: AsyncConnection, incident_id: IncidentId, *, now: dt.datetime
+) -> Incident:
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
     if incident is None:
         raise _unknown_incident(incident_id)
@@ -266,6 +269,7 @@ async def _lock_open(conn: AsyncConnection, incident_id: IncidentId) -> Incident
             "The incident was cancelled and takes no question. Ring the poster: see `sender`.",
             code="incident-cancelled",
         )
+    await refuse_ended_exercise(conn, incident, what="question", now=now)
     return incident
 
 

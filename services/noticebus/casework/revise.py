@@ -15,6 +15,7 @@ from noticebus.casework.binding import Moment, counts_of, number
 from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
 from noticebus.casework.drafts import Draft, Head, prepare
+from noticebus.casework.ended import refuse_ended_exercise
 from noticebus.casework.intake import Answered
 from noticebus.casework.recipients import (
     Bound,
@@ -40,7 +41,6 @@ from noticebus.contracts.vocabulary import (
     ObligationState,
     Owed,
     Scope,
-    Status,
 )
 from noticebus.domain.material import Children, NoticeFacts, material_reasons
 from noticebus.domain.obligation import OpensRound, VersionFacts, after_version
@@ -48,7 +48,7 @@ from noticebus.domain.policies import Policy
 from noticebus.domain.routing import Recipient, Routing
 from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
 from noticebus.ids import AgencyId, IncidentId
-from noticebus.store import deliveries, exercises, ledger, matching, notices, obligations
+from noticebus.store import deliveries, ledger, matching, notices, obligations
 from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import History, Recorded
 from noticebus.store.matching import AgencyFacts
@@ -127,21 +127,9 @@ async def lock_latest(
     if incident is None or incident.agency_id != own_agency(principal):
         raise NotFoundError(f"Your agency has posted no incident {incident_id}. Check the id.")
     refuse_ended_or_stale(incident, base_version=base_version)
-    if incident.status is Status.EXERCISE:
-        await _refuse_ended_exercise(conn, incident_id, now=now)
+    await refuse_ended_exercise(conn, incident, what="version", now=now)
     found = await notices.notices_by_id(conn, [incident.latest_notice_id])
     return incident, found[incident.latest_notice_id]
-
-
-async def _refuse_ended_exercise(
-    conn: AsyncConnection, incident_id: IncidentId, *, now: dt.datetime
-) -> None:
-    exercise = await exercises.exercise_of_incident(conn, incident_id)
-    if exercise is not None and exercise.ends_at <= now:  # whether or not the engine was there
-        raise ConflictError(
-            "The exercise has ended and takes no further version. Read its report.",
-            code="exercise-ended",
-        )
 
 
 def refuse_ended_or_stale(incident: Incident, *, base_version: int) -> None:

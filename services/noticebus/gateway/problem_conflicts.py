@@ -110,7 +110,7 @@ CONFLICTS = (
         "exercise-ended",
         409,
         "The exercise has ended",
-        "An exercise takes no further version after its end.",
+        "An exercise takes no further version, question or offer after its end.",
         "Read its report. Schedule another exercise if you want to go on.",
     ),
     make_page(
