@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from harness import desk as furnish
-from harness.api import Api, County, Json
+from harness.api import Api, Caller, County, Json
 from harness.desk import MORNING, notice_body, world
 from harness.statements import count_statements
-from harness.system import Bus, hours
+from harness.system import Bus, hours, minutes
 from noticebus.casework import offers, reports
 from noticebus.casework.offers import Made
 from noticebus.casework.reports import Asked
@@ -111,6 +111,7 @@ async def test_offer_nobody_answers_lapses_by_itself_and_stands_on_the_report_un
     read = await reports.read_report(bus.desk, operator, asked=Asked(), output="html")
     page = bytes(render_report(read).body).decode()
     await bus.fast_forward(hours(24))
+    (told,) = await church.next_events()
     after = await unanswered(bus)
     past = await unanswered(bus, as_of=MORNING + hours(1))
     with pytest.raises(ConflictError) as settled:
@@ -120,10 +121,48 @@ async def test_offer_nobody_answers_lapses_by_itself_and_stands_on_the_report_un
     assert "<strong>First Church</strong> offers meals:" in page
     assert (before, after, past) == ([made.offer.id], [], [made.offer.id])
     assert settled.value.code == "offer-settled"
+    assert (told["type"], told["subject"]) == ("org.noticebus.offer.v1", made.offer.id)
+    assert told["data"]["offer"]["state"] == "lapsed"
+    assert told["data"]["offer"]["accepted_quantity"] is None
     (lapsed,) = await offers.list_offers(
         bus.desk, furnish.principal(Scope.OPERATE), incident_id=notice.incident_id
     )
     assert lapsed.state is OfferState.LAPSED
+
+
+async def test_church_with_a_mailbox_only_hears_of_the_hold_and_then_that_its_offer_lapsed(
+    bus: Bus,
+) -> None:
+    church = await bus.agency(
+        "First Church", kind=AgencyKind.FAITH, contacts_at=(Position.ON_DUTY,), endpoint=False
+    )
+    notice = await bus.post_notice()
+    await church.mailed(Position.ON_DUTY)
+    await church.answers(notice)
+    made = await offers.make_offer(
+        bus.desk,
+        furnish.principal(Scope.ANSWER, agency=church.row),
+        incident_id=notice.incident_id,
+        post=OfferPost.model_validate(MEALS),
+    )
+    await bus.fast_forward(minutes(10))
+    await answered(bus, None, made, answer="hold", until=(MORNING + hours(1)).isoformat())
+    await church.mailed(Position.ON_DUTY)
+
+    await bus.fast_forward(hours(23))  # the hold is over, and nobody is told
+    await bus.fast_forward(hours(1))
+    (mail,) = await church.mailed(Position.ON_DUTY)
+    await bus.fast_forward(hours(48))
+
+    assert "Offer of help" in mail.text
+    assert "meals" not in mail.text
+    types = [one["type"] for one in await bus.entries_of(notice.incident_id)]
+    assert [one for one in types if one.startswith("offer.")] == [
+        "offer.made",
+        "offer.held",
+        "offer.reopened",
+        "offer.lapsed",
+    ]
 
 
 async def test_cancel_lets_open_and_held_offers_lapse(bus: Bus) -> None:
@@ -387,3 +426,22 @@ async def test_statements_of_an_offer_do_not_grow_with_who_is_told(
         await furnish.add_contact(api.desk, extra, f"Desk {number} on duty")
 
     assert await statements() == few
+
+
+async def test_statements_of_a_batch_do_not_grow_with_the_offers_that_lapse(
+    api: Api, county: County
+) -> None:
+    await furnish.add_contact(api.desk, county.agencies["church"], "Pastor on duty")
+    await furnish.add_contact(api.desk, county.agencies["school"], "Principal on duty")
+    asked = count_statements(api)
+
+    async def statements(makers: list[Caller]) -> int:
+        for one in makers:
+            notice = await county.poster.post_notice(notice_body(api.desk))
+            await one.post(offers_of(notice), MEALS)
+        world(api.desk).advance(hours(25))
+        asked.clear()
+        assert await offers.end_due_offers(api.desk) == len(makers)
+        return len(asked)
+
+    assert await statements([county.church]) == await statements([county.church, county.school] * 2)

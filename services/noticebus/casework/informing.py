@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.casework import reach as reaching
 from noticebus.casework.binding import Moment, to_contact, to_subscription
 from noticebus.casework.desk import Desk
+from noticebus.casework.reach import People
 from noticebus.contracts.vocabulary import Cause, Channel, Notify
 from noticebus.domain.escalation import resolve
 from noticebus.domain.policies import ENDPOINTS
+from noticebus.domain.routing import SubscriptionMatch
 from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
 from noticebus.store.obligations import Obligation
@@ -30,6 +32,15 @@ class Message:
     number: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """A message about a notice to the debtors of `bound`."""
+
+    notice: Notice
+    bound: Sequence[Obligation]
+    message: Message
+
+
 async def inform(
     conn: AsyncConnection,
     desk: Desk,
@@ -40,32 +51,49 @@ async def inform(
     at: Moment,
 ) -> list[Delivery]:
     """Make what tells the debtors of `bound`: a constant number of statements."""
-    if not bound:
+    return await inform_all(
+        conn, desk, [Telling(notice=notice, bound=bound, message=message)], at=at
+    )
+
+
+async def inform_all(
+    conn: AsyncConnection, desk: Desk, tellings: Sequence[Telling], *, at: Moment
+) -> list[Delivery]:
+    """Make what tells several things: as many statements as one of them takes."""
+    agency_ids = {owed.agency_id for one in tellings for owed in one.bound}
+    if not agency_ids:
         return []
-    agency_ids = [one.agency_id for one in bound]
     people = await reaching.people(conn, desk, agency_ids, at=at.world)
     orders = await reaching.endpoints(conn, agency_ids, people)
-    made: list[Delivery] = []
-    for owed in bound:
-        made += [
-            to_subscription(owed, notice=notice, order=order, cause=message.cause, at=at)
-            for order in orders.get(owed.agency_id, ())
-            if order.channel in ENDPOINTS
-        ]
-        on_duty = resolve(Notify.ON_DUTY, people.of(owed.agency_id)).contacts
-        made += [
-            to_contact(
-                owed,
-                notice=notice,
-                contact=contact,
-                channel=Channel.EMAIL,
-                cause=message.cause,
-                at=at,
-            )
-            for contact in on_duty
-            if Channel.EMAIL in contact.channels
-        ]
-    return [_about(one, message) for one in made]
+    return [
+        _about(made, one.message)
+        for one in tellings
+        for owed in one.bound
+        for made in _deliveries(owed, one, people, orders.get(owed.agency_id, ()), at=at)
+    ]
+
+
+def _deliveries(
+    owed: Obligation,
+    telling: Telling,
+    people: People,
+    orders: Sequence[SubscriptionMatch],
+    *,
+    at: Moment,
+) -> list[Delivery]:
+    notice, cause = telling.notice, telling.message.cause
+    on_duty = resolve(Notify.ON_DUTY, people.of(owed.agency_id)).contacts
+    called = [
+        to_subscription(owed, notice=notice, order=order, cause=cause, at=at)
+        for order in orders
+        if order.channel in ENDPOINTS
+    ]
+    mailed = [
+        to_contact(owed, notice=notice, contact=contact, channel=Channel.EMAIL, cause=cause, at=at)
+        for contact in on_duty
+        if Channel.EMAIL in contact.channels
+    ]
+    return [*called, *mailed]
 
 
 def _about(made: Delivery, message: Message) -> Delivery:

@@ -12,11 +12,12 @@ from typing import Any, assert_never
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, own_agency, require, sees_every_agency
+from noticebus.bus.port import Shard
 from noticebus.casework import accepted, shards
 from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
 from noticebus.casework.ended import refuse_ended_exercise
-from noticebus.casework.informing import Message, inform
+from noticebus.casework.informing import Message, Telling, inform, inform_all
 from noticebus.casework.spacing import spaced
 from noticebus.contracts.offer import OfferAnswerPost, OfferPost
 from noticebus.contracts.vocabulary import (
@@ -30,7 +31,7 @@ from noticebus.contracts.vocabulary import (
 from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
 from noticebus.ids import AgencyId, IncidentId, OfferId, new_offer_id
 from noticebus.store import ledger, notices, obligations, offers
-from noticebus.store.deliveries import Delivery, insert_deliveries
+from noticebus.store.deliveries import Delivery, insert_deliveries, insert_missing
 from noticebus.store.ledger import Entry, make_entry
 from noticebus.store.notices import Incident, Notice
 from noticebus.store.obligations import Obligation
@@ -125,16 +126,18 @@ async def list_offers(
 async def end_due_offers(desk: Desk, *, most: int = BATCH_OFFERS_MAX) -> int:
     """Let offers lapse whose time has come, and open again those whose hold is over; say how many.
 
-    What lapsed before its hold was over lapses.
+    What lapsed before its hold was over lapses. Whoever made an offer is told that it has lapsed.
     """
-    now = desk.world.now()
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        due = await offers.lock_due(conn, now=now, batch_size_max=most)
+        due = await offers.lock_due(conn, now=at.world, batch_size_max=most)
         if not due:
             return 0
-        ended = [_due_by_now(one, now=now) for one in due]
-        await _write(conn, ended, now=now)
-    desk.signals.entries.ring()
+        ended = [_due_by_now(one, now=at.world) for one in due]
+        await _write(conn, ended, now=at.world)
+        lapsed = [one for one in ended if one.state is OfferState.LAPSED]
+        handed = await _tell_offerers(conn, desk, lapsed, at=at)
+    desk.committed(handed)
     return len(due)
 
 
@@ -157,6 +160,29 @@ async def _write(conn: AsyncConnection, ended: Sequence[Offer], *, now: dt.datet
     await ledger.append(conn, [_entry(names[one.state], one, at=now) for one in ended])
 
 
+async def _tell_offerers(
+    conn: AsyncConnection, desk: Desk, lapsed: Sequence[Offer], *, at: Moment
+) -> Sequence[Shard]:
+    """Tell whoever made them that offers have lapsed: a constant number of statements a batch."""
+    if not lapsed:
+        return ()
+    latest = await notices.latest_of(conn, {one.incident_id for one in lapsed})
+    offerers = await offers.offerers(conn, {one.id for one in lapsed})
+    tellings = [
+        Telling(
+            notice=latest[one.incident_id],
+            bound=[offerers[one.id]],
+            message=_message(one, latest[one.incident_id]),
+        )
+        for one in lapsed
+        if one.id in offerers
+    ]
+    sent = await inform_all(conn, desk, tellings, at=at)
+    # Nothing that was told already may stop the clock that offers lapse by.
+    await insert_missing(conn, await spaced(conn, sent, now=at.world))
+    return shards.of_many({one.id: one for one in latest.values()}, sent)
+
+
 async def _tell_child_welfare(
     conn: AsyncConnection, desk: Desk, notice: Notice, offer: Offer, *, at: Moment
 ) -> list[Delivery]:
@@ -174,6 +200,13 @@ async def _tell(
     *,
     at: Moment,
 ) -> list[Delivery]:
+    sent = await inform(conn, desk, notice, bound, _message(offer, notice), at=at)
+    await insert_deliveries(conn, await spaced(conn, sent, now=at.world))
+    return sent
+
+
+def _message(offer: Offer, notice: Notice) -> Message:
+    """Tell how an offer stands: each answer has its number, and a lapse the one after them."""
     answer = offer.answer or {}
     told = {
         "id": offer.id,
@@ -186,15 +219,13 @@ async def _tell(
         "accepted_quantity": answer.get("quantity"),
         "lapses_at": offer.lapses_at.isoformat(),
     }
-    message = Message(
+    answers = answer.get("number", 0)
+    return Message(
         cause=Cause.OFFER,
         subject=offer.id,
         detail={"offer": told},
-        number=answer.get("number", 0),
+        number=answers + 1 if offer.state is OfferState.LAPSED else answers,
     )
-    sent = await inform(conn, desk, notice, bound, message, at=at)
-    await insert_deliveries(conn, await spaced(conn, sent, now=at.world))
-    return sent
 
 
 def _offer(post: OfferPost, incident: Incident, *, agency_id: AgencyId, now: dt.datetime) -> Offer:

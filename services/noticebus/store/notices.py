@@ -137,6 +137,19 @@ async def notices_by_id(
     return {one.id: one for one in found}
 
 
+async def latest_of(
+    conn: AsyncConnection, incident_ids: Collection[IncidentId]
+) -> dict[IncidentId, Notice]:
+    """Read the latest version of each incident."""
+    statement = (
+        sa.select(notices)
+        .join(incidents, incidents.c.latest_notice_id == notices.c.id)
+        .where(incidents.c.id.in_(sorted(incident_ids)))
+    )
+    found = [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+    return {one.incident_id: one for one in found}
+
+
 async def first_ids_of(
     conn: AsyncConnection, incident_ids: Collection[IncidentId]
 ) -> dict[IncidentId, NoticeId]:

@@ -1,17 +1,18 @@
 """Offers of help for incidents."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import IncidentState, OfferState, OfferType, Status
+from noticebus.contracts.vocabulary import IncidentState, OfferState, OfferType, Owed, Status
 from noticebus.ids import AgencyId, IncidentId, OfferId
+from noticebus.store.obligations import Obligation
 from noticebus.store.rows import values_of
-from noticebus.store.tables import incidents, offers
+from noticebus.store.tables import incidents, obligations, offers
 
 LIVING = (OfferState.OPEN, OfferState.HELD)
 
@@ -129,6 +130,26 @@ async def offers_of(
     if agency_id is not None:
         statement = statement.where(offers.c.agency_id == agency_id)
     return [Offer(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+async def offerers(
+    conn: AsyncConnection, offer_ids: Collection[OfferId]
+) -> dict[OfferId, Obligation]:
+    """Read what whoever made each offer owes its incident's notices."""
+    made_by = (offers.c.incident_id == obligations.c.incident_id) & (
+        offers.c.agency_id == obligations.c.agency_id
+    )
+    statement = (
+        sa.select(offers.c.id.label("offer_id"), obligations)
+        .join(obligations, made_by)
+        .where(
+            offers.c.id.in_(sorted(offer_ids)),
+            obligations.c.owed == Owed.NOTICE,
+            obligations.c.round_started_at.is_not(None),
+        )
+    )
+    rows = [dict(row) for row in (await conn.execute(statement)).mappings()]
+    return {row.pop("offer_id"): Obligation(**row) for row in rows}
 
 
 async def unanswered(
