@@ -10,15 +10,20 @@ import pytest
 import sqlalchemy as sa
 from aiohttp import web
 
+from harness import desk as furnish
 from harness.api import open_api
+from harness.member import Member, Posted
 from harness.place import Place
 from harness.system import Bus, hours, minutes, open_bus
-from noticebus.casework import audit, recount
+from noticebus.casework import audit, exercises, offers, recount
 from noticebus.clock import ManualClock, SystemClock
 from noticebus.contracts.audit import Check
+from noticebus.contracts.exercise import ExercisePost, ExerciseView
+from noticebus.contracts.offer import OfferAnswerPost, OfferPost
 from noticebus.contracts.vocabulary import Answer, Position, Scope
 from noticebus.ledger import deadman
 from noticebus.ledger.deadman import Deadman
+from noticebus.store.offers import Offer
 from noticebus.store.tables import (
     deliveries,
     entries,
@@ -30,6 +35,14 @@ from noticebus.store.tables import (
 )
 
 SECOND = dt.timedelta(seconds=1)
+MEALS = {
+    "offer_type": "meals",
+    "quantity": 40,
+    "unit": "meals",
+    "where": "Parish hall, Morton",
+    "contact": {"name": "P. Hale", "phone": "+16015550120"},
+    "background_checked": "not_applicable",
+}
 
 
 @pytest.fixture
@@ -192,6 +205,75 @@ async def test_deliveries_that_no_dispatcher_takes_are_found(
     verdict = await Patience(machine=machine).look_twice(bus)
 
     assert found(verdict) == {Check.DELIVERIES_DUE: 1}
+
+
+async def test_an_exercise_an_offer_and_a_hold_that_nothing_ends_are_found(
+    bus: Bus, machine: ManualClock
+) -> None:
+    county = await bus.agency("Scott County CPS", endpoint=False)
+    notice = await bus.post_notice()
+    exercise = await schedule_exercise(bus)
+    lapsing = await make_offer(bus, county, notice)
+    held = await make_offer(bus, county, notice)
+    await hold_offer(bus, held, until=bus.world.now() + hours(1))
+    await county.answers(notice)
+    await sweep(bus)
+    assert found(await Patience(machine=machine).look_twice(bus)) == {}
+    ends_at = bus.world.now() + hours(1)
+
+    bus.world.advance(hours(1) + SECOND)
+    soon = await Patience(machine=machine).look_twice(bus)
+    bus.world.advance(hours(24))
+    late = await Patience(machine=machine).look_twice(bus)
+    await sweep(bus)
+    await deliver(bus)
+    await sweep(bus)
+    ended = await bus.system.auditor.look()
+
+    assert Check.ENDS_DUE not in found(soon)
+    (one,) = [one for one in late.findings if one.check is Check.ENDS_DUE]
+    assert set(one.ids) == {exercise.id, lapsing.id, held.id}
+    assert one.since == ends_at
+    assert "No engine runs" in one.remedy
+    assert Check.ENDS_DUE not in found(ended)
+
+
+async def schedule_exercise(bus: Bus) -> ExerciseView:
+    """Schedule an exercise that ends in two hours."""
+    starts_at = bus.world.now() + hours(1)
+    post = {
+        "name": "Autumn exercise",
+        "starts_at": starts_at,
+        "ends_at": starts_at + hours(1),
+        "notice": furnish.notice_body(bus.desk, status="exercise"),
+    }
+    made, _ = await exercises.create_exercise(
+        bus.desk,
+        furnish.principal(Scope.POST, agency=bus.poster),
+        post=ExercisePost.model_validate(post),
+        key=None,
+    )
+    return made
+
+
+async def make_offer(bus: Bus, county: Member, notice: Posted) -> Offer:
+    made = await offers.make_offer(
+        bus.desk,
+        furnish.principal(Scope.ANSWER, agency=county.row),
+        incident_id=notice.incident_id,
+        post=OfferPost.model_validate(MEALS),
+    )
+    return made.offer
+
+
+async def hold_offer(bus: Bus, offer: Offer, *, until: dt.datetime) -> None:
+    said = {"answer": "hold", "until": until}
+    await offers.answer_offer(
+        bus.desk,
+        furnish.principal(Scope.OPERATE),
+        offer_id=offer.id,
+        post=OfferAnswerPost.model_validate(said),
+    )
 
 
 async def test_entries_without_an_index_are_found(bus: Bus, machine: ManualClock) -> None:

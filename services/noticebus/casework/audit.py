@@ -173,6 +173,7 @@ async def _late(
         Check.DELIVERIES_DUE: await audit.late_deliveries(
             conn, before=deliveries_before, machine_before=machine - DELIVERY_GRACE
         ),
+        Check.ENDS_DUE: await audit.late_ends(conn, before=steps_before),
         Check.INDEX_GROWTH: await audit.late_entries(conn, before=steps_before),
     }
 

@@ -36,6 +36,13 @@ _SENTENCES: Mapping[Check, tuple[str, str]] = {
         "deliveries are due and no dispatcher takes them",
         "Look at the processes with the role dispatcher and at their log.",
     ),
+    Check.ENDS_DUE: (
+        "exercises and offers are past their end and go on",
+        (
+            "No engine runs, or it cannot keep up. Look at the processes with the role ledger"
+            " and at their log; tell those an exercise still reminds that it is over."
+        ),
+    ),
     Check.PARKED: (
         "open obligations have steps left and no next one, so nobody is reminded",
         (
@@ -71,7 +78,13 @@ _SENTENCES: Mapping[Check, tuple[str, str]] = {
     ),
 }
 QUICK = tuple(check for check in Check if check is not Check.LEAVES)
-LATE = (Check.STEPS_DUE, Check.RELEASES_DUE, Check.DELIVERIES_DUE, Check.INDEX_GROWTH)
+LATE = (
+    Check.STEPS_DUE,
+    Check.RELEASES_DUE,
+    Check.DELIVERIES_DUE,
+    Check.ENDS_DUE,
+    Check.INDEX_GROWTH,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

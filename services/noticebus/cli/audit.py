@@ -23,7 +23,7 @@ from noticebus.cli.session import Session, effective, session_of, sqlite_path
 PATH = "/v1/audit"
 COLUMNS = ("check", "state", "count", "finding", "remedy")
 IDS_KEPT_MAX = 1_000  # per check: an audit of a large bus stays small
-RUNNING = ("steps_due", "releases_due", "deliveries_due", "index_growth")
+RUNNING = ("steps_due", "releases_due", "deliveries_due", "ends_due", "index_growth")
 
 View = dict[str, Any]
 

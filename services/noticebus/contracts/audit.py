@@ -12,6 +12,7 @@ class Check(StrEnum):
     STEPS_DUE = "steps_due"
     RELEASES_DUE = "releases_due"
     DELIVERIES_DUE = "deliveries_due"
+    ENDS_DUE = "ends_due"
     PARKED = "parked"
     STEPPED_AFTER_END = "stepped_after_end"  # I5
     STEPPED_TWICE = "stepped_twice"  # I5

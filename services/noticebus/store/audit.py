@@ -12,15 +12,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import NoticeState, ObligationState
+from noticebus.contracts.vocabulary import (
+    ExerciseState,
+    NoticeState,
+    ObligationState,
+    OfferState,
+)
 from noticebus.store.tables import (
     deliveries,
     entries,
+    exercises,
     incidents,
     markers,
     notices,
     obligation_history,
     obligations,
+    offers,
     steps,
 )
 
@@ -79,6 +86,22 @@ async def late_deliveries(
         at.is_not(None), at < before, deliveries.c.lease_until < machine_before
     )
     return await _late(conn, waiting, at)
+
+
+async def late_ends(conn: AsyncConnection, *, before: dt.datetime) -> Late:
+    """Find exercises and offers that were to end before `before`, and holds, longest due first."""
+    running = exercises.c.state == sa.literal_column(f"'{ExerciseState.SCHEDULED}'")
+    living: list[sa.ColumnElement[str]] = [
+        sa.literal_column(f"'{one}'") for one in (OfferState.OPEN, OfferState.HELD)
+    ]
+    held = offers.c.state == OfferState.HELD
+    ends = sa.case((held, offers.c.held_until), else_=offers.c.lapses_at)
+    ending = sa.union_all(
+        sa.select(exercises.c.id, exercises.c.ends_at.label("at")).where(running),
+        sa.select(offers.c.id, ends.label("at")).where(offers.c.state.in_(living)),
+    ).subquery()
+    late = sa.select(ending.c.id, ending.c.at).where(ending.c.at < before)
+    return await _late(conn, late, ending.c.at)
 
 
 async def late_entries(conn: AsyncConnection, *, before: dt.datetime) -> Late:
