@@ -10,9 +10,11 @@ import hypothesis
 import pytest
 
 from harness import kafka, postgres, run
+from noticebus.store import database
 
-SLOW_TIMEOUT_S = 240
+SLOW_TIMEOUT_S = 600  # tells a test that hangs from one that a busy machine slows down
 EXAMPLES_IN_CI = 40
+PATIENCE_S = 30.0
 _BEGAN = time.monotonic()
 
 
@@ -20,6 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the run's folder; the controlling process owns it, workers share it."""
     run.write_plain_logs()
     _choose_examples()
+    _be_patient()
     if not hasattr(config, "workerinput"):
         folder = run.begin()
         config.add_cleanup(lambda: _end(folder))
@@ -85,6 +88,16 @@ def _choose_examples() -> None:
         "ci", deadline=None, derandomize=True, database=None, max_examples=EXAMPLES_IN_CI
     )
     hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def _be_patient() -> None:
+    """Let databases of this process wait longer than the product does.
+
+    Several workers, servers and a Java share few processors: 5 s for a connection or a lock pass
+    there without any fault. A test of these limits sets its own.
+    """
+    database.POOL_WAIT_S = database.CONNECT_WAIT_S = PATIENCE_S
+    database.LOCK_TIMEOUT = f"{PATIENCE_S:.0f}s"
 
 
 def _end(folder: Path) -> None:

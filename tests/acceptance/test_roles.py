@@ -130,7 +130,7 @@ async def furnish(admin: Caller, url: str) -> str:
 async def consented(session: aiohttp.ClientSession, url: str, key: str) -> None:
     """Read the subscription until another process has recorded that its endpoint consented."""
     headers = {"Authorization": f"Bearer {key}"}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             async with session.get(url + "/v1/subscriptions", headers=headers) as response:
                 (order,) = (await response.json())["items"]

@@ -11,7 +11,7 @@ from noticebus.ids import new_delivery_id, new_notice_id
 
 MakeBus = Callable[..., Bus]
 
-LIMIT_S = 15.0  # for what must happen; a broker may need a while to settle its group
+LIMIT_S = 30.0  # for what must happen; a broker may need a while to settle its group
 SILENCE_S = 0.3  # long enough to see what must not happen
 
 

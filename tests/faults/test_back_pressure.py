@@ -35,7 +35,7 @@ from noticebus.store.database import Database
 from noticebus.store.disk import Disk
 from noticebus.store.tables import markers
 
-WITHIN_S = 10
+WITHIN_S = 30
 MORE_THAN_ANY_DISK_MB = 1_000_000_000
 FULL_DISK = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -21,8 +21,8 @@ from noticebus.settings import Settings
 
 NOON = dt.datetime(2019, 8, 7, 17, 0, tzinfo=dt.UTC)  # of the day that the examples are about
 EXAMPLES = Path(__file__).resolve().parents[2] / "schemas" / "examples"
-START_WITHIN_S = 30
-CALL_WITHIN_S = 30
+START_WITHIN_S = 120
+CALL_WITHIN_S = 60
 KNOWN_MAX = 40  # ids of one kind that are remembered
 
 

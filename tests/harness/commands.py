@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NOTICEBUS = Path(sys.executable).with_name("noticebus")
-WITHIN_S = 30
+WITHIN_S = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from noticebus.store import obligations
 from noticebus.store.agencies import Agency
 from noticebus.store.obligations import Obligation, StepRow
 
-SETTLES_WITHIN_S = 10.0
+SETTLES_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-ARRIVAL_S = 10.0
+ARRIVAL_S = 30.0
 ADDRESS = "127.0.0.1"
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Arrivals(Generic[T]):
             self._changed.notify_all()
 
     async def wait_for(self, count: int) -> list[T]:
-        """Give everything that arrived as soon as there are `count`; TimeoutError after 10 s."""
+        """Give everything that arrived as soon as there are `count`; TimeoutError after 30 s."""
         async with asyncio.timeout(ARRIVAL_S), self._changed:
             await self._changed.wait_for(lambda: len(self.all) >= count)
         return list(self.all)

@@ -20,7 +20,7 @@ import httpx2
 from aiohttp import web
 from fastapi import FastAPI
 
-from harness.receivers import ADDRESS, Arrivals
+from harness.receivers import ADDRESS, ARRIVAL_S, Arrivals
 
 ACCOUNT = "AC0123456789abcdef0123456789abcdef"
 TOKEN = "f00dfacef00dfacef00dfacef00dface"
@@ -136,7 +136,7 @@ class Provider:
     async def _expect(self, kind: str, to: str, times: int) -> list[Handed]:
         wanted = self._expected.get((kind, to), 0) + times
         self._expected[kind, to] = wanted
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(ARRIVAL_S):
             while len(found := self._to(kind, to)) < wanted:
                 await self.handed.wait_for(len(self.handed.all) + 1)
         return found[wanted - times :]

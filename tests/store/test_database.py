@@ -17,7 +17,7 @@ from noticebus.store import database as under_test
 from noticebus.store.database import Database
 from noticebus.store.tables import entries, markers, metadata, responsibility_areas
 
-WAIT_S = 10
+WAIT_S = 30
 AT = dt.datetime(2019, 8, 7, 15, 4, 5, 123456, tzinfo=dt.UTC)
 
 

@@ -40,7 +40,7 @@ def _run(passes: int, **environment: str) -> "subprocess.CompletedProcess[str]":
         env=os.environ | {"PYTHONPATH": str(PACKAGE.parent)} | environment,
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
 

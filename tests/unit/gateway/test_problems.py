@@ -168,7 +168,7 @@ async def test_readiness_names_each_loop_that_is_not(
             "status": "ready",
             "checks": {"database": "ok"},
         }
-    monkeypatch.setattr("noticebus.gateway.operations.CHECK_WAIT_S", 0.5)
+    monkeypatch.setattr("noticebus.gateway.operations.CHECK_WAIT_S", 3.0)
     async with a_client(desk, checks={"escalation": not_ready, "bus": hanging}) as client:
         ready = the_problem(await client.get("/readyz"), status=503, code="unavailable")
 
