@@ -21,7 +21,6 @@ import os
 import queue
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from fastapi.routing import APIRoute
 
 from harness.desk import open_desk, principal
 from harness.district import furnish_district
+from harness.ports import free_port
 from noticebus.casework import simulate
 from noticebus.cli import policies
 from noticebus.cli.output import as_markdown
@@ -62,7 +62,7 @@ DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
 DECISION_LINES_MAX = 40
 PASTES = os.environ.get("NOTICEBUS_TEST_DOCS") == "paste"
 PASTED_WIDTH = 112
-WAIT_S = 40.0
+WAIT_S = 120.0
 
 # Each line is one bus; its pages follow one another in one pair of hands.
 JOURNEYS = (
@@ -352,16 +352,10 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _free_port() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return str(found.getsockname()[1])
-
-
 def _follow(folder: Path, journey: tuple[str, ...]) -> None:
     folder.mkdir()
     (folder / ".venv").symlink_to(Path(sys.prefix))
-    reader = Reader(folder=folder, ports={ENDPOINT: _free_port()})
+    reader = Reader(folder=folder, ports={ENDPOINT: str(free_port())})
     try:
         for name in journey:
             reader.follow(ROOT / name)

@@ -11,6 +11,7 @@ import pytest
 from harness import kafka
 from harness.authority import Authority, Identity
 from harness.bused import until_bus
+from harness.ports import free_port
 from noticebus.bus.kafka import KafkaBus
 from noticebus.bus.options import KafkaOptions
 from noticebus.bus.port import running, split
@@ -72,7 +73,7 @@ async def guarded(folder: Path) -> AsyncIterator[Guarded]:
     """Lend such a broker, its certificates made a moment ago."""
     authority, stranger = Authority(folder, "authority"), Authority(folder, "stranger")
     broker, client = authority.identity("broker"), authority.identity("client")
-    controller, signed_in, mutual = (kafka.free_port() for _ in range(3))
+    controller, signed_in, mutual = (free_port() for _ in range(3))
     more = PROPERTIES.format(
         controller=controller,
         signed_in=signed_in,

@@ -20,12 +20,14 @@ import sqlalchemy as sa
 
 from harness import desk as furnish
 from harness import engines, owing, tables
+from harness.forking import environment_of_forker
 from noticebus.casework import recount, speaking
 from noticebus.casework.answer import GivenAnswer
 from noticebus.casework.desk import Desk
 from noticebus.clock import SystemClock
 from noticebus.contracts.vocabulary import Answer, How, ObligationState, Scope
 from noticebus.domain.policies import default_policies
+from noticebus.errors import UnavailableError
 from noticebus.ids import ObligationId
 from noticebus.ledger.sequencer import Sequencer
 from noticebus.store.tables import deliveries, entries, obligations, steps
@@ -35,9 +37,10 @@ INCIDENTS = 100
 OBLIGATIONS = AGENCIES * INCIDENTS
 ANSWERED = 200
 KILLS = 8
+SEED_IN_CI = 1
 SPEED = 120.0  # an hour of steps in half a minute
-DONE_WITHIN_S = 90.0
-LOOK_EVERY_S = 0.1
+DONE_WITHIN_S = 300.0
+LOOK_EVERY_S = 0.5
 CHOSEN = (  # three or four steps within the hour
     "default.cps.state_desk.A",
     "default.cps.county_office.A",
@@ -50,7 +53,6 @@ POLICIES = [one for one in default_policies() if one.id in CHOSEN]
 @pytest.fixture
 def forkers() -> Iterator[list["subprocess.Popen[str]"]]:
     """Lend two processes, each of whose children is an engine."""
-    paths = os.pathsep.join(path for path in sys.path if path)
     with contextlib.ExitStack() as stack:
         made = [
             stack.enter_context(
@@ -59,7 +61,7 @@ def forkers() -> Iterator[list["subprocess.Popen[str]"]]:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,
-                    env=os.environ | {"PYTHONPATH": paths},
+                    env=environment_of_forker(),
                 )
             )
             for _ in range(2)
@@ -108,15 +110,11 @@ async def owing_desk(folder: Path) -> AsyncIterator[Desk]:
         yield desk
 
 
-async def one_of(desk: Desk, statement: sa.Select[Any]) -> int:
+async def is_waiting(desk: Desk) -> bool:
+    """Say whether any obligation has a step to come."""
+    one = sa.select(obligations.c.id).where(obligations.c.next_step_at.is_not(None)).limit(1)
     async with desk.database.read() as conn:
-        return int((await conn.execute(statement)).scalar_one())
-
-
-async def waiting(desk: Desk) -> int:
-    """Count obligations with a step to come."""
-    count = sa.select(sa.func.count()).select_from(obligations)
-    return await one_of(desk, count.where(obligations.c.next_step_at.is_not(None)))
+        return (await conn.execute(one)).first() is not None
 
 
 async def answer_some(desk: Desk, chance: random.Random) -> None:
@@ -126,15 +124,18 @@ async def answer_some(desk: Desk, chance: random.Random) -> None:
     async with desk.database.read() as conn:
         every = sa.select(obligations.c.id).where(obligations.c.state == ObligationState.OPEN)
         ids = sorted((await conn.execute(every)).scalars())
-    for obligation_id in chance.sample(ids, ANSWERED):
-        await speaking.answer_obligation(
-            desk,
-            operator,
-            obligation_id=ObligationId(obligation_id),
-            given=given,
-            how=How.PHONE,
-            on_behalf_of="Rosa Duty",
-        )
+    left = chance.sample(ids, ANSWERED)
+    while left:
+        with contextlib.suppress(UnavailableError):  # the engines hold it: say it again
+            await speaking.answer_obligation(
+                desk,
+                operator,
+                obligation_id=ObligationId(left[-1]),
+                given=given,
+                how=How.PHONE,
+                on_behalf_of="Rosa Duty",
+            )
+            left.pop()
 
 
 async def kill_at_random(running: Engines, chance: random.Random) -> None:
@@ -154,7 +155,7 @@ async def test_every_step_of_10000_obligations_fires_exactly_once_whoever_is_kil
     tmp_path: Path, forkers: list["subprocess.Popen[str]"]
 ) -> None:
     """Run the engines on a fast clock, kill and answer meanwhile, then count every row."""
-    seed = random.SystemRandom().randrange(10_000)
+    seed = SEED_IN_CI if os.environ.get("CI") else random.SystemRandom().randrange(10_000)
     print(f"seed {seed}")  # noqa: T201 - to run the same again
     chance = random.Random(seed)
     machine = SystemClock()
@@ -168,7 +169,7 @@ async def test_every_step_of_10000_obligations_fires_exactly_once_whoever_is_kil
             "began": began.isoformat(),
             "speed": SPEED,
         }
-        world = engines.world_since(start=start, began=began, speed=SPEED, machine=machine)
+        world = engines.WorldSince(start=start, began=began, speed=SPEED, machine=machine)
         desk = replace(desk, world=world)  # noqa: PLW2901 - the same one, on the engines' clock
         running = Engines(forkers=forkers, told=told, children=[0, 0])
         for place in (0, 1):
@@ -178,7 +179,7 @@ async def test_every_step_of_10000_obligations_fires_exactly_once_whoever_is_kil
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(kill_at_random(running, chance))
                 tasks.create_task(answer_some(desk, chance))
-            while await waiting(desk):  # noqa: ASYNC110 - what ends it is in the database
+            while await is_waiting(desk):  # noqa: ASYNC110 - what ends it is in the database
                 await asyncio.sleep(LOOK_EVERY_S)
         for place in (0, 1):
             running.kill(place)

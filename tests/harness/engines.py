@@ -20,10 +20,17 @@ from noticebus.settings import Settings
 from noticebus.telemetry import configure_logging
 
 
-def world_since(*, start: dt.datetime, began: dt.datetime, speed: float, machine: Clock) -> Clock:
-    """Give the world clock that showed `start` when the machine's showed `began`."""
-    gone = machine.now() - began
-    return ScaledClock(start=start + gone * speed, speed=speed, machine=machine)
+class WorldSince(ScaledClock):
+    """The world clock that showed `start` when the machine's showed `began`.
+
+    Whichever process makes one, they all show the same.
+    """
+
+    def __init__(
+        self, *, start: dt.datetime, began: dt.datetime, speed: float, machine: Clock
+    ) -> None:
+        super().__init__(start=start, speed=speed, machine=machine)
+        self._machine_origin = began
 
 
 def main() -> None:
@@ -47,7 +54,7 @@ async def _run(told: dict[str, Any]) -> None:
     machine = SystemClock()
     desk = await wiring.open_desk(
         Settings(data_dir=folder, database_url=told["url"]),
-        world=world_since(
+        world=WorldSince(
             start=dt.datetime.fromisoformat(told["start"]),
             began=dt.datetime.fromisoformat(told["began"]),
             speed=told["speed"],

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.forking import environment_of_forker
 from noticebus import faultpoints
 from noticebus.cli import serving
 from noticebus.refdata import counties
@@ -23,7 +24,7 @@ from noticebus.settings import Settings
 from noticebus.store import migrate
 from noticebus.wiring import Role
 
-ENDS_WITHIN_S = 20.0
+ENDS_WITHIN_S = 60.0
 
 
 class Forker:
@@ -77,13 +78,12 @@ class Forker:
 @contextlib.contextmanager
 def forker() -> Iterator[Forker]:
     """Lend a process whose children serve."""
-    paths = os.pathsep.join(path for path in sys.path if path)
     with subprocess.Popen(
         [sys.executable, __file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": paths},
+        env=environment_of_forker(),
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()  # it has loaded the bus

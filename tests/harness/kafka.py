@@ -27,9 +27,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from harness import kafka_jars, run
+from harness.ports import free_port
 
 BOOTSTRAP_SETTING = "NOTICEBUS_TEST_KAFKA"
-START_WITHIN_S = 60
+START_WITHIN_S = 120
 LEARN_WITHIN_S = 120
 _JVM = (
     "-Xmx256m",
@@ -317,13 +318,6 @@ def _is_possible() -> bool:
         )
         return False
     return True
-
-
-def free_port() -> int:
-    """Give a port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _is_open(port: int) -> bool:

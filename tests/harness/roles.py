@@ -19,9 +19,10 @@ from typing import Any
 
 import httpx2
 
-from harness.kafka import free_port
+from harness.forking import environment_of_forker
+from harness.ports import free_port
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 LOOK_EVERY_S = 0.1
 
 
@@ -86,14 +87,13 @@ class Fork:
 @contextlib.asynccontextmanager
 async def forked() -> AsyncIterator[Fork]:
     """Lend what starts processes."""
-    paths = os.pathsep.join(path for path in sys.path if path)
     async with httpx2.AsyncClient(timeout=WITHIN_S) as client:
         with subprocess.Popen(  # noqa: ASYNC220 - it starts at once, and lives in its own time
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": paths},
+            env=environment_of_forker(),
         ) as parent:
             fork = Fork(parent, client)
             try:

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from harness import desk as furnish
 from harness.forked import Forker
-from harness.kafka import free_port
 from harness.place import Place
+from harness.ports import free_port
 from harness.receivers import WebhookArrival, WebhookReceiver, webhook_receiver
 from harness.system import Bus, open_bus
 from noticebus.casework import keys, recount
@@ -30,7 +30,7 @@ from noticebus.ids import AgencyId
 from noticebus.store.database import Database
 from noticebus.store.tables import deliveries, entries, obligations, policies
 
-QUIET_WITHIN_S = 30.0
+QUIET_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.02
 NOW = dt.timedelta(0)
 HASTY = {

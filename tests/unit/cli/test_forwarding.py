@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from harness.kafka import free_port
+from harness.ports import free_port
 from noticebus.cli.explaining import Fault, Finding
 from noticebus.cli.forwarding import ANSWER_BYTES_MAX, Answered, Forwarder, meaning
 from noticebus.cli.output import CommandError
