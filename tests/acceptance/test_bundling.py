@@ -3,15 +3,11 @@
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-import sqlalchemy as sa
 
 from harness import desk as furnish
 from harness.place import Place
 from harness.receivers import Behaviour
+from harness.statements import statements_of
 from harness.system import Bus, hours, minutes, open_bus
 from noticebus.casework import intake, reports
 from noticebus.contracts.vocabulary import (
@@ -269,24 +265,6 @@ async def test_steps_in_turns_all_arrive(bus: Bus) -> None:
     assert len(links_in(alone.text) | links_in(bundle.text)) == 25
 
 
-@contextmanager
-def _statements(bus: Bus) -> Iterator[list[str]]:
-    """Record every statement that the block sends to the database."""
-    seen: list[str] = []
-
-    def note(*arguments: Any) -> None:
-        seen.append(arguments[2])
-
-    engines = [one.sync_engine for one in bus.desk.database.engines]
-    for engine in engines:
-        sa.event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        for engine in engines:
-            sa.event.remove(engine, "before_cursor_execute", note)
-
-
 async def test_spacing_costs_one_statement_and_none_where_nobody_is_written_to(
     place: Place,
 ) -> None:
@@ -297,7 +275,7 @@ async def test_spacing_costs_one_statement_and_none_where_nobody_is_written_to(
         for what in ("webhook", "mail"):
             for size in (1, 20):
                 drafts = [await bus.draft() for _ in range(size)]
-                with _statements(bus) as seen:
+                with statements_of(bus.desk) as seen:
                     await intake.take_in(bus.desk, drafts)
                 counted[what, size] = len(seen)
             await bus.agency("Scott County Schools", contacts_at=DESK, endpoint=False)

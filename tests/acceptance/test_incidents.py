@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from harness.api import Api, Caller, County, Json
 from harness.desk import add_agency, notice_body, principal
+from harness.statements import count_statements
 from noticebus.casework import subscriptions
 from noticebus.casework.bodies import webhook_body
 from noticebus.casework.views import Contents
@@ -313,16 +314,9 @@ async def test_obligations_are_paged_for_the_poster_and_own_for_a_recipient(
 
 async def test_statements_do_not_grow_with_the_obligations(api: Api, county: County) -> None:
     first = await county.poster.post_notice(notice_body(api.desk))
-    asked: list[str] = []
-    for engine in api.desk.database.engines:
-        sa.event.listen(
-            engine.sync_engine,
-            "before_cursor_execute",
-            lambda _c, _u, statement, *_: asked.append(statement),
-        )
+    asked = count_statements(api)
 
     async def count(limit: int) -> int:
-        await county.poster.get(of(first, "/obligations?limit=1"))  # the key is remembered
         asked.clear()
         await county.poster.get(of(first, f"/obligations?limit={limit}"))
         return sum(one.startswith("SELECT") for one in asked)
