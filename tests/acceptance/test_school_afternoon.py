@@ -22,6 +22,9 @@ from noticebus.store import agencies, obligations
 from noticebus.store.obligations import Obligation
 
 FRIDAY = "2019-08-09T13:50"
+FIRST = ("+16015550121", "lee")
+SECOND = ("+16015550122", "ortiz")
+HEAD = ("+16015550123", "stone")
 BEFORE = dt.timedelta(minutes=5)
 
 
@@ -92,6 +95,15 @@ class Town:
             for row in rows
         ]
 
+    def told_to(self, phone: str, name: str) -> tuple[str, str, str]:
+        """Give what one person was told: the text message, the call, the subject of the mail."""
+        handed = [one for one in self.phones.handed.all if one.to == phone]
+        (text,) = [one.text for one in handed if one.kind == "Messages"]
+        (call,) = [one.text for one in handed if one.kind == "Calls"]
+        arrived = self.bus.mail.arrivals.all
+        (mail,) = [one for one in arrived if f"{name}@agency.example" in one.recipients]
+        return text, call, str(mail.message["Subject"])
+
     def rung(self) -> list[str]:
         """Give the numbers that the provider was asked to ring, in order."""
         return [one.to for one in self.phones.handed.all if one.kind == "Calls"]
@@ -131,6 +143,26 @@ async def test_at_13_50_on_a_friday_two_people_are_rung_at_once_and_the_rest_in_
     ]
     assert clock(owed.due_at) == "Fri 13:55"
     assert owed.policy["note"].startswith("The last bus leaves at 15:10")
+
+
+async def test_the_two_rung_with_the_notice_are_told_of_it_and_who_comes_next_of_silence(
+    town: Town,
+) -> None:
+    await town.until(local(FRIDAY))
+    await town.bus.post_notice(**{"class": "A"})
+    await town.bus.settled()
+    first = [town.told_to(phone, name) for phone, name in (FIRST, SECOND)]
+    await town.until(local("2019-08-09T13:55"))
+    text, call, subject = town.told_to(*HEAD)
+
+    for written, spoken, mailed in first:
+        assert written.startswith("Notice bus: class A, children may be without a carer now")
+        assert "Class A: children may be without a carer now" in spoken
+        assert mailed.startswith("First notice: class A")
+        assert "no answer" not in f"{written} {spoken} {mailed}".lower()
+    assert "STILL NO ANSWER: class A" in text
+    assert "There is still no answer." in call
+    assert subject.startswith("Escalation: still no answer: class A")
 
 
 async def test_on_an_early_release_day_the_same_happens_in_the_morning(town: Town) -> None:
