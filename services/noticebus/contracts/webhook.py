@@ -236,7 +236,7 @@ class AnswerEventData(Published):
 
 
 class OfferEventData(Published):
-    """`data` of `org.noticebus.offer.v1`: somebody offers help, or your offer was answered or has lapsed."""
+    """`data` of `org.noticebus.offer.v1`: somebody offers help, or there is news of your offer."""
 
     offer: OfferData
     subscription: SubscriptionData | None = None
