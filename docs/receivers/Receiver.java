@@ -37,6 +37,15 @@ public class Receiver {
         System.out.println("handled " + id); // your code here
     }
 
+    static void work(String id, String body) {
+        try {
+            handle(id, body);
+        } catch (Exception error) { // the bus has its 204: keep what failed, tell somebody
+            System.err.println("failed " + id + " " + error);
+            SEEN.remove(id); // a replay of a notice brings it once more, and then it is no repeat
+        }
+    }
+
     static void receive(HttpExchange call) throws IOException {
         try (call) {
             byte[] raw = call.getRequestBody().readNBytes(BODY_BYTES_MAX);
@@ -54,7 +63,7 @@ public class Receiver {
                 call.getResponseBody().write(answer);
                 return;
             }
-            if (SEEN.add(id)) WORK.submit(() -> handle(id, body)); // store it durably here, before the 204
+            if (SEEN.add(id)) WORK.execute(() -> work(id, body)); // store it durably here, before the 204
             call.sendResponseHeaders(204, -1); // a repeat is answered like the first, and dropped
         } catch (Exception error) {
             throw new IOException(error);

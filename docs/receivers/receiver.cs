@@ -31,12 +31,22 @@ app.MapPost("/{**path}", async (HttpRequest request) =>
     return Results.NoContent();
 });
 
-var working = Task.Run(async () =>
+_ = Task.Run(async () =>
 {
     await foreach (var one in work.Reader.ReadAllAsync())
-        Console.WriteLine($"handled {one.GetProperty("id")} {one.GetProperty("type")}"); // your code here
+    {
+        try { Handle(one); }
+        catch (Exception error) // the bus has its 204: keep what failed, tell somebody, and go on
+        {
+            Console.Error.WriteLine($"failed {one.GetProperty("id")} {error}");
+            seen.TryRemove(one.GetProperty("id").GetString()!, out _); // a replay brings it once more
+        }
+    }
 });
 await app.RunAsync($"http://127.0.0.1:{Environment.GetEnvironmentVariable("PORT") ?? "9000"}");
+
+void Handle(JsonElement one) =>
+    Console.WriteLine($"handled {one.GetProperty("id")} {one.GetProperty("type")}"); // your code here
 
 // Checks age and signature of the body as it came, before anything parses it.
 bool IsGenuine(IHeaderDictionary headers, byte[] body)

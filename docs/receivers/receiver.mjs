@@ -32,7 +32,10 @@ function take(event) {
   if (seen.has(event.id)) return; // a repeat is answered like the first, and dropped
   seen.add(event.id); // store the event durably here, before the 204
   if (seen.size > 100_000) seen.delete(seen.values().next().value);
-  setImmediate(() => handle(event).catch(console.error));
+  setImmediate(() => handle(event).catch((error) => {
+    console.error("failed", event.id, error); // the bus has its 204: keep it, tell somebody
+    seen.delete(event.id); // a replay of a notice brings it once more, and then it is no repeat
+  }));
 }
 
 function answer(request, response, body) {

@@ -51,7 +51,7 @@ class Receiver(BaseHTTPRequestHandler):
             return self.answer(200, event["data"]["challenge"].encode())
         with lock:
             if event["id"] not in seen:  # a repeat is answered like the first, and dropped
-                work.put(event, timeout=5)  # store it durably here, before the 204
+                work.put_nowait(event)  # store it durably here, before the 204
                 seen[event["id"]] = True
                 if len(seen) > 100_000:
                     seen.popitem(last=False)
@@ -65,6 +65,16 @@ class Receiver(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-# One thread of your own works, so that the answer never waits for it.
-threading.Thread(target=lambda: [handle(event) for event in iter(work.get, None)]).start()
+def work_off():
+    """Work in a thread of your own, so that the answer never waits for it."""
+    for event in iter(work.get, None):
+        try:
+            handle(event)
+        except Exception as error:  # noqa: BLE001 - the bus has its 204: keep it, tell somebody
+            print("failed", event["id"], repr(error), flush=True)
+            with lock:  # a replay of a notice brings it once more, and then it is no repeat
+                seen.pop(event["id"], None)
+
+
+threading.Thread(target=work_off).start()
 ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", "9000"))), Receiver).serve_forever()
