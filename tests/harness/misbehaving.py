@@ -33,6 +33,7 @@ class BadServer:
         self.most = 0
         self.sent_bytes = 0
         self._released = asyncio.Event()
+        self._serving: set[asyncio.Task[None]] = set()
 
     def behave(self, manner: Manner) -> None:
         """Let everything that is open end, and behave in `manner` from now on."""
@@ -42,8 +43,27 @@ class BadServer:
     def release(self) -> None:
         self._released.set()
 
+    async def hang_up(self) -> None:
+        """Close every connection."""
+        for one in tuple(self._serving):
+            one.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await one
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take one request and answer it badly."""
+        task = asyncio.current_task()
+        assert task is not None, "a server runs each connection in a task"
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        with contextlib.suppress(asyncio.CancelledError):  # hung up: the server would report it
+            await self._take(reader, writer)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+        writer.transport.abort()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             head = await reader.readuntil(b"\r\n\r\n")
             length = _LENGTH.search(head)
@@ -55,7 +75,6 @@ class BadServer:
                 await self._misbehave(writer, self._released)
             finally:
                 self.open -= 1
-        writer.close()
 
     async def _misbehave(self, writer: asyncio.StreamWriter, released: asyncio.Event) -> None:
         match self.manner:
@@ -88,3 +107,4 @@ async def bad_server() -> AsyncIterator[BadServer]:
     finally:
         made.release()
         server.close()
+        await made.hang_up()

@@ -40,8 +40,7 @@ async def provider() -> AsyncIterator[Provider]:
 
 @pytest.fixture
 async def phone(provider: Provider) -> AsyncIterator[Telephone]:
-    limits = SendLimits(request=SHORT, slot=SHORT, excerpt=SHORT)
-    async with made(provider.url, limits=limits) as one:
+    async with made(provider.url) as one:
         yield one
 
 
@@ -163,12 +162,11 @@ async def test_too_many_requests_wait_as_long_as_the_provider_says(
     assert dated.retry_after is None
 
 
-async def test_a_provider_that_does_not_answer_is_given_up_in_time(
-    provider: Provider, phone: Telephone
-) -> None:
+async def test_a_provider_that_does_not_answer_is_given_up_in_time(provider: Provider) -> None:
     provider.then.append(Fault(status=201, delay_s=5))
 
-    result = await text(phone)
+    async with made(provider.url, limits=SendLimits(request=SHORT)) as phone:
+        result = await text(phone)
 
     assert (result.outcome, result.fault) == (Outcome.TIMED_OUT, Whose.OURS)
 
@@ -194,7 +192,7 @@ async def test_an_answer_without_end_is_read_within_bounds(
 
 async def test_waiting_for_a_free_connection_is_our_fault(provider: Provider) -> None:
     provider.then.extend([Fault(status=500, delay_s=1)] * CONNECTIONS_MAX)
-    limits = SendLimits(request=SHORT, slot=dt.timedelta(0), excerpt=SHORT)
+    limits = SendLimits(request=SHORT, slot=dt.timedelta(0))
     async with made(provider.url, limits=limits) as phone, asyncio.TaskGroup() as tasks:
         sent = [tasks.create_task(text(phone)) for _ in range(CONNECTIONS_MAX + 1)]
     outcomes = [one.result().outcome for one in sent]
