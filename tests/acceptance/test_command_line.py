@@ -181,7 +181,7 @@ def test_agencies_are_listed_and_shown_with_what_belongs_to_them(
     listed = bus.json("agency", "list")
     shown = bus.json("agency", "show", agencies["cps"])
 
-    assert {one["name"] for one in listed} == {"Field office", "State CPS"}
+    assert {one["name"] for one in listed} >= {"Field office", "State CPS"}
     assert shown["contacts"] == ["Intake desk (intake, on_duty)"]
     assert shown["responsibilities"][0]["role"] == "cps"
 
@@ -207,16 +207,18 @@ def test_a_wrong_key_is_told_what_to_do(bus: Bus) -> None:
 def test_a_notice_is_posted_shown_reported_and_acknowledged(
     bus: Bus, agencies: dict[str, str]
 ) -> None:
-    posted = bus.json("notice", "post", notice_file(bus.folder), key_file="poster.key")
+    file = notice_file(bus.folder, **{"class": "A"})
+    asked = ("unacked", "--class", "A")  # of which there is no other on the bus of these tests
+    posted = bus.json("notice", "post", file, key_file="poster.key")
     shown = bus.json("notice", "show", posted["id"])
-    before = bus.do("unacked")
+    before = bus.do(*asked)
     _make_overdue(bus, posted["recipients"]["obligations"][0]["id"])
-    late = bus.do("unacked", "--overdue")
-    late_csv = bus.do("unacked", "--format", "csv")
+    late = bus.do(*asked, "--overdue")
+    late_csv = bus.do(*asked, "--format", "csv")
     answer = bus.json(
         "acknowledge", posted["id"], "--name", "R. Alvarez", "--role", "intake", key_file="cps.key"
     )
-    after = bus.do("unacked")
+    after = bus.do(*asked)
 
     assert shown["notice"]["incident_id"] == posted["incident_id"]
     assert [one["agency"]["name"] for one in shown["obligations"]] == ["State CPS"]
@@ -402,7 +404,7 @@ def test_an_exercise_is_run_from_a_file_followed_and_reported(
     exercise = {
         "name": "Autumn exercise",
         "starts_at": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "ends_at": f"{now + dt.timedelta(seconds=4):%Y-%m-%dT%H:%M:%SZ}",
+        "ends_at": f"{now + dt.timedelta(seconds=10):%Y-%m-%dT%H:%M:%SZ}",
         "notice": notice,
     }
     (bus.folder / "exercise.json").write_text(json.dumps(exercise))

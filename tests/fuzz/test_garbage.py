@@ -179,7 +179,8 @@ def _exchanged(connection: socket.socket, wire: bytes) -> bytes:
 def faults(reply: Reply, *, method: str) -> list[str]:
     """Say what is wrong with the answer to garbage."""
     found = []
-    if reply.status >= 500:
+    busy = reply.status == 503 and "retry-after" in reply.headers  # as it may on a busy machine
+    if reply.status >= 500 and not busy:
         found.append(f"answered {reply.status}")
     if "x-injected" in reply.headers or "set-cookie" in reply.headers:
         found.append("took a header from the caller")
