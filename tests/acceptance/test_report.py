@@ -47,7 +47,7 @@ from noticebus.store.agencies import Agency
 from noticebus.store.keys import ApiKey, insert_key, revoke_key
 from noticebus.store.notices import Notice
 from noticebus.store.policies import seed_policies
-from noticebus.store.tables import entries
+from noticebus.store.tables import contacts, entries
 
 PATH = "/v1/reports/unacknowledged"
 HOUR = dt.timedelta(hours=1)
@@ -190,6 +190,20 @@ async def test_operator_reads_who_is_silent_whom_to_call_and_what_happens_next(
     assert silent["last_attempt"] is None
     assert report["items"][0]["agency"]["id"] == schools.id  # two steps lead one
     assert report["index"] >= 0
+
+
+async def test_nobody_whose_time_in_the_post_is_over_is_named_to_be_called(office: Office) -> None:
+    _, _, _, schools = await told(office)
+    operator = await office.client()
+    async with office.desk.database.begin() as conn:
+        until = contacts.update().where(contacts.c.name == "Sam")
+        await conn.execute(until.values(valid_until=office.desk.world.now()))
+
+    await office.after(HOUR)
+    report = await read(operator)
+
+    (silent,) = [one for one in report["items"] if one["agency"]["id"] == schools.id]
+    assert silent["contact"]["name"] == "Dana"
 
 
 async def test_answer_takes_a_line_off_and_enters_the_figures(office: Office) -> None:

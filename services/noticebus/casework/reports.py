@@ -220,7 +220,7 @@ async def _debtors(
         now=wanted.at,
         is_past=wanted.is_past,
         agencies=await report_facts.named(conn, agency_ids),
-        contacts=await report_facts.living_contacts(conn, callable_) if callable_ else {},
+        contacts=await report_facts.living_contacts(conn, callable_, at=wanted.at),
         steps=await obligations.steps_of(conn, ids) if callable_ and ids else [],
     )
 
@@ -250,7 +250,7 @@ async def _page(
         tries=await report_facts.tries_of(conn, ids, by=wanted.at),
         areas=await report_facts.areas_of_notices(conn, {line.round_notice_id for line in lines}),
         answering=await report_facts.areas_answered_for(conn, agency_ids, at=wanted.at),
-        contacts=await report_facts.living_contacts(conn, callable_),
+        contacts=await report_facts.living_contacts(conn, callable_, at=wanted.at),
         steps=await obligations.steps_of(conn, ids) if callable_ else [],
         latest=await report_facts.latest_versions(
             conn, {line.incident_id for line in lines}, at=wanted.at

@@ -25,6 +25,7 @@ from noticebus.ids import (
     QuestionId,
 )
 from noticebus.store.agencies import Contact
+from noticebus.store.matching import valid_at
 from noticebus.store.reports import Scope, touches
 from noticebus.store.tables import (
     agencies,
@@ -178,12 +179,14 @@ async def areas_answered_for(
 
 
 async def living_contacts(
-    conn: AsyncConnection, agency_ids: Collection[AgencyId]
+    conn: AsyncConnection, agency_ids: Collection[AgencyId], *, at: dt.datetime
 ) -> dict[AgencyId, list[Contact]]:
-    """Read the living contacts of agencies in id order, at most `CONTACTS_MAX` of all."""
+    """Read who speaks for agencies at `at`, in id order, at most `CONTACTS_MAX` of all."""
+    if not agency_ids:
+        return {}
     statement = (
         sa.select(contacts)
-        .where(contacts.c.agency_id.in_(sorted(set(agency_ids))), contacts.c.ended_at.is_(None))
+        .where(contacts.c.agency_id.in_(sorted(set(agency_ids))), valid_at(at))
         .order_by(contacts.c.agency_id, contacts.c.id)
         .limit(CONTACTS_MAX)
     )
