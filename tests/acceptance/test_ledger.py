@@ -1,7 +1,6 @@
 """What the ledger says afterwards: in order, without a gap, without a person, and who was first."""
 
 import asyncio
-import contextlib
 import datetime as dt
 from collections import Counter
 from collections.abc import Awaitable
@@ -246,7 +245,6 @@ async def _note_refusal(work: Awaitable[object], refused: list[Exception]) -> No
 
 
 async def _record_all(bus: Bus) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(0.2):
-            while True:
-                await bus.system.dispatcher.record_waiting()
+    dispatcher = bus.system.dispatcher
+    while not dispatcher._tried.empty():  # its sweeps have ended: nothing comes to it meanwhile
+        await dispatcher.record_waiting()
