@@ -4,6 +4,7 @@ Better: it is there the next morning, with every attempt, for the recipient and 
 """
 
 import datetime as dt
+from typing import Any
 
 from harness import by_hand
 from harness.api import open_api
@@ -38,6 +39,9 @@ async def test_f07_a_delivery_given_up_is_shown_with_its_attempts_the_next_morni
         recipient = await api.caller(Scope.SUBSCRIBE, agency=county.row)
         report = await operator.get("/v1/reports/unacknowledged")
         sent = await recipient.get(f"/v1/subscriptions/{county.subscription_id}/deliveries")
+        await bus.post_notice()  # and this one arrives
+        await by_hand.sweep_unclaimed(bus)
+        recovered = await operator.get("/v1/reports/unacknowledged")
     (given_up,) = [one for one in sent["items"] if one["cause"] == "notice"]
     (open_one,) = report["items"]
     assert given_up["notice_id"] == notice.id
@@ -45,4 +49,11 @@ async def test_f07_a_delivery_given_up_is_shown_with_its_attempts_the_next_morni
     assert [one["status_code"] for one in given_up["attempts"]] == [500, 410]
     assert open_one["agency"]["id"] == county.row.id
     assert open_one["overdue_s"] > 0
-    assert any(one["agency"]["id"] == county.row.id for one in report["data_quality"])
+    assert _failing(report) == [county.row.id]
+    assert _failing(recovered) == []
+
+
+def _failing(report: dict[str, Any]) -> list[str]:
+    """Give whose endpoints failed at the last delivery, by the report."""
+    warned = [one for one in report["data_quality"] if one["code"] == "endpoint_failing"]
+    return [one["agency"]["id"] for one in warned]
