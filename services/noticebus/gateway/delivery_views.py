@@ -46,9 +46,12 @@ class AttemptView(Published):
 class DeliveryView(Published):
     """One delivery. `id` is the `webhook-id` of every one of its attempts.
 
-    `held_reason` says why it was held until `due_at`: others to the same contact go with it
-    (`bundle`), the contact had its fill for the hour (`hourly_cap`), or many steps fell due at once
-    (`burst`).
+    `held_reason` says why it waits, or has waited. Three wait until `due_at`: others to the same
+    contact go with it (`bundle`), the contact had its fill for the hour (`hourly_cap`), or many
+    steps fell due at once (`burst`). Three have no `due_at` while they wait: the endpoint is down,
+    until an attempt succeeds there (`endpoint_down`); the subscription is paused or its address has
+    moved, until it is resumed or the new address consents (`paused`); or it is of a backlog or
+    replay, until its turn comes at the endpoint's rate (`turn`).
     """
 
     id: DeliveryIdText
