@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import Answer, Owed, VerifiedBy
+from noticebus.contracts.vocabulary import Answer, ObligationState, Owed, VerifiedBy
 from noticebus.domain import obligation as rules
 from noticebus.domain.policies import policy_from_record
 from noticebus.domain.quorum import AllDeclined, OutOfReach, Reached, Waiting, tally
@@ -63,14 +63,19 @@ async def weighed(
         for one in given.get(owed.id, ())
         if one.version >= owed.round_version
     }
-    match tally(votes | {voter.key(ids): answer}, contacts=contacts, needed=quorum_of(owed)):
+    match tally(
+        votes | {voter.key(ids): answer},
+        contacts=contacts,
+        needed=quorum_of(owed),
+        closing=rules.closing_answers(owed.notice_class),
+    ):
         case Reached():
             return rules.Closes(late=decision.late)
         case AllDeclined():
             return decision
-        case OutOfReach(accepted=accepted, needed=needed):
+        case OutOfReach(accepted=accepted, needed=needed) if owed.state is ObligationState.OPEN:
             return rules.Hastens(accepted=accepted, needed=needed, late=decision.late)
-        case Waiting():
+        case OutOfReach() | Waiting():  # a clock that has stopped is not hastened
             return rules.Notes(why=rules.NoteReason.QUORUM_WAITS, late=decision.late)
 
 

@@ -167,6 +167,16 @@ def closes_with(notice_class: NoticeClass) -> Answer | None:
             assert_never(notice_class)
 
 
+def closing_answers(notice_class: NoticeClass) -> frozenset[Answer]:
+    """Give every answer that closes a class: the one it asks for, or a stronger one.
+
+    On D any answer proves the delivery.
+    """
+    if closes_with(notice_class) is Answer.ACCEPTED:
+        return frozenset({Answer.ACCEPTED})
+    return frozenset({Answer.ACCEPTED, Answer.RECEIVED})
+
+
 def is_late(obligation: Obligation, at: dt.datetime) -> bool:
     """Say whether an answer at `at` comes past the deadline; a promise does not move it."""
     return obligation.due_at is not None and at > obligation.due_at
@@ -286,14 +296,10 @@ def _stopped(state: ObligationState) -> NoteReason | None:
 
 
 def _positive(obligation: Obligation, answer: Answer, *, late: bool) -> Closes | Notes:
-    """Close on the answer the class asks for or a stronger one.
-
-    On D any answer proves the delivery.
-    """
+    """Close on the answer the class asks for or a stronger one."""
     if obligation.owed in OWED_BY_POSTERS:
         return Notes(why=_STANDS[obligation.owed], late=late)
-    needed = closes_with(obligation.notice_class)
-    if answer is Answer.ACCEPTED or needed is not Answer.ACCEPTED:
+    if answer in closing_answers(obligation.notice_class):
         return Closes(late=late)
     return Notes(why=NoteReason.RECEIVED, late=late)
 
@@ -330,11 +336,11 @@ def _more_time(
             code="more-time-used",
             sentence="More time was already given in this round; answer `accepted` or `declined`.",
         )
-    return _promise(obligation.notice_class, eta, now=now, most=most, late=late)
+    return _promise(obligation, eta, now=now, most=most, late=late)
 
 
 def _promise(
-    notice_class: NoticeClass,
+    obligation: Obligation,
     eta: dt.datetime | None,
     *,
     now: dt.datetime,
@@ -352,7 +358,7 @@ def _promise(
         hours = most // dt.timedelta(hours=1)
         return Refused(
             code="eta-too-far",
-            sentence=f"Class {notice_class} allows at most {hours} hours more;"
+            sentence=f"Class {obligation.notice_class} allows at most {hours} hours more;"
             " send an earlier `eta`, or decline.",
         )
     return Extends(promised_until=eta, late=late)

@@ -37,14 +37,21 @@ class AllDeclined:
 Tally = Reached | Waiting | OutOfReach | AllDeclined
 
 
-def tally(votes: Mapping[str, Answer], *, contacts: Collection[str], needed: int) -> Tally:
+def tally(
+    votes: Mapping[str, Answer],
+    *,
+    contacts: Collection[str],
+    needed: int,
+    closing: Collection[Answer] = (Answer.ACCEPTED,),
+) -> Tally:
     """Count what people have answered in this round.
 
-    `votes` holds the latest answer of each person, `contacts` everybody whom the agency names now.
-    Whoever asked for more time, or only received, may still accept.
+    `votes` holds the latest answer of each person, `contacts` everybody whom the agency names now,
+    `closing` the answers that count as a yes. Whoever asked for more time, or only received where
+    that is too little, may still accept.
     """
     assert needed >= 1, "a policy asks for somebody"
-    accepted = {who for who, answer in votes.items() if answer is Answer.ACCEPTED}
+    accepted = {who for who, answer in votes.items() if answer in closing}
     if len(accepted) >= needed:
         return Reached(accepted=len(accepted))
     declined = {who for who, answer in votes.items() if answer is Answer.DECLINED}

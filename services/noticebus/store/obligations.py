@@ -148,10 +148,13 @@ async def lock_promised(conn: AsyncConnection, incident_id: IncidentId) -> list[
 async def lock_due(
     conn: AsyncConnection, *, now: dt.datetime, batch_size_max: int
 ) -> list[Obligation]:
-    """Lock at most `batch_size_max` obligations with a step due at `now`, longest due first."""
+    """Lock at most `batch_size_max` obligations with a step due at `now`, longest due first.
+
+    Only open ones: no step fires once an answer has stopped the clock (I5).
+    """
     statement = (
         sa.select(obligations)
-        .where(obligations.c.next_step_at <= now)
+        .where(obligations.c.next_step_at <= now, obligations.c.state == ObligationState.OPEN)
         .order_by(obligations.c.next_step_at)
         .limit(batch_size_max)
         .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
@@ -160,14 +163,14 @@ async def lock_due(
 
 
 def next_step() -> sa.Select[Any]:
-    """Ask when the next step of any obligation is due."""
+    """Ask when the next step of any open obligation is due."""
     return sa.select(sa.func.min(obligations.c.next_step_at)).where(
-        obligations.c.next_step_at.is_not(None)
+        obligations.c.next_step_at.is_not(None), obligations.c.state == ObligationState.OPEN
     )
 
 
 async def next_step_at(conn: AsyncConnection) -> dt.datetime | None:
-    """Tell when the next step of any obligation is due."""
+    """Tell when the next step of any open obligation is due."""
     found: dt.datetime | None = (await conn.execute(next_step())).scalar_one_or_none()
     return found
 

@@ -31,6 +31,7 @@ from noticebus.domain.obligation import (
     Withdraws,
     after_version,
     closes_with,
+    closing_answers,
     decide,
     is_overdue,
     on_delivered,
@@ -77,6 +78,17 @@ def more_time(eta: dt.datetime | None) -> Given:
 )
 def test_class_says_which_answer_closes(notice_class: NoticeClass, answer: Answer | None) -> None:
     assert closes_with(notice_class) is answer
+
+
+@pytest.mark.parametrize("notice_class", NoticeClass)
+def test_every_answer_that_closes_a_class_does(notice_class: NoticeClass) -> None:
+    for answer in (Answer.ACCEPTED, Answer.RECEIVED):
+        found = decide(
+            obligation=obligation(notice_class=notice_class),
+            answer=Given(answer=answer, version=1),
+            now=IN_TIME,
+        )
+        assert isinstance(found, Closes) is (answer in closing_answers(notice_class))
 
 
 @pytest.mark.parametrize("notice_class", NoticeClass)

@@ -49,6 +49,14 @@ def test_whoever_asked_for_time_or_only_received_may_still_accept(answer: Answer
     )
 
 
+def test_received_counts_where_the_class_asks_for_no_more() -> None:
+    votes = {"ann": SEEN, "bob": YES}
+
+    assert tally(votes, contacts=["ann", "bob"], needed=2, closing=[YES, SEEN]) == Reached(
+        accepted=2
+    )
+
+
 def test_an_agency_with_fewer_contacts_than_needed_is_out_of_reach_from_the_start() -> None:
     assert tally({"ann": YES}, contacts=["ann"], needed=2) == OutOfReach(accepted=1, needed=2)
 
