@@ -111,6 +111,52 @@ async def test_whoever_declines_alone_leaves_the_place_to_the_operators_whatever
     assert await bus.unacknowledged() == [(notice.incident_id, "Bus operators")]
 
 
+async def test_whoever_takes_back_a_decline_covers_the_place_again(bus: Bus) -> None:
+    operators = await bus.operators(hold_gaps=True)
+    district = await bus.agency("Scott District", kind=AgencyKind.SCHOOL_DISTRICT)
+    county = await bus.agency("Scott County CPS")
+    notice = await bus.post_notice(**{"class": "A"})
+    await district.receives("notice", notice)
+    await county.receives("notice", notice)
+    await district.answers(notice)
+    await county.answers(notice, Answer.DECLINED, reason=DeclineReason.NO_CAPACITY)
+    await bus.expect_mail(operators)
+    lost = await bus.uncovered(notice)
+
+    await bus.fast_forward(minutes(1))
+    back = await county.answers(notice)
+    held = await held_by_operators(bus, notice)
+    await bus.fast_forward(minutes(240))
+
+    assert lost == [{"county_fips": "28123", "missing": "cps"}]
+    assert back.obligation.state is ObligationState.CLOSED
+    assert await bus.uncovered(notice) == []
+    assert (held.state, held.next_step_at) == (ObligationState.CLOSED, None)
+    assert await bus.unacknowledged() == []
+    types = [one["type"] for one in await bus.entries_of(notice.incident_id)]
+    assert types[-3:] == ["acknowledgement.recorded", "routing.returned", "coverage.found"]
+
+
+async def test_taking_back_one_decline_leaves_the_operators_the_other_place(bus: Bus) -> None:
+    operators = await bus.operators(hold_gaps=True)
+    district = await bus.agency("Scott District", kind=AgencyKind.SCHOOL_DISTRICT)
+    county = await bus.agency("Scott County CPS")
+    notice = await bus.post_notice(**{"class": "A"})
+    await district.receives("notice", notice)
+    await county.receives("notice", notice)
+    for one in (county, district):
+        await one.answers(notice, Answer.DECLINED, reason=DeclineReason.OTHER)
+        await bus.expect_mail(operators)
+    later = await bus.agency("State CPS", area_key="state:28")
+
+    await district.answers(notice)
+    await bus.settled()
+
+    assert await bus.uncovered(notice) == [{"county_fips": "28123", "missing": "cps"}]
+    assert (await held_by_operators(bus, notice)).state is ObligationState.OPEN
+    assert later.received() == []  # nobody is told by an answer, and so it covers nothing
+
+
 async def test_who_is_found_after_a_decline_owes_what_the_decliner_owed(bus: Bus) -> None:
     county = await bus.agency("Scott County CPS")
     notice = await bus.post_notice(**{"class": "A"})

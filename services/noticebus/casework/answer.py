@@ -23,6 +23,8 @@ from noticebus.contracts.vocabulary import (
     DeclineReason,
     How,
     ObligationState,
+    Owed,
+    Standing,
     VerifiedBy,
 )
 from noticebus.domain import obligation as rules
@@ -108,9 +110,7 @@ async def answer(
         )
         entry, line = obligation_entry("acknowledgement.recorded", after, _data(made), at=now)
         if not await obligations.save(conn, before=before, after=after):
-            raise ConflictError(
-                "The obligation changed meanwhile; nothing was stored. Send the answer again."
-            )
+            raise _changed_meanwhile()
         await acknowledgements.insert(conn, made)
         (recorded,) = await ledger.append(conn, [entry])
         await ledger.append_history(conn, [line])
@@ -122,9 +122,7 @@ async def answer(
                 causes=MOOT_CAUSES,
                 version_max=about.version,
             )
-        handed: Sequence[Shard] = ()
-        if isinstance(decision, rules.Declines) and decision.reroute:
-            handed = await reroute.after_decline(conn, desk, after)
+        handed = await _rerouted(conn, desk, decision, before=before, after=after)
     desk.committed(handed)
     _measure(desk, before, made)
     return Answered(
@@ -132,6 +130,12 @@ async def answer(
         obligation=after,
         receipt=accepted.receipt(desk.keyring, recorded),
         fresh=True,
+    )
+
+
+def _changed_meanwhile() -> ConflictError:
+    return ConflictError(
+        "The obligation changed meanwhile; nothing was stored. Send the answer again."
     )
 
 
@@ -164,15 +168,19 @@ async def _locked(
 ) -> Obligation:
     """Lock an obligation, and its incident before it where the answer may route it again.
 
-    Declines of one incident come one after the other: the last one sees that nobody is left.
+    Declines of one incident, and what takes them back, come one after the other: the last one sees
+    who is left.
     """
-    if given.answer is Answer.DECLINED:
-        owed = await obligations.obligation_by_id(conn, obligation_id)
-        await notices.lock_incidents(conn, [] if owed is None else [owed.incident_id])
-    found = await obligations.lock_obligations(conn, ids=[obligation_id])
-    if not found:
+    seen = await obligations.obligation_by_id(conn, obligation_id)
+    if seen is None:
         raise NotFoundError(f"There is no obligation {obligation_id} to answer. Check the id.")
-    return found[0]
+    routes = given.answer is Answer.DECLINED or seen.state is ObligationState.DECLINED
+    if routes:
+        await notices.lock_incidents(conn, [seen.incident_id])
+    (found,) = await obligations.lock_obligations(conn, ids=[obligation_id])
+    if found.state is ObligationState.DECLINED and not routes:
+        raise _changed_meanwhile()  # its incident cannot be locked after it
+    return found
 
 
 def _before_the_round(same: Acknowledgement, owed: Obligation) -> bool:
@@ -222,6 +230,21 @@ async def _weighed(
         answer=given.answer,
         contacts={one.id: one.name for one in named.values()},
     )
+
+
+async def _rerouted(
+    conn: AsyncConnection, desk: Desk, decision: Taken, *, before: Obligation, after: Obligation
+) -> Sequence[Shard]:
+    """Look again at who has the places, where an answer gives them away or takes them back."""
+    if isinstance(decision, rules.Declines) and decision.reroute:
+        return await reroute.after_decline(conn, desk, after)
+    back = (
+        before.state is ObligationState.DECLINED
+        and after.state is ObligationState.CLOSED
+        and after.owed is Owed.NOTICE
+        and after.standing is Standing.MANDATORY
+    )
+    return await reroute.after_return(conn, desk, after) if back else ()
 
 
 def _decide(before: Obligation, given: GivenAnswer, *, version: int, now: dt.datetime) -> Taken:

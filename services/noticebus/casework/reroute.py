@@ -1,4 +1,4 @@
-"""After a decline.
+"""After a decline, and after one that is taken back.
 
 Look again for who is responsible, and say so where nobody is left.
 """
@@ -20,7 +20,10 @@ from noticebus.contracts.vocabulary import ObligationState, Owed
 from noticebus.store import ledger, matching, notices, obligations
 from noticebus.store.deliveries import insert_deliveries
 from noticebus.store.ledger import make_entry
+from noticebus.store.notices import Notice
 from noticebus.store.obligations import Obligation
+
+BOUND_MAX = 100_000
 
 
 async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation) -> Sequence[Shard]:
@@ -32,12 +35,8 @@ async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation)
     recipient has declined become uncovered (I6).
     """
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
-    incident = await notices.incident_by_id(conn, declined.incident_id)
-    assert incident is not None, "an obligation belongs to an incident"
-    notice = (await notices.notices_by_id(conn, [incident.latest_notice_id]))[
-        incident.latest_notice_id
-    ]
-    owed = await obligations.obligations_of(conn, incident_id=incident.id, limit=100_000)
+    notice = await _latest(conn, declined)
+    owed = await obligations.obligations_of(conn, incident_id=notice.incident_id, limit=BOUND_MAX)
     known = {one.agency_id for one in owed if one.owed is Owed.NOTICE}
     lost = frozenset(one.agency_id for one in owed if one.state is ObligationState.DECLINED)
     found = await find_for(conn, desk, [notice])
@@ -56,10 +55,54 @@ async def after_decline(conn: AsyncConnection, desk: Desk, declined: Obligation)
         "routing.repeated",
         {"notice_id": notice.id, "declined_by": declined.agency_id, "uncovered": uncovered},
         at=at.world,
-        incident_id=incident.id,
+        incident_id=notice.incident_id,
     )
     await ledger.append(conn, [*(trace.entries[1:] if bound.obligations else ()), entry])
     await ledger.append_history(conn, trace.history)
     holding = Holding(notice=replace(asked, uncovered=uncovered), before=notice.uncovered)
     held = await coverage.hold(conn, desk, [holding], at=at)
     return shards.of(notice, [*numbered, *held])
+
+
+async def after_return(conn: AsyncConnection, desk: Desk, taken: Obligation) -> Sequence[Shard]:
+    """Cover the places that a decline left to nobody, once a person of the decliner has it.
+
+    Give what goes to the bus. Nobody is asked anew and no place is lost: whoever became responsible
+    meanwhile and was never told covers nothing.
+    """
+    notice = await _latest(conn, taken)
+    if not notice.uncovered:
+        return ()
+    at = Moment(world=desk.world.now(), machine=desk.machine.now())
+    owed = await obligations.obligations_of(conn, incident_id=notice.incident_id, limit=BOUND_MAX)
+    found = await find_for(conn, desk, [notice])
+    answering = {
+        one.agency_id
+        for one in owed
+        if one.owed is Owed.NOTICE and one.state is not ObligationState.DECLINED
+    }
+    lost = frozenset(one.agency_id for one in found.duties) - answering
+    gaps = uncovered_of(notice, found, lost=lost)
+    left = [one for one in notice.uncovered if one in gaps]
+    if left == notice.uncovered:
+        return ()
+    await notices.set_uncovered(conn, notice.id, left)
+    entry = make_entry(
+        "routing.returned",
+        {"notice_id": notice.id, "taken_by": taken.agency_id, "uncovered": left},
+        at=at.world,
+        incident_id=notice.incident_id,
+    )
+    await ledger.append(conn, [entry])
+    asked = replace(notice, notice_class=min(notice.notice_class, taken.notice_class))
+    holding = Holding(notice=replace(asked, uncovered=left), before=notice.uncovered)
+    return shards.of(notice, await coverage.hold(conn, desk, [holding], at=at))
+
+
+async def _latest(conn: AsyncConnection, owed: Obligation) -> Notice:
+    """Read the latest notice of an obligation's incident."""
+    incident = await notices.incident_by_id(conn, owed.incident_id)
+    assert incident is not None, "an obligation belongs to an incident"
+    return (await notices.notices_by_id(conn, [incident.latest_notice_id]))[
+        incident.latest_notice_id
+    ]
