@@ -14,11 +14,16 @@ from harness.member import Posted
 from harness.place import Place
 from harness.system import Bus, open_bus
 from harness.telephone import Provider
+from noticebus.casework import links, speaking
+from noticebus.casework.answer import Answered, GivenAnswer
 from noticebus.casework.simulate import simulate
 from noticebus.clock import ManualClock
+from noticebus.console.acknowledge_view import Writer
+from noticebus.console.texts import Language
 from noticebus.contracts.policy import PolicySimulation
-from noticebus.contracts.vocabulary import Cause, NoticeClass, Scope, Status
-from noticebus.store import agencies, obligations
+from noticebus.contracts.vocabulary import Answer, Cause, NoticeClass, Scope, Status
+from noticebus.errors import InvalidError
+from noticebus.store import agencies, notices, obligations
 from noticebus.store.obligations import Obligation
 
 FRIDAY = "2019-08-09T13:50"
@@ -103,6 +108,29 @@ class Town:
         arrived = self.bus.mail.arrivals.all
         (mail,) = [one for one in arrived if f"{name}@agency.example" in one.recipients]
         return text, call, str(mail.message["Subject"])
+
+    async def asks_for_time(self, notice: Posted, until: dt.datetime) -> Answered:
+        """Ask for time by the district's own key."""
+        return await speaking.answer_as_agency(
+            self.bus.desk,
+            furnish.principal(Scope.ANSWER, agency=self.district.row),
+            notice_id=notice.id,
+            given=GivenAnswer(
+                answer=Answer.NEED_MORE_TIME, by_name="D. Clerk", by_role="clerk", eta=until
+            ),
+        )
+
+    async def offered(self, notice: Posted) -> tuple[list[str | None], bool]:
+        """Read until when the page offers time, and whether it offers that answer at all."""
+        owed = await self.owed(notice)
+        async with self.bus.desk.database.read() as conn:
+            people = await agencies.list_contacts(conn, agency_id=owed.agency_id, after="", limit=1)
+            about = (await notices.notices_by_id(conn, [notice.id]))[notice.id]
+        claims = links.claims_of(obligation_id=owed.id, notice=about, contact_id=people[0].id)
+        facts = await links.facts_of(self.bus.desk, claims)
+        page = Writer(facts, language=Language.EN, places=self.bus.desk.places).page()
+        times = [clock(dt.datetime.fromisoformat(value)) for value, _ in page.etas]
+        return times, Answer.NEED_MORE_TIME in [value for value, _ in page.answers]
 
     def rung(self) -> list[str]:
         """Give the numbers that the provider was asked to ring, in order."""
@@ -200,6 +228,47 @@ async def test_a_class_b_notice_at_11_30_is_due_at_noon_and_its_chain_ends_befor
     ]
     assert max(one[0] for one in steps) <= "Mon 14:10"
     assert owed.policy["note"] == ""
+
+
+async def test_no_promise_moves_the_calls_past_the_last_bus(town: Town) -> None:
+    await town.until(local(FRIDAY))
+    notice = await town.bus.post_notice(**{"class": "A"})
+    await town.bus.settled()
+    await town.until(local("2019-08-09T13:52"))
+
+    offered = await town.offered(notice)
+    with pytest.raises(InvalidError) as refused:
+        await town.asks_for_time(notice, local("2019-08-09T15:52"))
+    await town.until(local("2019-08-09T13:55"))
+    await town.until(local("2019-08-09T14:00"))
+
+    assert offered == ([], False)
+    assert refused.value.code == "eta-too-far"
+    assert "2019-08-09T18:55:00Z at the latest" in refused.value.message
+    assert [one[:2] for one in await town.happened(notice)] == [
+        ("Fri 13:50", "first_two"),
+        ("Fri 13:55", "head"),
+        ("Fri 14:00", "operators"),
+    ]
+
+
+async def test_a_promise_at_noon_keeps_the_chain_before_the_last_bus(town: Town) -> None:
+    await town.until(local("2019-08-12T12:00"))
+    notice = await town.bus.post_notice(**{"class": "A"})
+    await town.bus.settled()
+
+    offered = await town.offered(notice)
+    with pytest.raises(InvalidError, match="17:55:00Z at the latest"):
+        await town.asks_for_time(notice, local("2019-08-12T12:56"))
+    given = await town.asks_for_time(notice, local("2019-08-12T12:55"))
+
+    assert offered == (["Mon 12:30"], True)
+    assert [clock(dt.datetime.fromisoformat(one)) for one in given.obligation.steps_at] == [
+        "Mon 12:55",
+        "Mon 13:10",
+        "Mon 13:25",
+        "Mon 13:40",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.bus.port import Shard
-from noticebus.casework import accepted, reroute, votes
+from noticebus.casework import accepted, more_time, reroute, votes
 from noticebus.casework.binding import is_live, round_of, with_last_step_again, with_round
 from noticebus.casework.desk import Desk
 from noticebus.casework.reach import people
@@ -100,7 +100,8 @@ async def answer(
         )
         if same is not None and not _before_the_round(same, before):
             return await _again(conn, desk, same, before)
-        decision = _decide(before, given, version=about.version, now=now)
+        latest = None if given.eta is None else await more_time.latest_eta(conn, before, now=now)
+        decision = _decide(before, given, version=about.version, now=now, latest_eta=latest)
         if several and isinstance(decision, rules.Closes | rules.Declines):
             decision = await _weighed(conn, desk, before, decision, given=given, actor=actor)
         after = _apply(before, decision, version=about.version, answer=given.answer, now=now)
@@ -247,9 +248,17 @@ async def _rerouted(
     return await reroute.after_return(conn, desk, after) if back else ()
 
 
-def _decide(before: Obligation, given: GivenAnswer, *, version: int, now: dt.datetime) -> Taken:
+def _decide(
+    before: Obligation,
+    given: GivenAnswer,
+    *,
+    version: int,
+    now: dt.datetime,
+    latest_eta: dt.datetime | None,
+) -> Taken:
     answered = rules.Given(answer=given.answer, version=version, eta=given.eta, reason=given.reason)
-    decision = rules.decide(obligation=rules_view(before), answer=answered, now=now)
+    facts = replace(rules_view(before), latest_eta=latest_eta)
+    decision = rules.decide(obligation=facts, answer=answered, now=now)
     if isinstance(decision, rules.Refused):
         field = "/eta" if given.answer is Answer.NEED_MORE_TIME else "/reason"
         raise InvalidError(

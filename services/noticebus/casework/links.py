@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access import links
 from noticebus.access.links import LinkClaims
+from noticebus.casework import more_time
 from noticebus.casework.answer import About, Actor, Answered, GivenAnswer, answer
 from noticebus.casework.desk import Desk
 from noticebus.casework.speaking import on_behalf, speaks_for
@@ -56,7 +57,8 @@ class LinkFacts:
     """What stands behind a link now.
 
     `may_answer` is false for contacts of an agency that does not stand in for the recipient;
-    `on_behalf_of` names the recipient where the contact is not its own.
+    `on_behalf_of` names the recipient where the contact is not its own, `latest_eta` bounds what a
+    school may ask for.
     """
 
     claims: LinkClaims
@@ -69,6 +71,7 @@ class LinkFacts:
     may_answer: bool
     on_behalf_of: str | None
     contact_agency_id: AgencyId
+    latest_eta: dt.datetime | None
     now: dt.datetime
 
     @property
@@ -202,6 +205,7 @@ async def _facts(conn: AsyncConnection, claims: LinkClaims, *, now: dt.datetime)
         may_answer=await speaks_for(conn, contact.agency_id, owed.agency_id),
         on_behalf_of=await on_behalf(conn, contact.agency_id, owed.agency_id),
         contact_agency_id=contact.agency_id,
+        latest_eta=await more_time.latest_eta(conn, owed, now=now),
         now=now,
     )
 

@@ -244,6 +244,8 @@ class Writer:
         # Whole minutes as of now: the same choice sent twice is the same answer.
         start = self._facts.now.astimezone(dt.UTC).replace(second=0, microsecond=0)
         moments = [start + dt.timedelta(hours=one) for one in _MORE_TIME_HOURS[owed.notice_class]]
+        if (latest := self._facts.latest_eta) is not None:
+            moments = [one for one in moments if one <= latest]
         with contextlib.suppress(ValueError, TypeError):  # what was chosen stays on offer
             kept = dt.datetime.fromisoformat(chosen)
             moments = sorted({*moments, kept}) if kept > self._facts.now else moments

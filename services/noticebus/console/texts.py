@@ -222,8 +222,8 @@ TEXTS: Mapping[str, tuple[str, str]] = {  # English, Spanish
         "Esa hora ya pasó. Elija una posterior.",
     ),
     "err_eta_too_far": (
-        "That is later than this notice allows. Choose an earlier time.",
-        "Es más tarde de lo que permite este aviso. Elija una hora anterior.",
+        "That is later than this notice allows. Choose an earlier time, or another answer.",
+        "Es más tarde de lo que permite este aviso. Elija una hora anterior u otra respuesta.",
     ),
     "err_more_time_used": (
         "Your agency was given more time once already. Accept, or say that this is not yours.",

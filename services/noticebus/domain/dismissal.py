@@ -7,6 +7,7 @@ are called at once, and the rest of the line follows within minutes.
 
 import datetime as dt
 import zoneinfo
+from collections.abc import Sequence
 from dataclasses import replace
 
 from noticebus.contracts.vocabulary import NoticeClass, Notify
@@ -44,6 +45,27 @@ def fit(policy: Policy, *, calendar: Calendar, started_at: dt.datetime) -> Polic
         steps=steps,
         note=f"{policy.note} {why}".lstrip(),
     )
+
+
+def latest_eta(
+    calendar: Calendar,
+    *,
+    notice_class: NoticeClass,
+    left: Sequence[dt.datetime],
+    now: dt.datetime,
+) -> dt.datetime | None:
+    """Give the latest promise after which the steps still `left` fall by the margin.
+
+    Where they no longer can, no promise moves them: none is longer than until the next one, and
+    where none is left, than until dismissal. None without a bus that is still to leave today.
+    """
+    margin = MARGIN.get(notice_class)
+    dismissal = dismissal_at(calendar, now)
+    if margin is None or dismissal is None or now >= dismissal:
+        return None
+    if not left:
+        return dismissal
+    return max(left[0], dismissal - margin - (left[-1] - left[0]))
 
 
 def _at_once(pause: dt.timedelta) -> tuple[Step, ...]:

@@ -30,7 +30,8 @@ MORE_TIME_MAX = {
 class Obligation:
     """The facts the rules need.
 
-    `round_version` is the version that opened the present round, of `notice_class`.
+    `round_version` is the version that opened the present round, of `notice_class`. `latest_eta`
+    bounds a school's promise, beside its class: children leave on the last bus.
     """
 
     state: ObligationState
@@ -42,6 +43,7 @@ class Obligation:
     due_at: dt.datetime | None
     promised_until: dt.datetime | None = None
     more_time_used: bool = False
+    latest_eta: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,4 +363,16 @@ def _promise(
             sentence=f"Class {obligation.notice_class} allows at most {hours} hours more;"
             " send an earlier `eta`, or decline.",
         )
+    latest = obligation.latest_eta
+    if latest is not None and eta > latest:
+        return Refused(code="eta-too-far", sentence=_before_the_bus(latest, now=now))
     return Extends(promised_until=eta, late=late)
+
+
+def _before_the_bus(latest: dt.datetime, *, now: dt.datetime) -> str:
+    if latest <= now:
+        return "No time is left before the last school bus; answer `accepted` or `declined`."
+    return (
+        "Somebody must answer before the last school bus leaves; send an `eta` of"
+        f" {latest:%Y-%m-%dT%H:%M:%SZ} at the latest, or answer `accepted` or `declined`."
+    )

@@ -246,7 +246,7 @@ _ALL = (
         "eta-too-far",
         422,
         "The eta is too far away",
-        "`eta` is later than the class of the notice allows.",
+        "`eta` is later than the class of the notice or a school's last bus allows.",
         "Send an earlier `eta`, or decline.",
     ),
     make_page(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from noticebus.contracts.vocabulary import AgencyKind, Channel, NoticeClass, Notify, Standing
 from noticebus.domain.calendars import BellSchedule, Calendar, calendar_of, dismissal_at
-from noticebus.domain.dismissal import MARGIN, PAUSE, fit
+from noticebus.domain.dismissal import MARGIN, PAUSE, fit, latest_eta
 from noticebus.domain.escalation import start_round
 from noticebus.domain.policies import Policy, default_policy
 from noticebus.domain.working_time import Window, hours_for
@@ -194,3 +194,44 @@ def test_every_chain_ends_in_time_or_begins_at_once(notice_class: NoticeClass, m
         assert current.steps_at[-1] <= leaves - MARGIN[notice_class]
     assert fit(fitted, calendar=DISTRICT, started_at=at) == fitted
     assert list(current.steps_at) == sorted(set(current.steps_at))
+
+
+def promised(notice_class: NoticeClass, now: str, left: list[str]) -> str | None:
+    found = latest_eta(
+        DISTRICT,
+        notice_class=notice_class,
+        left=[local(f"{now[:10]}T{one}") for one in left],
+        now=local(now),
+    )
+    return None if found is None else f"{found.astimezone(zoneinfo.ZoneInfo(ZONE)):%H:%M}"
+
+
+@pytest.mark.parametrize(
+    ("notice_class", "now", "left", "latest"),
+    [
+        (NoticeClass.A, "2019-08-09T09:05", ["09:15", "09:30", "09:45", "10:00"], "12:55"),
+        (NoticeClass.A, "2019-08-09T13:52", ["13:55", "14:00"], "13:55"),  # none moves any more
+        (NoticeClass.A, "2019-08-09T12:30", ["12:45"], "13:40"),
+        (NoticeClass.B, "2019-08-09T11:50", ["12:00", "12:30", "13:00", "13:30"], "12:40"),
+        (NoticeClass.A, "2019-08-16T10:00", ["10:15"], "10:30"),  # an early release
+        (NoticeClass.A, "2019-08-09T14:05", [], "15:10"),  # everybody was called
+    ],
+)
+def test_a_promise_leaves_the_rest_of_the_chain_before_the_margin(
+    notice_class: NoticeClass, now: str, left: list[str], latest: str
+) -> None:
+    assert promised(notice_class, now, left) == latest
+
+
+@pytest.mark.parametrize(
+    ("notice_class", "now"),
+    [
+        (NoticeClass.A, "2019-08-09T15:10"),  # the bus has left
+        (NoticeClass.A, "2019-08-10T10:00"),  # a Saturday
+        (NoticeClass.C, "2019-08-09T10:00"),
+    ],
+)
+def test_without_a_bus_to_come_only_the_class_bounds_a_promise(
+    notice_class: NoticeClass, now: str
+) -> None:
+    assert promised(notice_class, now, ["23:00"]) is None

@@ -227,6 +227,34 @@ def test_more_time_is_given_up_to_the_limit_of_the_class(notice_class: NoticeCla
     assert too_far.code == "eta-too-far"
 
 
+def test_more_time_at_a_school_ends_before_its_last_bus() -> None:
+    until = IN_TIME + dt.timedelta(minutes=30)
+    school = obligation(latest_eta=until)
+
+    too_far = decide(
+        obligation=school, answer=more_time(until + dt.timedelta(seconds=1)), now=IN_TIME
+    )
+
+    assert isinstance(too_far, Refused)
+    assert too_far.code == "eta-too-far"
+    assert "an `eta` of 2019-08-07T17:25:00Z at the latest" in too_far.sentence
+    assert decide(obligation=school, answer=more_time(until), now=IN_TIME) == Extends(
+        promised_until=until, late=False
+    )
+
+
+def test_where_no_time_is_left_before_the_last_bus_an_answer_is_asked_for() -> None:
+    school = obligation(latest_eta=IN_TIME)
+
+    found = decide(
+        obligation=school, answer=more_time(IN_TIME + dt.timedelta(minutes=1)), now=IN_TIME
+    )
+
+    assert isinstance(found, Refused)
+    assert found.code == "eta-too-far"
+    assert found.sentence.startswith("No time is left")
+
+
 def test_more_time_may_be_asked_past_the_deadline_and_is_late() -> None:
     eta = TOO_LATE + dt.timedelta(hours=1)
 
