@@ -300,7 +300,7 @@ class QuestionTopic(StrEnum):
 
 
 class HeldReason(StrEnum):
-    """Why a message to a contact waits although it could go."""
+    """Why a delivery waits although it could go."""
 
     BUNDLE = "bundle"  # others to the same contact follow shortly: one message carries them all
     HOURLY_CAP = "hourly_cap"  # the contact has had its fill for the hour
