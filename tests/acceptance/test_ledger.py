@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 from collections import Counter
 from collections.abc import Awaitable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from noticebus.contracts.vocabulary import (
     Position,
     Scope,
 )
-from noticebus.errors import RefusedError, UnavailableError
+from noticebus.errors import ConflictError, RefusedError, UnavailableError
 from noticebus.store import notices, obligations
 from noticebus.store.tables import deliveries, entries, obligation_history
 
@@ -187,6 +188,46 @@ async def test_two_declines_at_once_leave_the_place_uncovered(tmp_path: Path) ->
             async with first.desk.database.read() as conn:
                 stored = await notices.notices_by_id(conn, [notice.id])
             assert "cps" in [one["missing"] for one in stored[notice.id].uncovered]
+
+
+async def test_a_yes_that_waited_for_a_decline_is_asked_for_again(tmp_path: Path) -> None:
+    """It cannot lock the incident after the obligation: that would be the wrong order."""
+    async with (
+        production(tmp_path) as place,
+        open_bus(place, roles=(), strict=False) as first,
+        open_bus(place, roles=(), strict=False) as second,
+    ):
+        desk = await first.agency("State CPS", endpoint=False)
+        notice = await first.post_notice()
+        owed = await desk.obligation(notice)
+        waits = asyncio.Event()
+        for engine in second.desk.database.engines:
+            sa.event.listen(
+                engine.sync_engine,
+                "before_cursor_execute",
+                lambda *told: waits.set() if _locks_obligations(told[2]) else None,
+            )
+        refused: list[Exception] = []
+        async with asyncio.TaskGroup() as tasks, first.desk.database.begin() as conn:
+            await obligations.lock_obligations(conn, ids=[owed.id])
+            tasks.create_task(_note_refusal(desk.answers(notice, desk=second.desk), refused))
+            await waits.wait()
+            declined = replace(
+                owed,
+                state=ObligationState.DECLINED,
+                closed_at=first.world.now(),
+                next_step_at=None,
+            )
+            await obligations.save_all(conn, [declined])
+
+        again = await desk.answers(notice, desk=second.desk)
+
+        assert [type(one) for one in refused] == [ConflictError]
+        assert again.obligation.state is ObligationState.CLOSED
+
+
+def _locks_obligations(statement: str) -> bool:
+    return "FROM obligations" in statement and "FOR NO KEY UPDATE" in statement
 
 
 @pytest.mark.slow(reason="many transactions that want each other's rows, on a real PostgreSQL")
