@@ -20,9 +20,11 @@ from noticebus.contracts.policy import PolicySimulation
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Answer,
+    Cause,
     Channel,
     DeclineReason,
     DelegationHours,
+    DeliveryState,
     How,
     NoticeClass,
     Notify,
@@ -135,6 +137,28 @@ async def test_whoever_takes_back_a_decline_covers_the_place_again(bus: Bus) -> 
     assert await bus.unacknowledged() == []
     types = [one["type"] for one in await bus.entries_of(notice.incident_id)]
     assert types[-3:] == ["acknowledgement.recorded", "routing.returned", "coverage.found"]
+
+
+async def test_what_still_waits_for_the_operators_is_moot_once_the_place_is_covered_again(
+    place: Place,
+) -> None:
+    async with open_bus(place, roles=(), strict=False) as bus:
+        await bus.operators(hold_gaps=True)
+        await bus.agency("Scott District", kind=AgencyKind.SCHOOL_DISTRICT, endpoint=False)
+        county = await bus.agency("Scott County CPS", endpoint=False)
+        notice = await bus.post_notice(**{"class": "A"})
+        await county.answers(notice, Answer.DECLINED, reason=DeclineReason.NO_CAPACITY)
+        bus.world.advance(minutes(30))
+        await bus.system.engine.sweep()
+        held = await held_by_operators(bus, notice)
+        told = [one for one in await bus.deliveries_of(notice) if one.obligation_id == held.id]
+
+        await county.answers(notice)
+
+        after = [one for one in await bus.deliveries_of(notice) if one.obligation_id == held.id]
+        assert {one.cause for one in told} == {Cause.COVERAGE, Cause.STEP}
+        assert {one.state for one in told} == {DeliveryState.QUEUED}
+        assert {one.state for one in after} == {DeliveryState.MOOT}
 
 
 async def test_taking_back_one_decline_leaves_the_operators_the_other_place(bus: Bus) -> None:

@@ -30,7 +30,7 @@ from noticebus.contracts.vocabulary import (
 from noticebus.domain.escalation import ContactPoint, resolve
 from noticebus.domain.routing import PUSHED, Recipient
 from noticebus.ids import IncidentId
-from noticebus.store import ledger, matching, obligations
+from noticebus.store import deliveries, ledger, matching, obligations
 from noticebus.store.deliveries import Delivery, insert_deliveries
 from noticebus.store.ledger import Entry, History
 from noticebus.store.matching import AgencyFacts
@@ -39,6 +39,7 @@ from noticebus.store.obligations import Obligation
 from noticebus.store.policies import latest_policies
 
 PLACES_TOLD_MAX = 50
+DONE_WITH = (Cause.COVERAGE, Cause.STEP)
 
 Gaps = Sequence[Mapping[str, str]]
 
@@ -106,6 +107,9 @@ async def hold(
     written = await _written(conn, touched, operators, held, at=at)
     await obligations.insert_obligations(conn, written.new)
     await obligations.save_all(conn, written.changed)
+    found = [one.id for one in written.changed if one.state is ObligationState.CLOSED]
+    if found:
+        await deliveries.make_moot(conn, found, finished_at=at.world, causes=DONE_WITH)
     await insert_deliveries(conn, await spaced(conn, written.deliveries, now=at.world))
     await ledger.append(conn, [entry for entry, _ in written.traces])
     await ledger.append_history(conn, [line for _, line in written.traces])
