@@ -5,6 +5,7 @@ import datetime as dt
 import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -57,6 +58,11 @@ def checked_out(database: Database) -> int:
     pools = [engine.sync_engine.pool for engine in database.engines]
     assert all(isinstance(pool, sa.QueuePool) for pool in pools)
     return sum(pool.checkedout() for pool in pools if isinstance(pool, sa.QueuePool))
+
+
+def drivers_threads() -> set[threading.Thread]:
+    """Give the threads that serve a SQLite connection each."""
+    return {one for one in threading.enumerate() if "_connection_worker" in one.name}
 
 
 async def test_transaction_commits_on_leaving_and_rolls_back_on_an_error(store: Database) -> None:
@@ -262,6 +268,32 @@ async def test_session_ended_by_postgresql_is_an_outage_once_and_then_replaced(
         assert await conn.scalar(sa.select(sa.func.pg_backend_pid())) != session
     await database.close()
     await administrator.close()
+
+
+async def test_file_that_cannot_be_opened_leaves_no_thread_behind(tmp_path: Path) -> None:
+    """What such a thread has to say might come when the event loop is closed."""
+    database = Database(f"sqlite:///{tmp_path}/missing/bus.db")
+    before = set(threading.enumerate())
+
+    for _ in range(20):
+        with pytest.raises(UnavailableError, match="unable to open"):
+            async with database.read():
+                pass
+
+        assert drivers_threads() <= before
+    await database.close()
+
+
+async def test_opening_that_is_cancelled_leaves_no_thread_behind(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/bus.db")
+    before = set(threading.enumerate())
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0), database.read():  # its first wait is for the thread
+            pass
+
+    assert drivers_threads() <= before
+    await database.close()
 
 
 async def test_file_that_is_no_database_is_an_outage(tmp_path: Path) -> None:

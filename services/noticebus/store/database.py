@@ -6,10 +6,12 @@ of their own. PostgreSQL has row locks, always taken in the order incident, obli
 deliveries by id.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -164,9 +166,29 @@ def is_mistake(error: Exception) -> bool:
     return sqlstate[:2] in MISTAKES
 
 
+async def _opened(*args: Any, **options: Any) -> aiosqlite.Connection:
+    """Open a SQLite connection; the thread of one that fails, or is cancelled, has ended as well.
+
+    Else it says what it has to say when the event loop may be closed.
+    """
+    connection = aiosqlite.connect(*args, **options)
+    thread: Any = getattr(connection, "_thread", connection)  # before 0.22 it is one itself
+    thread.daemon = True
+    try:
+        return await connection
+    except BaseException:
+        await asyncio.to_thread(thread.join, CONNECT_WAIT_S)
+        raise
+
+
 def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
+    async def connect() -> aiosqlite.Connection:
+        args, options = engine.dialect.create_connect_args(url)
+        return await _opened(*args, **options)
+
     engine = create_async_engine(
         url,
+        async_creator=connect,
         pool_size=size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_S,
