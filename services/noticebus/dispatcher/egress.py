@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from noticebus.dispatcher.proxy import ForwardProxy
+from noticebus.dispatcher.signs import Signs
 from noticebus.domain.egress_rules import Network, refusal
 
 RESOLVERS_MAX = 32  # look-ups at once; a slow name server must not hold up others' blocking calls
@@ -59,6 +60,7 @@ class EgressGuard:
         self._allow = tuple(allow)
         self.proxy = proxy
         self.look_up = look_up or _look_up
+        self.signs = Signs()
 
     @classmethod
     def from_setting(cls, allow: Sequence[str]) -> Self:
@@ -196,6 +198,7 @@ class GuardedResolver(AbstractResolver):
         ended = self._under_way.pop(asked)
         if not ended.answer.cancelled() and ended.answer.exception() is None:
             self._slow.discard(asked[0])
+            self._guard.signs.found()
         ended.ended.set()
 
 

@@ -10,6 +10,7 @@ import aiohttp
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher.egress import BlockedAddressError, BusyLookUpsError
 from noticebus.dispatcher.proxy import Beyond, BeyondProxyError, ProxyFailedError
+from noticebus.dispatcher.signs import Signs
 
 # That there is no way to a network is known at our own end; that a host is not there, at its own.
 _NO_WAY_OUT = {errno.ENETUNREACH, errno.ENETDOWN}
@@ -47,6 +48,12 @@ NO_SLOT = Failure(
     outcome=Outcome.UNSENDABLE,
     fault=Fault.OURS,
     error="Our own limit of requests to this server was used up. We try again by ourselves.",
+)
+TOKEN_AWAITED = Failure(
+    outcome=Outcome.UNSENDABLE,
+    fault=Fault.OURS,
+    error="Another request was still fetching the token. We try again by ourselves, and it uses up"
+    " none of your tries.",
 )
 SILENT = Failure(
     outcome=Outcome.TIMED_OUT,
@@ -86,6 +93,12 @@ NO_NAME_JUST_NOW = Failure(
     error="We could not look the host name up just now: no name server answered. We try again by"
     " ourselves, and it uses up none of your tries. If this lasts, check its name servers.",
 )
+NO_NAME_SERVER = Failure(
+    outcome=Outcome.FAILED,
+    fault=Fault.NETWORK,
+    error="Your host name could not be looked up, while others are found. Check that the name"
+    " servers of its zone answer.",
+)
 LOOK_UPS_BUSY = Failure(
     outcome=Outcome.UNSENDABLE,
     fault=Fault.OURS,
@@ -97,6 +110,12 @@ NO_WAY_OUT = Failure(
     fault=Fault.OURS,
     error="Our own network had no way to the server just now. We try again by ourselves, and it"
     " uses up none of your tries.",
+)
+NO_WAY_TO_IT = Failure(
+    outcome=Outcome.FAILED,
+    fault=Fault.NETWORK,
+    error="Your server has an address to which our network has no way, while others are reached."
+    " Check its entries in the DNS: an IPv6 address alone may not do.",
 )
 NO_ROUTE = Failure(
     outcome=Outcome.FAILED,
@@ -154,8 +173,8 @@ _BEYOND_PROXY = {
 }
 
 
-def failure_of(error: Exception) -> Failure:
-    """Name what an exception of the HTTP client means."""
+def failure_of(error: Exception, *, signs: Signs) -> Failure:
+    """Name what an exception of the HTTP client means; `signs` tell our own outages apart."""
     if isinstance(error, TokenError):
         return error.failure
     if _is_about_client_certificate(error):
@@ -166,8 +185,17 @@ def failure_of(error: Exception) -> Failure:
     if (failure := next(fitting, None)) is not None:
         return failure
     if isinstance(error, aiohttp.ClientConnectorError):
-        return _no_connection(error.os_error)
+        return _weighed(_no_connection(error.os_error), host=error.host, signs=signs)
     return BROKEN_OFF
+
+
+def _weighed(failure: Failure, *, host: str, signs: Signs) -> Failure:
+    """Leave an outage ours unless others show that our own end works."""
+    if failure is NO_NAME_JUST_NOW and signs.resolver_works(host):
+        return NO_NAME_SERVER
+    if failure is NO_WAY_OUT and signs.line_works(host):
+        return NO_WAY_TO_IT
+    return failure
 
 
 def _is_about_client_certificate(error: BaseException | None) -> bool:

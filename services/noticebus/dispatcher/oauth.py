@@ -18,10 +18,17 @@ from yarl import URL
 
 from noticebus.access.credentials import OAuthClient
 from noticebus.contracts.vocabulary import Fault, Outcome
-from noticebus.dispatcher.failures import SILENT, Failure, TokenError, failure_of
+from noticebus.dispatcher.failures import (
+    SILENT,
+    TOKEN_AWAITED,
+    Failure,
+    TokenError,
+    failure_of,
+)
 from noticebus.dispatcher.sessions import Sessions
 
 TOKEN_S = 5.0  # for one token, the wait for somebody else's fetch of it included
+HEARD_S = 0.5  # more, for whoever waits, to hear what came of a fetch that took all its time
 ANSWER_BYTES_MAX = 64 * 1024
 LIFE_DEFAULT_S = 300  # where the server does not say
 LIFE_MAX_S = 24 * 3600
@@ -48,17 +55,32 @@ class Token:
     kept: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failed:
+    """A fetch that failed, for whoever waited for it with the same client."""
+
+    client_digest: str
+    failure: Failure
+
+
 class _Kept:
-    """The token of one subscription, and who may fetch it now."""
+    """The token of one subscription, who may fetch it now, and the last fetch that failed."""
 
     def __init__(self) -> None:
         self.fetching = asyncio.Lock()
+        self.failed: _Failed | None = None
         self.client_digest = ""
         self.value = ""
         self.until = 0.0
 
     def holds(self, client: OAuthClient, *, now: float) -> bool:
         return self.client_digest == client.digest and now < self.until
+
+    def failed_since(self, before: _Failed | None, client: OAuthClient) -> Failure | None:
+        """Give the failure of a fetch that ended after `before` was the last that had failed."""
+        if self.failed is None or self.failed is before:
+            return None
+        return self.failed.failure if self.failed.client_digest == client.digest else None
 
 
 class Tokens:
@@ -75,19 +97,38 @@ class Tokens:
     async def token(self, client: OAuthClient, *, subscription_id: str, now: float) -> Token:
         """Give the subscription's token, fetched if need be, by one request at a time.
 
-        Raises TokenError.
+        Raises TokenError; whoever waited for a fetch that failed raises its failure, and asks no
+        more: what is left of its time would be too short to call the server silent.
         """
         kept = self._of(subscription_id)
+        waits, before = kept.fetching.locked(), kept.failed
+        limit_s = self._limit_s + (HEARD_S if waits else 0)
         try:
-            async with asyncio.timeout(self._limit_s), kept.fetching:
+            async with asyncio.timeout(limit_s), kept.fetching:
                 if kept.holds(client, now=now):
                     return Token(value=kept.value, kept=True)
-                answer = await self._ask(client)
-        except TimeoutError as error:
-            raise TokenError(_at_token_server(SILENT)) from error
+                if (failure := kept.failed_since(before, client)) is None:
+                    return await self._fetch(kept, client, now=now)
+        except TimeoutError:
+            if waits:
+                failure = kept.failed_since(before, client) or TOKEN_AWAITED
+            else:
+                failure = _at_token_server(SILENT)
+                kept.failed = _Failed(client_digest=client.digest, failure=failure)
+        raise TokenError(failure)
+
+    async def _fetch(self, kept: _Kept, client: OAuthClient, *, now: float) -> Token:
+        try:
+            value, life_s = _read(await self._ask(client))
+        except TokenError as error:
+            kept.failed = _Failed(client_digest=client.digest, failure=error.failure)
+            raise
+        except TimeoutError:
+            raise
         except (aiohttp.ClientError, OSError) as error:
-            raise TokenError(_at_token_server(failure_of(error))) from error
-        value, life_s = _read(answer)
+            failure = _at_token_server(failure_of(error, signs=self._sessions.signs))
+            kept.failed = _Failed(client_digest=client.digest, failure=failure)
+            raise TokenError(failure) from error
         kept.client_digest, kept.value = client.digest, value
         kept.until = now + life_s - min(MARGIN_S, life_s / 5)
         return Token(value=value, kept=False)

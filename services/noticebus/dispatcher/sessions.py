@@ -66,6 +66,7 @@ class Sessions:
         certificates_max: int = CERTIFICATES_MAX,
     ) -> None:
         self._guard = guard
+        self.signs = guard.signs
         self._tls = tls
         self._proxy = guard.proxy
         self._certificates_max = certificates_max
@@ -93,11 +94,15 @@ class Sessions:
     async def lent(
         self, url: URL, *, certificate: ClientCertificate | None = None
     ) -> AsyncIterator[aiohttp.ClientSession]:
-        """Lend the session that calls `url` and shows `certificate`."""
+        """Lend the session that calls `url` and shows `certificate`.
+
+        What it is lent for ends without an exception only where the host answered.
+        """
         kept = await self._find_or_make(self._way(url, certificate), certificate)
         kept.users += 1
         try:
             yield kept.session
+            self.signs.reached(url.raw_host or "")
         finally:
             kept.users -= 1
 

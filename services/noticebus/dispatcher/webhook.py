@@ -149,7 +149,8 @@ class WebhookSender:
             answer = await self._deliver(request, timestamp=timestamp)
         except SEND_ERRORS as error:
             took = dt.timedelta(seconds=loop.time() - started)
-            return _unanswered(failure_of(error), digest=digest, duration=took)
+            failure = failure_of(error, signs=self._sessions.signs)
+            return _unanswered(failure, digest=digest, duration=took)
         took = dt.timedelta(seconds=loop.time() - started)
         if not request.introduces:  # a handshake asks for its challenge back
             answer = replace(answer, excerpt=without_echo(answer.excerpt, body=request.body))

@@ -1,6 +1,7 @@
 """The guard at work: real look-ups, real sockets, and nothing reached that is closed."""
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import threading
@@ -10,12 +11,13 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_reqrep import ConnectionKey
 
 from harness.receivers import WebhookReceiver, webhook_receiver
 from harness.roles import until
 from noticebus.access.keyring import Keyring, new_webhook_secret
 from noticebus.contracts.vocabulary import Fault, Outcome
-from noticebus.dispatcher import egress
+from noticebus.dispatcher import egress, failures
 from noticebus.dispatcher.egress import (
     RESOLVERS_MAX,
     BlockedAddressError,
@@ -24,6 +26,8 @@ from noticebus.dispatcher.egress import (
     GuardedResolver,
     LookUp,
 )
+from noticebus.dispatcher.failures import failure_of
+from noticebus.dispatcher.signs import Signs
 from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender
 from noticebus.domain.delivery import AttemptResult
 
@@ -342,13 +346,67 @@ async def test_a_look_up_that_never_ends_is_a_fault_of_ours(
     assert (result.outcome, result.fault) == (Outcome.UNSENDABLE, Fault.OURS)
 
 
+@pytest.mark.parametrize("error", [socket.EAI_AGAIN, socket.EAI_FAIL])
+async def test_a_name_without_a_name_server_is_not_ours_while_others_are_found(
+    receiver: WebhookReceiver, error: int
+) -> None:
+    """Goal: a dead zone of one agency uses up tries and is warned of; only the first is ours."""
+
+    def look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+        if host.startswith("dead"):
+            raise socket.gaierror(error, "no answer")
+        return egress._look_up("127.0.0.1", port, family)
+
+    async with sender_of(look_up) as sender:
+        sent = [
+            await sender.send(request_to(url), timestamp=1)
+            for url in (
+                receiver.url.replace("127.0.0.1", "well.example"),
+                "https://dead.example/hook",
+                receiver.url.replace("127.0.0.1", "another.example"),
+                "https://dead.example/hook",
+                "https://dead-too.example/hook",
+            )
+        ]
+
+    assert [one.fault for one in sent] == [None, Fault.OURS, None, Fault.NETWORK, Fault.OURS]
+    assert sent[3].outcome is Outcome.FAILED
+    assert "Check that the name servers of its zone answer" in sent[3].error
+
+
 async def send_once(look_up: LookUp) -> AttemptResult:
+    async with sender_of(look_up) as sender:
+        return await sender.send(request_to("https://dead.example/hook"), timestamp=1)
+
+
+def sender_of(look_up: LookUp) -> WebhookSender:
     guard = EgressGuard(LOCAL.allow, look_up=look_up)
-    request = WebhookRequest(
-        url="https://dead.example/hook",
-        delivery_id="dlv_1",
-        body=b"{}",
-        secrets=(new_webhook_secret(),),
+    return WebhookSender(keyring=Keyring(b"k" * 32), guard=guard)
+
+
+def request_to(url: str) -> WebhookRequest:
+    return WebhookRequest(url=url, delivery_id="dlv_1", body=b"{}", secrets=(new_webhook_secret(),))
+
+
+@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.ENETDOWN])
+def test_an_address_without_a_way_to_it_is_not_ours_while_others_are_reached(number: int) -> None:
+    """Goal: an endpoint with IPv6 alone, called from a host without, is warned of."""
+    signs = Signs()
+    key = ConnectionKey(
+        host="v6.example",
+        port=443,
+        is_ssl=True,
+        ssl=True,
+        proxy=None,
+        proxy_auth=None,
+        proxy_headers_hash=None,
     )
-    async with WebhookSender(keyring=Keyring(b"k" * 32), guard=guard) as sender:
-        return await sender.send(request, timestamp=1)
+    error = aiohttp.ClientConnectorError(key, OSError(number, "no way"))
+
+    first = failure_of(error, signs=signs)
+    signs.reached("well.example")
+    second = failure_of(error, signs=signs)
+
+    assert first is failures.NO_WAY_OUT
+    assert second is failures.NO_WAY_TO_IT
+    assert (second.outcome, second.fault) == (Outcome.FAILED, Fault.NETWORK)

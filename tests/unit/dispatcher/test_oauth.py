@@ -2,21 +2,25 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.abc import ResolveResult
 
 from harness.receivers import Behaviour, WebhookArrival, WebhookReceiver, webhook_receiver
+from harness.roles import until
 from harness.tokens import CLIENT_ID, CLIENT_SECRET, TokenServer, token_server, tokens_of
 from noticebus.access.credentials import Credentials, OAuthClient
 from noticebus.access.keyring import Keyring, new_webhook_secret
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher import oauth, webhook
 from noticebus.dispatcher.egress import EgressGuard
-from noticebus.dispatcher.failures import TokenError
+from noticebus.dispatcher.failures import TOKEN_AWAITED, Failure, TokenError
 from noticebus.dispatcher.proxy import ForwardProxy
 from noticebus.dispatcher.sessions import Sessions
 from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, mask
@@ -333,3 +337,88 @@ async def test_a_failed_fetch_leaves_no_token_behind(server: TokenServer) -> Non
         found = await tokens.token(client_of(server), subscription_id="a", now=NOW)
 
     assert not found.kept
+
+
+async def failure_of(tokens: oauth.Tokens, client: OAuthClient) -> Failure:
+    with pytest.raises(TokenError) as caught:
+        await tokens.token(client, subscription_id="a", now=NOW)
+    return caught.value.failure
+
+
+class SilentNameServer:
+    """Answers for no name until it gives up."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._given_up = threading.Event()
+
+    def look_up(self, *_: object) -> list[ResolveResult]:
+        self.asked += 1
+        self._given_up.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server answered")
+
+    def give_up(self) -> None:
+        self._given_up.set()
+
+    async def is_asked(self) -> bool:
+        return self.asked > 0
+
+
+async def test_whoever_waits_for_a_fetch_that_our_own_outage_ends_asks_no_more() -> None:
+    """Else what is left of its time would make the token server look silent."""
+    names = SilentNameServer()
+    client = client_of(TokenServer(url="http://login.example/token"))
+    async with Sessions(EgressGuard(LOCAL.allow, look_up=names.look_up)) as sessions:
+        tokens = oauth.Tokens(sessions)
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(failure_of(tokens, client)) for _ in range(3)]
+            await until(names.is_asked)
+            names.give_up()
+
+        asked = names.asked
+        await failure_of(tokens, client)
+
+    assert {one.result().fault for one in waiting} == {Fault.OURS}
+    assert asked == 1
+    assert names.asked == 2, "who comes later asks again"
+
+
+async def test_whoever_waits_for_a_silent_token_server_says_that_it_is_silent() -> None:
+    async with webhook_receiver() as hanging, Sessions(LOCAL) as sessions:
+        hanging.always = Behaviour(hang=True)
+        client = client_of(TokenServer(url=hanging.url))
+        tokens = oauth.Tokens(sessions, limit_s=0.2)
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(failure_of(tokens, client)) for _ in range(3)]
+
+    assert {(one.result().outcome, one.result().fault) for one in waiting} == {
+        (Outcome.TIMED_OUT, Fault.RECIPIENT)
+    }
+    assert len(hanging.arrivals.all) == 1
+
+
+async def test_waiting_for_anothers_fetch_never_makes_a_token_server_silent(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oauth, "HEARD_S", 0)
+    async with Sessions(LOCAL) as sessions:
+        tokens = oauth.Tokens(sessions, limit_s=0.01)
+        async with tokens._of("a").fetching:
+            failure = await failure_of(tokens, client_of(server))
+
+    assert failure is TOKEN_AWAITED
+    assert failure.fault is Fault.OURS
+    assert server.fetches == []
+
+
+async def test_a_changed_client_does_not_fail_with_the_one_before_it(server: TokenServer) -> None:
+    server.then.append(web.Response(status=401))
+    async with Sessions(LOCAL) as sessions:
+        tokens = oauth.Tokens(sessions)
+        async with asyncio.TaskGroup() as tasks:
+            refused = tasks.create_task(failure_of(tokens, client_of(server, client_secret="old")))
+            await asyncio.sleep(0)  # it is the first in line
+            token = tasks.create_task(tokens.token(client_of(server), subscription_id="a", now=NOW))
+
+    assert "401" in refused.result().error
+    assert token.result().value == server.newest
