@@ -20,7 +20,13 @@ from noticebus.clock import ManualClock, SystemClock
 from noticebus.contracts.audit import Check
 from noticebus.contracts.exercise import ExercisePost, ExerciseView
 from noticebus.contracts.offer import OfferAnswerPost, OfferPost
-from noticebus.contracts.vocabulary import Answer, Position, Scope
+from noticebus.contracts.vocabulary import (
+    Answer,
+    DeclineReason,
+    ObligationState,
+    Position,
+    Scope,
+)
 from noticebus.ledger import deadman
 from noticebus.ledger.deadman import Deadman
 from noticebus.store.offers import Offer
@@ -169,6 +175,25 @@ async def test_steps_that_no_engine_fires_are_found_and_cleared_when_one_does(
     assert await bus.system.auditor.trouble() is None
     assert await bus.system.auditor.is_good()
     assert await entered(bus) == ["audit.found", "audit.cleared"]
+
+
+async def test_a_step_of_an_answered_obligation_fires_never_and_is_never_late(
+    bus: Bus, machine: ManualClock
+) -> None:
+    """As older code left it: the answer stopped the clock, the row still names its next step."""
+    county = await bus.agency("Scott County CPS")
+    notice = await bus.post_notice()
+    await county.answers(notice, Answer.DECLINED, reason=DeclineReason.NO_CAPACITY)
+    left = obligations.c.state == ObligationState.DECLINED
+    past = bus.world.now() - hours(1)
+    await change(bus, sa.update(obligations).where(left).values(next_step_at=past))
+    await deliver(bus)
+    await sweep(bus)
+
+    verdict = await Patience(machine=machine).look_twice(bus)
+
+    assert found(verdict) == {}
+    assert await county.steps(notice) == []
 
 
 async def entered(bus: Bus) -> list[str]:

@@ -65,9 +65,13 @@ async def lock_marker(conn: AsyncConnection, name: str) -> str | None:
 
 
 async def late_steps(conn: AsyncConnection, *, before: dt.datetime) -> Late:
-    """Find obligations whose next step was due before `before`, longest due first."""
+    """Find open obligations whose next step was due before `before`, longest due first.
+
+    Only open ones: no engine fires a step once an answer has stopped the clock (I5).
+    """
     at = obligations.c.next_step_at
-    return await _late(conn, sa.select(obligations.c.id, at).where(at < before), at)
+    waiting = obligations.c.state == ObligationState.OPEN
+    return await _late(conn, sa.select(obligations.c.id, at).where(waiting, at < before), at)
 
 
 async def late_releases(conn: AsyncConnection, *, before: dt.datetime) -> Late:
