@@ -229,6 +229,27 @@ async def test_exercise_takes_no_question_and_no_offer_after_its_end(
         assert await bus.entries_of(exercise.incident_id) == before
 
 
+@pytest.mark.parametrize("over", ["ended", "cancelled"])
+async def test_whoever_an_incident_does_not_bind_is_not_told_that_it_is_over(
+    place: Place, *, over: str
+) -> None:
+    """An outsider learns no more of an incident that has ended than of one that never was (I8)."""
+    async with open_bus(place, roles=()) as bus:
+        bus.poster = await furnish.add_agency(bus.desk, "Field office", kind=AgencyKind.FEDERAL)
+        await bus.agency("Scott County CPS", endpoint=False)
+        exercise = await schedule(bus)
+        stranger = await bus.agency("Lane County CPS", endpoint=False)
+        if over == "cancelled":
+            await exercises.cancel_exercise(bus.desk, poster(bus), exercise_id=exercise.id)
+        bus.world.advance(hours(8))
+        await bus.system.engine.sweep()
+
+        with pytest.raises(NotFoundError):
+            await _asks(bus, stranger, exercise, topic=QuestionTopic.AGES)
+        with pytest.raises(NotFoundError):
+            await _offers(bus, stranger, exercise)
+
+
 async def _asks(bus: Bus, county: Member, exercise: ExerciseView, *, topic: QuestionTopic) -> None:
     await questions.ask(
         bus.desk,

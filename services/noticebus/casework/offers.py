@@ -60,9 +60,7 @@ async def make_offer(
     agency_id = own_agency(principal)
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        incident = await _lock_open(conn, incident_id, now=at.world)
-        if not await obligations.bound_among(conn, incident.id, agency_ids=[agency_id]):
-            raise _unknown_incident(incident_id)
+        incident = await _lock_open(conn, incident_id, offerer=agency_id, now=at.world)
         if await offers.count_offers(conn, incident.id) >= OFFERS_PER_INCIDENT_MAX:
             raise ConflictError(
                 "This incident can take no more offers. Ring child protection or the operators.",
@@ -346,10 +344,13 @@ async def _is_child_welfare(
 
 
 async def _lock_open(
-    conn: AsyncConnection, incident_id: IncidentId, *, now: dt.datetime
+    conn: AsyncConnection, incident_id: IncidentId, *, offerer: AgencyId, now: dt.datetime
 ) -> Incident:
+    """Lock an incident that binds the offerer; nobody else hears that it is over (I8)."""
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
     if incident is None:
+        raise _unknown_incident(incident_id)
+    if not await obligations.bound_among(conn, incident.id, agency_ids=[offerer]):
         raise _unknown_incident(incident_id)
     if incident.state is IncidentState.CANCELLED:
         raise ConflictError(

@@ -81,9 +81,7 @@ async def ask(
     agency_id = own_agency(principal)
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        incident = await _lock_open(conn, incident_id, now=at.world)
-        if not await obligations.bound_among(conn, incident.id, agency_ids=[agency_id]):
-            raise _unknown_incident(incident_id)  # an embargo hides the incident (I8)
+        incident = await _lock_open(conn, incident_id, asker=agency_id, now=at.world)
         asked = await questions.questions_of(conn, incident.id, limit=QUESTIONS_PER_INCIDENT_MAX)
         notice = await _latest(conn, incident)
         facts = await matching.agencies_by_id(conn, [notice.agency_id, agency_id])
@@ -259,11 +257,14 @@ async def _tell_askers(  # noqa: PLR0913  (whom, of which answer to which questi
 
 
 async def _lock_open(
-    conn: AsyncConnection, incident_id: IncidentId, *, now: dt.datetime
+    conn: AsyncConnection, incident_id: IncidentId, *, asker: AgencyId, now: dt.datetime
 ) -> Incident:
+    """Lock an incident that binds the asker; nobody else hears that it is over (I8)."""
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
     if incident is None:
         raise _unknown_incident(incident_id)
+    if not await obligations.bound_among(conn, incident.id, agency_ids=[asker]):
+        raise _unknown_incident(incident_id)  # an embargo hides the incident (I8)
     if incident.state is IncidentState.CANCELLED:
         raise ConflictError(
             "The incident was cancelled and takes no question. Ring the poster: see `sender`.",
