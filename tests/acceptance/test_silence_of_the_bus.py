@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness.api import Api, County, Json, furnish_county, open_api
-from harness.desk import notice_body, open_desk, world
+from harness.desk import notice_body, open_desk, principal, world
+from harness.place import Place
+from harness.system import open_bus
+from noticebus.casework import reports
 from noticebus.casework.step import fire_due_steps
 from noticebus.casework.upkeep import refresh_gauges
 from noticebus.contracts.vocabulary import Scope
@@ -43,6 +46,23 @@ async def test_whom_only_mail_would_reach_is_out_of_reach_without_a_mail_server(
     assert reasons == {"mail_not_configured"}
     assert accepted["warnings"]
     assert report["data_quality"][0]["code"] == "mail_not_configured"
+
+
+async def test_what_the_bus_itself_cannot_send_names_no_agency_to_ask(place: Place) -> None:
+    nowhere = "http://127.0.0.1:1"
+    async with open_bus(place, egress_proxy_url=nowhere, strict=False) as bus:
+        for name in ("Scott County CPS", "Scott County Sheriff"):
+            await bus.agency(name)
+        await bus.post_notice()
+        await bus.settled()
+        read = await reports.read_report(
+            bus.desk, principal(Scope.OPERATE), asked=reports.Asked(), output="json"
+        )
+
+    first, *others = read.report.data_quality
+    assert (first.code, first.agency) == ("bus_cannot_send", None)
+    assert "failed at the last delivery to some endpoints (2)" in first.message
+    assert "endpoint_failing" not in {one.code for one in others}
 
 
 async def test_a_decline_after_accepting_is_shown_to_the_operators(

@@ -10,6 +10,7 @@ from noticebus.contracts.vocabulary import (
     Channel,
     ContentLevel,
     DeliveryState,
+    Fault,
     IncidentState,
     Msg,
     NoticeClass,
@@ -39,7 +40,7 @@ from noticebus.ids import (
     new_responsibility_id,
     new_subscription_id,
 )
-from noticebus.store import report_facts, report_quality, reports
+from noticebus.store import failing_quality, report_facts, report_quality, reports
 from noticebus.store.agencies import (
     Agency,
     Contact,
@@ -387,7 +388,13 @@ def to_endpoint(owed: Obligation, subscription_id: str | None, *, sequence: int)
 
 
 async def add_attempt(
-    conn: AsyncConnection, delivery: Delivery, number: int, *, at: dt.datetime, outcome: Outcome
+    conn: AsyncConnection,
+    delivery: Delivery,
+    number: int,
+    *,
+    at: dt.datetime,
+    outcome: Outcome,
+    fault: Fault | None = None,
 ) -> None:
     await conn.execute(
         attempts.insert().values(
@@ -396,7 +403,7 @@ async def add_attempt(
             started_at=at,
             finished_at=at,
             outcome=outcome,
-            fault=None,
+            fault=fault,
             status_code=None,
             body_digest="",
             response_excerpt="",
@@ -591,6 +598,38 @@ async def test_warnings_name_what_will_keep_a_notice_from_somebody(database: Dat
         report_quality.NO_SECOND_CONTACT,
         report_quality.NEVER_EXERCISED,
     ]
+
+
+async def test_an_endpoint_that_we_failed_is_counted_and_its_agency_not_named(
+    database: Database,
+) -> None:
+    async with database.begin() as conn:
+        notice = await add_notice(conn)
+        ours, theirs, mended = [await add_agency(conn, f"A{n}") for n in range(3)]
+        faults = {
+            ours: (Fault.NETWORK, Fault.OURS),
+            theirs: (Fault.OURS, Fault.RECIPIENT),
+            mended: (Fault.OURS, None),
+        }
+        for agency_id, (first, last) in faults.items():
+            subscription = await add_subscription(conn, agency_id, verified=True)
+            owed = owed_to(notice, agency_id)
+            await insert_obligations(conn, [owed])
+            sent = to_endpoint(owed, subscription, sequence=1)
+            await insert_deliveries(conn, [sent])
+            ended = Outcome.DELIVERED if last is None else Outcome.FAILED
+            await add_attempt(conn, sent, 1, at=START, outcome=Outcome.FAILED, fault=first)
+            await add_attempt(conn, sent, 2, at=START, outcome=ended, fault=last)
+
+    async with database.read() as conn:
+        found = await read_warnings(conn)
+        counts = [
+            await failing_quality.count_failed_by_us(conn, agency_id=one)
+            for one in (None, ours, theirs)
+        ]
+    failing = [one.agency_id for one in found if one.code == report_quality.ENDPOINT_FAILING]
+    assert failing == [theirs]
+    assert counts == [1, 1, 0]
 
 
 async def test_warnings_are_bounded(database: Database) -> None:

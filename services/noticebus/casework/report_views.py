@@ -231,10 +231,25 @@ NO_MAIL = DataQualityItem(
 )
 
 
-def data_quality(warned: Sequence[Warned], *, mail_missing: bool) -> tuple[DataQualityItem, ...]:
-    """Say every warning; that the bus itself cannot send mail comes first."""
+def data_quality(
+    warned: Sequence[Warned], *, mail_missing: bool, failed_by_us: int
+) -> tuple[DataQualityItem, ...]:
+    """Say every warning; what the bus itself cannot send comes first.
+
+    `failed_by_us` counts the endpoints whose last attempt failed by a fault of the bus.
+    """
     own = (NO_MAIL,) if mail_missing else ()
-    return (*own, *(data_quality_view(one) for one in warned))
+    unsent = (_cannot_send(failed_by_us),) if failed_by_us else ()
+    return (*own, *unsent, *(data_quality_view(one) for one in warned))
+
+
+def _cannot_send(count: int) -> DataQualityItem:
+    return DataQualityItem(
+        code="bus_cannot_send",
+        message=f"The bus itself failed at the last delivery to some endpoints ({count}), by no"
+        " fault of their agencies: look at its line, name servers, proxy and broker, and at the"
+        " attempts, which say why. It tries again by itself.",
+    )
 
 
 def data_quality_view(warned: Warned) -> DataQualityItem:

@@ -28,6 +28,7 @@ from noticebus.casework.report_views import (
 )
 from noticebus.casework.silent_policies import silent_policies
 from noticebus.contracts.report import (
+    DataQualityItem,
     HeldView,
     OfferItem,
     ReportFilter,
@@ -39,6 +40,7 @@ from noticebus.domain.places import NATION_KEY, county_key
 from noticebus.errors import Detail, InvalidError
 from noticebus.ids import AgencyId
 from noticebus.store import (
+    failing_quality,
     ledger,
     obligations,
     offers,
@@ -48,7 +50,6 @@ from noticebus.store import (
     terms_quality,
 )
 from noticebus.store.report_facts import Debt
-from noticebus.store.report_quality import Warned
 from noticebus.store.reports import Scope as Selection
 from noticebus.store.reports import place_of
 
@@ -172,7 +173,7 @@ async def _read(
     owed = await report_facts.debts(conn, wanted.selection, at=wanted.at)
     debtors = await _debtors(conn, principal, owed, wanted=wanted)
     offered = await _offered(conn, wanted)
-    warned = [] if wanted.is_past else await _warned(conn, desk, wanted)
+    quality = () if wanted.is_past else await _quality(conn, desk, wanted)
     report = UnacknowledgedReport(
         as_of=wanted.at,
         index=basis.index,
@@ -182,7 +183,7 @@ async def _read(
         uncovered=tuple(_uncovered(desk, gaps, is_past=wanted.is_past)),
         owed_by_posters=tuple(debt_view(one, debtors) for one in owed),
         offers_unanswered=offered,
-        data_quality=data_quality(warned, mail_missing=not desk.sends_mail and not wanted.is_past),
+        data_quality=quality,
         next=_next(wanted, basis),
     )
     return ReportRead(
@@ -195,11 +196,13 @@ async def _read(
     )
 
 
-async def _warned(conn: AsyncConnection, desk: Desk, wanted: Wanted) -> list[Warned]:
-    """Read what is wrong with the records now, in a constant number of statements."""
+async def _quality(
+    conn: AsyncConnection, desk: Desk, wanted: Wanted
+) -> tuple[DataQualityItem, ...]:
+    """Say what is wrong with the records now, in a constant number of statements."""
     agency_id, now, telephone = wanted.selection.agency_id, wanted.at, desk.dials
     status = wanted.selection.status
-    return [
+    warned = [
         *await report_quality.warnings(
             conn, agency_id=agency_id, status=status, now=now, telephone=telephone
         ),
@@ -207,6 +210,8 @@ async def _warned(conn: AsyncConnection, desk: Desk, wanted: Wanted) -> list[War
         *await terms_quality.warnings(conn, agency_id=agency_id, now=now),
         *await silent_policies(conn, desk, agency_id=agency_id, now=now),
     ]
+    failed_by_us = await failing_quality.count_failed_by_us(conn, agency_id=agency_id)
+    return data_quality(warned, mail_missing=not desk.sends_mail, failed_by_us=failed_by_us)
 
 
 async def _debtors(

@@ -14,7 +14,6 @@ from noticebus.contracts.vocabulary import (
     HeldReason,
     IncidentState,
     ObligationState,
-    Outcome,
     Owed,
     PauseReason,
     Status,
@@ -24,6 +23,7 @@ from noticebus.domain.health import DOWN
 from noticebus.ids import AgencyId, IncidentId, SubscriptionId
 from noticebus.store.cancel_requests import LAPSES_AFTER
 from noticebus.store.columns import Instant
+from noticebus.store.failing_quality import failing
 from noticebus.store.matching import reached, valid_at
 from noticebus.store.paused_quality import AGENCY as _AGENCY
 from noticebus.store.paused_quality import SUBSCRIPTION_MOVED, SUBSCRIPTION_PAUSED, moved, paused
@@ -191,38 +191,6 @@ def _lease_lapsed() -> sa.Select[tuple[object, ...]]:
     )
 
 
-def _failing() -> sa.Select[tuple[object, ...]]:
-    """Select living subscriptions whose last numbered delivery that was tried has not arrived.
-
-    Two seeks per subscription: its numbered deliveries and their attempts are both indexed.
-    """
-    tried = deliveries.alias()
-    last_delivery = (
-        sa.select(tried.c.id)
-        .where(
-            tried.c.subscription_id == subscriptions.c.id,
-            tried.c.sequence.is_not(None),
-            sa.exists().where(attempts.c.delivery_id == tried.c.id),
-        )
-        .order_by(tried.c.sequence.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    arrived = sa.exists().where(
-        attempts.c.delivery_id == deliveries.c.id, attempts.c.outcome == Outcome.DELIVERED
-    )
-    is_down = sa.exists().where(
-        endpoints.c.subscription_id == subscriptions.c.id, endpoints.c.state.in_(sorted(DOWN))
-    )
-    return (
-        sa.select(*_AGENCY, subscriptions.c.id.label("subscription_id"))
-        .join(subscriptions, subscriptions.c.agency_id == agencies.c.id)
-        .join(deliveries, deliveries.c.id == last_delivery)
-        .where(subscriptions.c.state == SubscriptionState.ACTIVE, ~arrived, ~is_down)
-        .order_by(subscriptions.c.id)
-    )
-
-
 def _down() -> sa.Select[tuple[object, ...]]:
     """Select living subscriptions whose endpoint is down, since when, and count what is held."""
     held_back = (
@@ -385,7 +353,7 @@ _CHECKS: Iterable[tuple[str, sa.Select[tuple[object, ...]]]] = (
     (NO_CONTACT, _without_contact()),
     (NO_VERIFIED_CHANNEL, _without_verified_channel()),
     (ENDPOINT_DOWN, _down()),
-    (ENDPOINT_FAILING, _failing()),
+    (ENDPOINT_FAILING, failing()),
     (LEASE_LAPSED, _lease_lapsed()),
     (SUBSCRIPTION_MOVED, moved()),
     (SUBSCRIPTION_PAUSED, paused()),
