@@ -1,7 +1,9 @@
 """Timelines of what is easily missed: who is called when a matter comes back, or nobody has it."""
 
+import asyncio
 import datetime as dt
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,7 +12,7 @@ from harness import desk as furnish
 from harness.desk import SCOTT
 from harness.district import ZONE, state_calendar
 from harness.member import Member, Posted
-from harness.place import Place
+from harness.place import Place, production
 from harness.system import Bus, minutes, open_bus
 from noticebus.casework import speaking, step
 from noticebus.casework.answer import Answered, GivenAnswer
@@ -179,6 +181,36 @@ async def test_taking_back_one_decline_leaves_the_operators_the_other_place(bus:
     assert await bus.uncovered(notice) == [{"county_fips": "28123", "missing": "cps"}]
     assert (await held_by_operators(bus, notice)).state is ObligationState.OPEN
     assert later.received() == []  # nobody is told by an answer, and so it covers nothing
+
+
+async def test_a_decline_locks_what_the_operators_hold_before_what_has_a_later_id(
+    tmp_path: Path,
+) -> None:
+    """Another transaction that locks both in id order, as outcomes do, meets no deadlock."""
+    async with production(tmp_path) as place, open_bus(place, roles=(), strict=False) as bus:
+        await bus.operators(hold_gaps=True)
+        notice = await bus.post_notice(**{"class": "A"})
+        county = await bus.agency("Scott County CPS", endpoint=False)
+        second = await bus.update(notice, notice_class="A")
+        held, owed = await held_by_operators(bus, notice), await county.obligation(second)
+        asked = asyncio.Event()
+
+        def note(_conn: object, _cursor: object, statement: str, *_: object) -> None:
+            if "obligations.owed =" in statement and "FOR NO KEY UPDATE" in statement:
+                asked.set()
+
+        async with asyncio.TaskGroup() as tasks, bus.desk.database.begin() as conn:
+            await obligations.lock_obligations(conn, ids=[held.id])
+            for engine in bus.desk.database.engines:
+                sa.event.listen(engine.sync_engine, "before_cursor_execute", note)
+            declining = county.answers(second, Answer.DECLINED, reason=DeclineReason.NO_CAPACITY)
+            given = tasks.create_task(declining)
+            async with asyncio.timeout(10):
+                await asked.wait()
+            await obligations.lock_obligations(conn, ids=[owed.id])
+
+        assert held.id < owed.id
+        assert given.result().obligation.state is ObligationState.DECLINED
 
 
 async def test_who_is_found_after_a_decline_owes_what_the_decliner_owed(bus: Bus) -> None:

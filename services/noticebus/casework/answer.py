@@ -115,6 +115,7 @@ async def answer(
         await acknowledgements.insert(conn, made)
         (recorded,) = await ledger.append(conn, [entry])
         await ledger.append_history(conn, [line])
+        handed = await _rerouted(conn, desk, decision, before=before, after=after)
         if after.state is not ObligationState.OPEN:
             await deliveries.make_moot(
                 conn,
@@ -123,7 +124,6 @@ async def answer(
                 causes=MOOT_CAUSES,
                 version_max=about.version,
             )
-        handed = await _rerouted(conn, desk, decision, before=before, after=after)
     desk.committed(handed)
     _measure(desk, before, made)
     return Answered(
@@ -170,7 +170,8 @@ async def _locked(
     """Lock an obligation, and its incident before it where the answer may route it again.
 
     Declines of one incident, and what takes them back, come one after the other: the last one sees
-    who is left.
+    who is left. What the operators hold of the incident may change with them, and is locked with
+    the obligation, in id order and before any delivery (lock order).
     """
     seen = await obligations.obligation_by_id(conn, obligation_id)
     if seen is None:
@@ -178,8 +179,11 @@ async def _locked(
     routes = given.answer is Answer.DECLINED or seen.state is ObligationState.DECLINED
     if routes:
         await notices.lock_incidents(conn, [seen.incident_id])
+        return await obligations.lock_with_coverage(
+            conn, obligation_id, incident_id=seen.incident_id
+        )
     (found,) = await obligations.lock_obligations(conn, ids=[obligation_id])
-    if found.state is ObligationState.DECLINED and not routes:
+    if found.state is ObligationState.DECLINED:
         raise _changed_meanwhile()  # its incident cannot be locked after it
     return found
 

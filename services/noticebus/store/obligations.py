@@ -130,6 +130,21 @@ async def lock_coverage(
     return {one.incident_id: one for one in found}
 
 
+async def lock_with_coverage(
+    conn: AsyncConnection, obligation_id: ObligationId, *, incident_id: IncidentId
+) -> Obligation:
+    """Lock an obligation, and what the operators owe its incident for places, in id order."""
+    held = (obligations.c.incident_id == incident_id) & (obligations.c.owed == Owed.COVERAGE)
+    statement = (
+        sa.select(obligations)
+        .where((obligations.c.id == obligation_id) | held)
+        .order_by(obligations.c.id)
+        .with_for_update(key_share=True)  # SQLite: the single writer
+    )
+    found = [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    return next(one for one in found if one.id == obligation_id)
+
+
 async def lock_promised(conn: AsyncConnection, incident_id: IncidentId) -> list[Obligation]:
     """Lock the updates of an incident that its poster promised and still owes."""
     statement = (
