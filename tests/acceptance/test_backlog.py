@@ -1,5 +1,6 @@
 """A backlog goes the gravest and oldest first, at the agreed rate; a fresh notice passes it."""
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
 
@@ -55,11 +56,15 @@ async def with_backlog(bus: Bus, county: Member, count: int) -> list[Delivery]:
     """Leave what an outage leaves: `count` deliveries held, and an endpoint that works again."""
     await bus.post_notice()
     await by_hand.sweep_unclaimed(bus)
-    (like,) = await to_subscription(bus.desk, county.subscription_id)
+    return await hold(bus, county, count)
+
+
+async def hold(bus: Bus, county: Member, count: int, *, tries: int = 0) -> list[Delivery]:
+    """Hold `count` more like the one that arrived, each tried so often, and let them go."""
+    like = (await to_subscription(bus.desk, county.subscription_id))[0]
     assert like.state is DeliveryState.DELIVERED
-    held = await add_numbered(
-        bus.desk, like, count, by_class=True, **waiting(HeldReason.ENDPOINT_DOWN)
-    )
+    values = waiting(HeldReason.ENDPOINT_DOWN) | {"attempts": tries, "recipient_attempts": tries}
+    held = await add_numbered(bus.desk, like, count, by_class=True, **values)
     await wake(bus, county)
     return held
 
@@ -125,6 +130,76 @@ async def test_never_more_than_a_window_is_under_way(bus: Bus) -> None:
     found = await to_subscription(bus.desk, county.subscription_id)
 
     assert len([one for one in found if one.due_at is not None]) == 5
+
+
+async def out_of(bus: Bus, county: Member) -> int:
+    """Count what was let go of a backlog and has not ended."""
+    found = await to_subscription(bus.desk, county.subscription_id)
+    return len([one for one in found if one.due_at and one.held_reason is HeldReason.TURN])
+
+
+async def drain(bus: Bus) -> None:
+    """Let the backlogs go on for a second."""
+    await backlogs.drain_due(bus.desk, window=WINDOW)
+    await by_hand.sweep(bus)
+    by_hand.machine(bus).advance(SECOND)
+    bus.world.advance(SECOND)
+
+
+@pytest.mark.parametrize("tries", [0, 1])
+async def test_a_backlog_that_finds_no_place_in_line_goes_round_no_more_than_a_window(
+    bus: Bus, tries: int
+) -> None:
+    """A fresh notice has the only slot; what the backlog lets go meanwhile is put back."""
+    county = await bus.agency("Scott County CPS")
+    await agrees(bus, county, rate_per_minute=6000, concurrency=1)
+    await bus.post_notice()
+    await by_hand.sweep_unclaimed(bus)
+    county.receiver.then.append(Behaviour(hang=True))
+    await bus.post_notice()
+    by_hand.machine(bus).advance(by_hand.BEHIND_THE_BUS)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(bus.system.dispatcher.sweep())
+        await county.receiver.arrivals.wait_for(2)
+        await hold(bus, county, 4, tries=tries)
+        out = []
+        for _ in range(3):
+            await drain(bus)
+            out.append(await out_of(bus, county))
+        county.receiver.release()
+    await by_hand.record(bus, 1)
+
+    assert out == [1, 1, 1]
+    await drains_to_its_end(bus, [county])
+
+
+async def test_backlogs_at_one_host_have_never_more_than_a_window_each_out(bus: Bus) -> None:
+    """Five recover together, and their host has one line for all of them."""
+    counties = [await bus.agency(f"County {number}") for number in range(5)]
+    async with bus.desk.database.begin() as conn:
+        shared = {"url": counties[0].receiver.url, "rate_per_minute": 6000}
+        await conn.execute(sa.update(subscriptions).values(**shared))
+    await bus.post_notice()
+    await by_hand.sweep_unclaimed(bus)
+    for county in counties:
+        await hold(bus, county, 2 * WINDOW)
+
+    most = await drains_to_its_end(bus, counties)
+
+    assert most == WINDOW
+
+
+async def drains_to_its_end(bus: Bus, counties: Sequence[Member]) -> int:
+    """Drain until everything has arrived; say how many of one backlog were out at most."""
+    most = 0
+    for _ in range(60):
+        await drain(bus)
+        most = max([most, *[await out_of(bus, one) for one in counties]])
+        ends = [await to_subscription(bus.desk, one.subscription_id) for one in counties]
+        if {one.state for found in ends for one in found} == {DeliveryState.DELIVERED}:
+            return most
+    pytest.fail("a backlog did not drain")
 
 
 async def test_what_is_let_go_and_fails_is_tried_at_its_time_and_leaves_room_meanwhile(

@@ -270,6 +270,7 @@ async def test_what_is_given_back_is_as_if_it_had_not_been_claimed(desk: Desk) -
 async def test_what_is_put_back_keeps_its_lane_and_comes_again_in_a_few_seconds(
     desk: Desk,
 ) -> None:
+    """What goes in its turn stays due, so that it counts in its window, and is free later."""
     (order,) = await add_orders(desk, 1)
     made = await add_deliveries(
         desk,
@@ -281,7 +282,9 @@ async def test_what_is_put_back_keeps_its_lane_and_comes_again_in_a_few_seconds(
 
     first, second = await stored(desk, order)
     assert (first.held_reason, second.held_reason) == (HeldReason.TURN, None)
-    assert {one.due_at for one in (first, second)} == {desk.world.now() + 4 * SECOND}
+    now = desk.world.now()
+    assert (first.due_at, second.due_at) == (now, now + 4 * SECOND)
+    assert first.lease_until - second.lease_until == 4 * SECOND
     assert {one.attempts for one in (first, second)} == {0}
 
 

@@ -34,15 +34,7 @@ async def put_back(desk: Desk, waiting: Sequence[PutBack]) -> None:
     What has been on its way for two minutes goes over the next channel as well.
     """
     now, machine_now = desk.world.now(), desk.machine.now()
-    given = [
-        GivenBack(
-            delivery_id=one.delivery.id,
-            attempts=one.delivery.attempts,
-            due_at=now + AGAIN_MIN + one.jitter * AGAIN_SPREAD,
-            held_reason=one.delivery.held_reason,
-        )
-        for one in waiting
-    ]
+    given = [_given(one, now=now, machine_now=machine_now) for one in waiting]
     late = [
         Undelivered(delivery=one.delivery, next_at=now)
         for one in waiting
@@ -52,6 +44,24 @@ async def put_back(desk: Desk, waiting: Sequence[PutBack]) -> None:
         await claims.give_back(conn, given, machine_now=machine_now)
         await next_channel.start(conn, desk, late, now=now, machine_now=machine_now)
     desk.committed_many(steps_by=None, deliveries_by=now if late else now + AGAIN_MIN)
+
+
+def _given(one: PutBack, *, now: dt.datetime, machine_now: dt.datetime) -> GivenBack:
+    """Say when it comes again.
+
+    What goes in its turn stays due, so that it counts in the window of its backlog, and has a lease
+    that nobody holds. With a later due time it would make room there, and the whole backlog would
+    be let go, one window after another, to be put back.
+    """
+    again = AGAIN_MIN + one.jitter * AGAIN_SPREAD
+    in_turn = one.delivery.held_reason is HeldReason.TURN
+    return GivenBack(
+        delivery_id=one.delivery.id,
+        attempts=one.delivery.attempts,
+        due_at=one.delivery.due_at if in_turn else now + again,
+        held_reason=one.delivery.held_reason,
+        lease_until=machine_now + again if in_turn else None,
+    )
 
 
 async def hold_back(desk: Desk, waiting: Sequence[Delivery]) -> None:

@@ -30,7 +30,8 @@ FRESH_MAX = 500  # deliveries never tried that one pause reports
 class DueDrain:
     """A backlog of which more may go now, locked, and what its endpoint agreed to.
 
-    `under_way` counts what was let go and is being sent, or due again.
+    `under_way` counts what was let go and is being sent, in line or put back, or due again; what
+    failed and waits for its retry is not.
     """
 
     subscription_id: SubscriptionId

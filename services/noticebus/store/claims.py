@@ -60,12 +60,16 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenBack:
-    """A claimed delivery that is not sent now: when it is due again, or why it is held."""
+    """A claimed delivery that is not sent now: when it is due again, or why it is held.
+
+    Nobody claims it before `lease_until`, machine time; where that is None, it is free at once.
+    """
 
     delivery_id: DeliveryId
     attempts: int
     due_at: dt.datetime | None
     held_reason: HeldReason | None
+    lease_until: dt.datetime | None = None
 
 
 async def claim_shard(
@@ -218,7 +222,7 @@ async def give_back(
         .values(
             state=DeliveryState.QUEUED,
             attempts=deliveries.c.attempts - 1,
-            lease_until=machine_now,
+            lease_until=sa.bindparam("b_lease_until"),
             due_at=sa.bindparam("b_due_at"),
             held_reason=sa.bindparam("b_held_reason"),
         )
@@ -227,6 +231,7 @@ async def give_back(
         {
             "b_id": one.delivery_id,
             "b_attempts": one.attempts,
+            "b_lease_until": one.lease_until or machine_now,
             "b_due_at": one.due_at,
             "b_held_reason": one.held_reason,
         }
