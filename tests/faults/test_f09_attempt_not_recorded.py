@@ -4,7 +4,11 @@ Better: an outcome that cannot be stored ends its delivery, visibly; a claim out
 dispatcher, or lost with its database, is repeated under the same id and recorded then.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import pytest
+import sqlalchemy as sa
 
 from harness import by_hand
 from harness.by_hand import SECOND
@@ -22,6 +26,21 @@ async def entered(bus: Bus, notice: Posted) -> list[tuple[str, str | int | None]
         for one in await bus.entries_of(notice.incident_id)
         if one["type"].startswith("delivery.")
     ]
+
+
+@contextlib.contextmanager
+def breaking(bus: Bus, statement: str) -> Iterator[None]:
+    """Let our own code break at each statement that begins so, for the length of a block."""
+    engines = [one.sync_engine for one in bus.desk.database.engines]
+
+    def break_(_conn: object, _cursor: object, sent: str, *_: object) -> None:
+        assert not sent.startswith(statement), "the test breaks it"
+
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", break_)
+    yield
+    for engine in engines:
+        sa.event.remove(engine, "before_cursor_execute", break_)
 
 
 async def test_f09_an_outcome_that_cannot_be_stored_ends_its_delivery_and_is_entered(
@@ -49,6 +68,61 @@ async def test_f09_an_outcome_that_cannot_be_stored_ends_its_delivery_and_is_ent
         ("delivery.exhausted", "its outcome could not be recorded"),
         ("delivery.delivered", None),
     ]
+
+
+@pytest.mark.parametrize("is_refused", [True, False], ids=["refused", "broken"])
+async def test_f09_a_next_channel_that_cannot_start_ends_its_delivery_and_holds_up_no_other(
+    still_bus: Bus, *, is_refused: bool
+) -> None:
+    bus = still_bus
+    failing = await bus.agency("Scott County CPS", contacts_at=[Position.ON_DUTY])
+    sound = await bus.agency("Leake County CPS")
+    failing.receiver.then.append(Behaviour(status=500))
+    notice = await bus.post_notice()
+    mail = "NEW.channel = 'email'"
+
+    async with contextlib.AsyncExitStack() as block:
+        if is_refused:
+            refused = by_hand.refusing(bus, "INSERT", table="deliveries", when=mail)
+            await block.enter_async_context(refused)
+        else:
+            block.enter_context(breaking(bus, "INSERT INTO deliveries"))
+        await by_hand.sweep_unclaimed(bus)
+        by_hand.machine(bus).advance(2 * by_hand.LEASE)
+        bus.world.advance(60 * SECOND)
+        await by_hand.sweep(bus)
+    states = {one.agency_id: one.state for one in await bus.deliveries_of(notice)}
+    next_notice = await bus.post_notice()
+    await by_hand.sweep_unclaimed(bus)
+
+    assert states == {
+        failing.row.id: DeliveryState.EXHAUSTED,
+        sound.row.id: DeliveryState.DELIVERED,
+    }
+    assert sorted(await entered(bus, notice)) == [
+        ("delivery.delivered", 200),
+        ("delivery.exhausted", "its outcome could not be recorded, nor its next channel started"),
+    ]
+    assert {one.state for one in await bus.deliveries_of(next_notice)} == {DeliveryState.DELIVERED}
+
+
+async def test_f09_a_delivery_that_cannot_even_be_ended_is_left_to_its_lease(
+    still_bus: Bus,
+) -> None:
+    bus = still_bus
+    county = await bus.agency("Scott County CPS")
+    notice = await bus.post_notice()
+
+    with breaking(bus, "INSERT INTO entries"):
+        await by_hand.sweep_unclaimed(bus)
+    (before,) = await bus.deliveries_of(notice)
+    by_hand.machine(bus).advance(by_hand.LEASE)
+    await by_hand.sweep(bus)
+
+    (after,) = await bus.deliveries_of(notice)
+    assert before.state is DeliveryState.SENDING
+    assert after.state is DeliveryState.DELIVERED
+    assert len(county.receiver.arrivals.all) == 2
 
 
 async def test_f09_an_attempt_whose_record_died_is_repeated_under_its_id_and_recorded(

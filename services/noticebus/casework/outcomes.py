@@ -170,10 +170,11 @@ def _log_attempt(one: Tried) -> None:
     )
 
 
-async def give_up(desk: Desk, delivery: Delivery) -> None:
+async def give_up(desk: Desk, delivery: Delivery, *, starts_next: bool = True) -> None:
     """End a delivery whose outcome cannot be recorded, so that it is not sent for ever.
 
-    Its next channel starts. Where the claim is not ours any more nothing is changed or said.
+    Its next channel starts, unless that is what cannot be recorded either. Where the claim is not
+    ours any more nothing is changed or said.
     """
     now, machine_now = desk.world.now(), desk.machine.now()
     ended = Recording(
@@ -189,9 +190,12 @@ async def give_up(desk: Desk, delivery: Delivery) -> None:
         if not await deliveries.held_deliveries(conn, [(delivery.id, delivery.attempts)]):
             return
         await deliveries.record(conn, [ended], machine_now=machine_now)
-        undelivered = Undelivered(delivery=delivery, next_at=now)
-        await next_channel.start(conn, desk, [undelivered], now=now, machine_now=machine_now)
-        data = {"delivery_id": delivery.id, "reason": "its outcome could not be recorded"}
+        reason = "its outcome could not be recorded, nor its next channel started"
+        if starts_next:
+            reason = "its outcome could not be recorded"
+            undelivered = Undelivered(delivery=delivery, next_at=now)
+            await next_channel.start(conn, desk, [undelivered], now=now, machine_now=machine_now)
+        data = {"delivery_id": delivery.id, "reason": reason}
         entry = make_entry("delivery.exhausted", data, at=now, incident_id=delivery.incident_id)
         await ledger.append(conn, [entry])
     desk.committed_many(steps_by=None, deliveries_by=now)

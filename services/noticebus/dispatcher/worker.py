@@ -320,9 +320,19 @@ class Dispatcher:
                 await self._record_each([one], record)
 
     async def _give_up(self, delivery: Delivery) -> None:
+        """End a delivery with its next channel, or without: that may be what is broken."""
         try:
             await outcomes.give_up(self._desk, delivery)
-        except (UnavailableError, sa.exc.DBAPIError):
+        except UnavailableError:
+            log.exception("delivery.left_to_lease", delivery_id=delivery.id)
+        except Exception:  # the boundary of one item, as below
+            log.exception("next_channel.broken", delivery_id=delivery.id)
+            await self._end(delivery)
+
+    async def _end(self, delivery: Delivery) -> None:
+        try:
+            await outcomes.give_up(self._desk, delivery, starts_next=False)
+        except Exception:  # the boundary of one item: the recorder goes on with the others
             log.exception("delivery.left_to_lease", delivery_id=delivery.id)
 
     async def _record(self, batch: Sequence[T], record: Record[T]) -> None:
