@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from harness import desk as furnish
 from harness import telephone
@@ -25,6 +26,7 @@ from noticebus.contracts.vocabulary import Answer, Cause, NoticeClass, Scope, St
 from noticebus.errors import InvalidError
 from noticebus.store import agencies, notices, obligations
 from noticebus.store.obligations import Obligation
+from noticebus.store.tables import contacts
 
 FRIDAY = "2019-08-09T13:50"
 FIRST = ("+16015550121", "lee")
@@ -191,6 +193,25 @@ async def test_the_two_rung_with_the_notice_are_told_of_it_and_who_comes_next_of
     assert "STILL NO ANSWER: class A" in text
     assert "There is still no answer." in call
     assert subject.startswith("Escalation: still no answer: class A")
+
+
+async def test_operators_rung_with_the_notice_because_nobody_is_in_reach_are_told_of_silence(
+    town: Town,
+) -> None:
+    await town.until(local(FRIDAY))
+    async with town.bus.desk.database.begin() as conn:
+        gone = sa.update(contacts).where(contacts.c.agency_id == town.district.row.id)
+        await conn.execute(gone.values(ended_at=town.bus.world.now()))
+    await town.bus.post_notice(**{"class": "A"})
+    await town.bus.settled()
+    rung = [one.text for one in town.phones.handed.all if "Scott County Schools" in one.text]
+    subjects = [str(one.message["Subject"]) for one in town.bus.mail.arrivals.all]
+
+    assert len(rung) == 2
+    assert any("STILL NO ANSWER: class A" in one for one in rung)
+    assert any("There is still no answer." in one for one in rung)
+    assert any(one.startswith("Escalation: still no answer: class A") for one in subjects)
+    assert not any(one.startswith("First notice") for one in subjects)
 
 
 async def test_on_an_early_release_day_the_same_happens_in_the_morning(town: Town) -> None:

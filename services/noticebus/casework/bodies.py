@@ -128,8 +128,12 @@ def mail_text(
 
 
 def reminds(delivery: Delivery) -> bool:
-    """Say whether it comes because an answer is missing: a step, unless it fell with the notice."""
-    return delivery.cause is Cause.STEP and WITH_NOTICE not in (delivery.detail or {})
+    """Say whether it comes because an answer is missing: a step, unless it fell with the notice.
+
+    The operators' comes with the notice only where nobody else is in reach: that is silence.
+    """
+    fell_with = WITH_NOTICE in (delivery.detail or {})
+    return delivery.cause is Cause.STEP and (not fell_with or reads_along(delivery))
 
 
 def reads_along(delivery: Delivery) -> bool:
