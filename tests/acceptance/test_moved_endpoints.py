@@ -79,7 +79,7 @@ async def test_a_reader_that_has_moved_gets_what_came_meanwhile_once_it_has_cons
     await bus.settled()
 
     (unreachable,) = notice.response["recipients"]["unreachable"]
-    assert unreachable["reason"] == UnreachableReason.SUBSCRIPTION_PAUSED
+    assert unreachable["reason"] == UnreachableReason.NO_VERIFIED_CHANNEL
     await consents(church)
     (event,) = await church.member.receives("notice", notice)
     assert event["data"]["subscription"]["sequence"] == 1

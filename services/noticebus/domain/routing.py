@@ -41,7 +41,8 @@ class ResponsibilityMatch:
 class SubscriptionMatch:
     """A subscription whose areas and notice kinds match.
 
-    One that matches through several areas may come repeatedly.
+    One that matches through several areas may come repeatedly. `paused`: what comes is held back,
+    by a pause or, where it has also `moved`, until its new address has consented.
     """
 
     subscription_id: SubscriptionId
@@ -52,6 +53,7 @@ class SubscriptionMatch:
     verified: bool
     paused: bool
     contact_id: ContactId | None = None  # whose mailbox, where it is mail
+    moved: bool = False
 
     @property
     def usable(self) -> bool:
@@ -313,7 +315,7 @@ def _channel_plan(
 
 
 def _why_unreachable(orders: Iterable[SubscriptionMatch]) -> UnreachableReason:
-    if any(one.paused for one in orders):
+    if any(one.paused and not one.moved for one in orders):  # nobody can resume what has moved
         return UnreachableReason.SUBSCRIPTION_PAUSED
     return UnreachableReason.NO_VERIFIED_CHANNEL
 

@@ -125,6 +125,7 @@ async def orders_for(
                 contact_id=row.contact_id,
                 verified=row.waits or row.state == SubscriptionState.ACTIVE,
                 paused=row.waits,
+                moved=row.waits and row.state == SubscriptionState.PENDING_VERIFICATION,
             ),
         )
         for row in await conn.execute(statement)

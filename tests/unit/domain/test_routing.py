@@ -59,6 +59,7 @@ def order(
     channel: Channel = Channel.WEBHOOK,
     verified: bool = True,
     paused: bool = False,
+    moved: bool = False,
     number: int = 1,
 ) -> SubscriptionMatch:
     return SubscriptionMatch(
@@ -69,6 +70,7 @@ def order(
         content_level=ContentLevel.PARTNER,
         verified=verified,
         paused=paused,
+        moved=moved,
     )
 
 
@@ -154,6 +156,11 @@ def test_desk_is_the_first_position_with_somebody_who_can_be_reached() -> None:
         ([], UnreachableReason.NO_VERIFIED_CHANNEL),
         ([order(CPS, verified=False)], UnreachableReason.NO_VERIFIED_CHANNEL),
         ([order(CPS, paused=True)], UnreachableReason.SUBSCRIPTION_PAUSED),
+        ([order(CPS, paused=True, moved=True)], UnreachableReason.NO_VERIFIED_CHANNEL),
+        (
+            [order(CPS, paused=True, moved=True), order(CPS, paused=True)],
+            UnreachableReason.SUBSCRIPTION_PAUSED,
+        ),
     ],
 )
 def test_recipient_that_nothing_reaches_is_still_a_recipient_with_the_reason(
