@@ -87,7 +87,8 @@ _SENTENCES = {
     " ones. Outside its terms it counts as on holiday, and no dismissal caps a deadline.",
     POLICY_REACHES_NOBODY: "would be called by nobody: no step of its policy gets to anybody. Enter"
     " a contact, or an operator.",
-    NO_SECOND_CONTACT: "has no second contact: if the first is silent, nobody else is told.",
+    NO_SECOND_CONTACT: "has no second contact that anything reaches: if the first is silent,"
+    " nobody else is told.",
 }
 
 
