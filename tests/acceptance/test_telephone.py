@@ -33,7 +33,7 @@ from noticebus.contracts.vocabulary import (
     VerifiedBy,
 )
 from noticebus.domain.policies import default_policies
-from noticebus.store import policies
+from noticebus.store import obligations, policies
 from noticebus.store.agencies import Contact
 from noticebus.store.deliveries import Attempt, Delivery
 from noticebus.store.tables import acknowledgements, attempts, contacts, links
@@ -519,6 +519,60 @@ async def test_no_declines_and_says_so(town: Town) -> None:
     async with town.bus.desk.database.read() as conn:
         reasons = (await conn.execute(sa.select(acknowledgements.c.reason))).scalars().all()
     assert reasons == [DeclineReason.OTHER]
+    assert (await town.district.obligation(notice)).state is ObligationState.DECLINED
+
+
+async def test_a_mistyped_decline_is_taken_back_by_text_message(town: Town) -> None:
+    notice, text, _ = await town.told()
+
+    await town.line.reply(PHONE, f"DECLINE {text.code}")
+    again = await town.line.reply(PHONE, f"DECLINE {text.code}")
+    noted = await town.line.reply(PHONE, f"RECEIVED {text.code}")
+    said = await town.line.reply(PHONE, f"ACCEPT {text.code}")
+
+    assert again.startswith("Recorded: declined.")
+    assert noted.endswith(
+        f"Your agency has declined: reply ACCEPT {text.code} when somebody acts on it."
+    )
+    assert said == "Recorded: accepted. Thank you. ES: Registrado: aceptado."
+    assert (await town.district.obligation(notice)).state is ObligationState.CLOSED
+    assert [one[0] for one in await town.answers()] == [
+        Answer.DECLINED,
+        Answer.RECEIVED,
+        Answer.ACCEPTED,
+    ]
+
+
+async def test_what_the_operators_waived_may_still_be_accepted_by_text_message(town: Town) -> None:
+    notice, text, _ = await town.told()
+    before = await town.district.obligation(notice)
+    waived = replace(before, state=ObligationState.WAIVED, next_step_at=None)
+    async with town.bus.desk.database.begin() as conn:
+        await obligations.save(conn, before=before, after=waived)
+
+    said = await town.line.reply(PHONE, f"ACCEPT {text.code}")
+
+    assert said == "Recorded: accepted. Thank you. ES: Registrado: aceptado."
+    assert (await town.district.obligation(notice)).state is ObligationState.CLOSED
+
+
+async def test_where_two_must_accept_one_yes_after_the_decline_hears_that_it_is_not_enough(
+    town: Town,
+) -> None:
+    await town.ask_for_two()
+    notice, text, call = await town.told(status="exercise")
+    await town.line.reply(PHONE, f"NO {text.code}")
+    declined = (await town.district.obligation(notice)).state
+
+    spoken = await town.line.types(call, call.code)
+    said = await town.line.reply(PHONE, f"ACCEPT {text.code}")
+
+    asked = (
+        "Your agency has declined: another person has to accept too, or ring the bus's operators."
+    )
+    assert declined is ObligationState.DECLINED
+    assert spoken == f"EXERCISE. Recorded: accepted. {asked} Goodbye."
+    assert said == f"EXERCISE. Recorded: accepted. Thank you. ES: Registrado: aceptado. {asked}"
     assert (await town.district.obligation(notice)).state is ObligationState.DECLINED
 
 

@@ -75,7 +75,7 @@ class _Matter:
 
     contact: Contact
     claims: LinkClaims
-    is_open: bool
+    answerable: bool
 
 
 async def take_text(desk: Desk, *, phone: str, body: str) -> str:
@@ -93,8 +93,8 @@ async def take_text(desk: Desk, *, phone: str, body: str) -> str:
         one for one in found if links.code_matches(desk.keyring, one.claims, given=reply.code)
     ]
     if fitting:
-        return await _answer(desk, fitting[0], reply) if fitting[0].is_open else OVER
-    if not (left := [one for one in found if one.is_open]):
+        return await _answer(desk, fitting[0], reply) if fitting[0].answerable else OVER
+    if not (left := [one for one in found if one.answerable]):
         return NOTHING_OPEN
     return await _count_wrong(desk, left, code=reply.code)
 
@@ -109,7 +109,8 @@ async def _matters(conn: AsyncConnection, phone: str, *, now: dt.datetime) -> li
     for one in sent:
         assert one.delivery.notice_id is not None, "only what carries a notice is found"
         claims = claims_for(one.delivery, about[one.delivery.notice_id])
-        matters.setdefault(claims, _Matter(contact=one.contact, claims=claims, is_open=one.is_open))
+        matter = _Matter(contact=one.contact, claims=claims, answerable=one.answerable)
+        matters.setdefault(claims, matter)
     return list(matters.values())
 
 
@@ -152,12 +153,13 @@ def _is_over(done: AnsweredByLink) -> bool:
 
 
 def _still_asked(done: AnsweredByLink, *, act: str) -> str:
-    """Say what is still asked where the matter stays open, or nothing.
+    """Say what is still asked where the matter stays open or declined, or nothing.
 
     `act` is asked where only this person's own word is missing.
     """
     given, owed = done.answered.acknowledgement, done.answered.obligation
-    if owed.state is not ObligationState.OPEN:
+    declined = owed.state is ObligationState.DECLINED and given.answer is not Answer.DECLINED
+    if owed.state is not ObligationState.OPEN and not declined:
         return ""
     noted = given.answer is Answer.RECEIVED and closes_with(owed.notice_class) is Answer.ACCEPTED
     if owed.owed in OWED_BY_POSTERS:
@@ -167,7 +169,8 @@ def _still_asked(done: AnsweredByLink, *, act: str) -> str:
         act = f"this was version {given.version}; answer {newer}"
     elif quorum_of(owed) > 1 and not noted:
         act = "another person has to accept"
-    return f" Still open: {act}."
+        act += " too, or ring the bus's operators" if declined else ""
+    return f" {'Your agency has declined' if declined else 'Still open'}: {act}."
 
 
 def _mark(done: AnsweredByLink) -> str:

@@ -15,15 +15,17 @@ from noticebus.store.matching import valid_at
 from noticebus.store.tables import attempts, contacts, deliveries, obligations
 
 BUNDLE_MAX = 500
+ANSWERABLE = (ObligationState.OPEN, ObligationState.DECLINED, ObligationState.WAIVED)
+"""The states that an answer changes: a decline or a waiver is undone by whoever now has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texted:
-    """A text message that went to a contact, and whether its obligation is open still."""
+    """A text message that went to a contact, and whether an answer can still change something."""
 
     contact: Contact
     delivery: Delivery
-    is_open: bool
+    answerable: bool
 
 
 async def attempts_of(conn: AsyncConnection, provider_id: str) -> dict[DeliveryId, Attempt]:
@@ -106,13 +108,15 @@ async def knows_phone(conn: AsyncConnection, phone: str, *, at: dt.datetime) -> 
 async def texted(conn: AsyncConnection, phone: str, *, at: dt.datetime, limit: int) -> list[Texted]:
     """Find what was sent by text message to the verified telephone `phone`.
 
-    What is open still comes first, then the newest, at most `limit`.
+    What is open still comes first, then what a yes would take back, then the newest, at most
+    `limit`.
     """
     is_open = obligations.c.state == ObligationState.OPEN
+    answerable = obligations.c.state.in_(ANSWERABLE)
     statement = (
         sa.select(
             contacts,
-            is_open.label("is_open"),
+            answerable.label("answerable"),
             *(column.label(f"d_{column.name}") for column in deliveries.c),
         )
         .select_from(deliveries)
@@ -124,14 +128,14 @@ async def texted(conn: AsyncConnection, phone: str, *, at: dt.datetime, limit: i
             deliveries.c.attempts > 0,
             deliveries.c.notice_id.is_not(None),
         )
-        .order_by(is_open.desc(), deliveries.c.id.desc())
+        .order_by(is_open.desc(), answerable.desc(), deliveries.c.id.desc())
         .limit(limit)
     )
     return [
         Texted(
             contact=Contact(**{name: row[name] for name in contacts.c.keys()}),  # noqa: SIM118
             delivery=Delivery(**{one.name: row[f"d_{one.name}"] for one in deliveries.c}),
-            is_open=bool(row["is_open"]),
+            answerable=bool(row["answerable"]),
         )
         for row in (await conn.execute(statement)).mappings()
     ]
