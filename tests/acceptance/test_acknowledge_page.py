@@ -27,13 +27,15 @@ from noticebus.contracts.vocabulary import (
     ChangeReason,
     IncidentState,
     Msg,
+    NoticeClass,
     ObligationState,
     Owed,
     VerifiedBy,
 )
+from noticebus.domain.policies import default_policies
 from noticebus.gateway.app import create_app
 from noticebus.ids import new_notice_id, new_obligation_id
-from noticebus.store import acknowledgements, notices, obligations
+from noticebus.store import acknowledgements, notices, obligations, policies
 from noticebus.store.acknowledgements import Acknowledgement
 from noticebus.store.agencies import Agency, Contact
 from noticebus.store.database import Database
@@ -467,6 +469,70 @@ async def test_received_leaves_it_open_and_says_what_is_still_asked(mail: Mail) 
     receipt = await mail.sends(answer="received")
 
     assert "It still needs your agency to accept or decline" in receipt.text
+    assert (await mail.obligation()).state is ObligationState.OPEN
+
+
+async def asked_of_two(desk: Desk, browser: httpx2.AsyncClient, notice_class: NoticeClass) -> Mail:
+    """Post a notice of a class for which the policies ask for two people, and give a mail of it."""
+    async with desk.database.begin() as conn:
+        for one in default_policies():
+            if one.recipient_kind is AgencyKind.CPS and one.notice_class is notice_class:
+                wanted = replace(one, version=2, quorum=2)
+                await policies.insert_policy(conn, wanted, agency_id=None, now=furnish.MORNING)
+    changes: dict[str, Any] = {"class": notice_class}
+    return await mailed(desk, browser, **changes)
+
+
+async def test_a_decline_that_is_taken_back_stops_the_reminders(mail: Mail) -> None:
+    await mail.sends(answer="declined", reason="no_capacity")
+    receipt = await mail.sends()
+    again = await mail.sends()
+    furnish.world(mail.desk).advance(dt.timedelta(minutes=1))
+    later = await mail.sends(answer="received")
+
+    assert "Reminders to your agency stop." in receipt.text
+    assert "Reminders to your agency stop." in again.text
+    assert "changes nothing else" in later.text
+    assert (await mail.obligation()).state is ObligationState.CLOSED
+
+
+async def test_what_does_not_take_a_decline_back_says_what_would(mail: Mail) -> None:
+    await mail.sends(answer="declined", reason="no_capacity")
+    receipt = await mail.sends(answer="received")
+    spanish = await mail.sends(answer="received", query="?lang=es")
+
+    assert "Your agency has declined this." in receipt.text
+    assert "open this link again and accept" in receipt.text
+    assert "Su agencia lo ha rechazado." in spanish.text
+    assert (await mail.obligation()).state is ObligationState.DECLINED
+
+
+async def test_where_two_must_accept_one_yes_after_the_decline_says_that_it_is_not_enough(
+    desk: Desk, browser: httpx2.AsyncClient
+) -> None:
+    mail = await asked_of_two(desk, browser, NoticeClass.B)
+    await mail.sends(answer="declined", reason="no_capacity")
+    receipt = await mail.sends()
+    spanish = await mail.sends(query="?lang=es")
+
+    assert "Your agency has declined this. Another person at it has to accept too" in receipt.text
+    assert "Su agencia lo ha rechazado. Otra persona de ella también" in spanish.text
+    assert (await mail.obligation()).state is ObligationState.DECLINED
+
+
+@pytest.mark.parametrize(
+    ("notice_class", "answer"),
+    [(NoticeClass.B, "accepted"), (NoticeClass.C, "received"), (NoticeClass.C, "accepted")],
+)
+async def test_the_first_of_two_reads_that_another_person_has_to_confirm(
+    desk: Desk, browser: httpx2.AsyncClient, notice_class: NoticeClass, answer: str
+) -> None:
+    mail = await asked_of_two(desk, browser, notice_class)
+    receipt = await mail.sends(answer=answer)
+    spanish = await mail.sends(answer=answer, query="?lang=es")
+
+    assert "Another person at your agency has to confirm too" in receipt.text
+    assert "Otra persona de su agencia también tiene que confirmar" in spanish.text
     assert (await mail.obligation()).state is ObligationState.OPEN
 
 

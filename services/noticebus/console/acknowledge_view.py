@@ -9,6 +9,7 @@ from typing import Any
 from noticebus.casework.answer import Answered
 from noticebus.casework.links import LinkFacts
 from noticebus.casework.views import place_names
+from noticebus.casework.votes import quorum_of
 from noticebus.console.texts import Language, text
 from noticebus.console.wording import children_line, local_time, number
 from noticebus.contracts.vocabulary import (
@@ -20,8 +21,9 @@ from noticebus.contracts.vocabulary import (
     Status,
 )
 from noticebus.domain.gazetteer import Gazetteer
-from noticebus.domain.obligation import OWED_BY_POSTERS, closes_with
+from noticebus.domain.obligation import OWED_BY_POSTERS, closes_with, closing_answers
 from noticebus.store.acknowledgements import Acknowledgement
+from noticebus.store.obligations import Obligation
 
 PLACES_SHOWN_MAX = 12
 SITES_SHOWN_MAX = 20
@@ -104,14 +106,29 @@ class Writer:
 
     def following(self, made: Acknowledgement) -> str:
         """Say what an answer sets off."""
-        open_still = self._facts.obligation.state is ObligationState.OPEN
+        owed = self._facts.obligation
         if made.closed:
             return self._say("next_declined" if made.answer is Answer.DECLINED else "next_closed")
-        if open_still and made.answer is Answer.RECEIVED:
+        if owed.state is ObligationState.DECLINED and made.answer is not Answer.DECLINED:
+            return self._say("next_declined_two" if self._is_one_yes(made) else "next_declined_yet")
+        if owed.state is not ObligationState.OPEN:
+            return self._say("next_closed" if _takes_back(made, owed) else "next_noted")
+        return self._still_open(made)
+
+    def _still_open(self, made: Acknowledgement) -> str:
+        if self._is_one_yes(made):
+            return self._say("next_two")
+        if made.answer is Answer.RECEIVED:
             return self._say("next_received")
-        if open_still and made.answer is Answer.NEED_MORE_TIME and made.eta is not None:
+        if made.answer is Answer.NEED_MORE_TIME and made.eta is not None:
             return self._say("next_more_time", eta=self._time(made.eta))
         return self._say("next_noted")
+
+    def _is_one_yes(self, made: Acknowledgement) -> bool:
+        """Say whether it is the yes of one person where the policy asks for several."""
+        owed = self._facts.obligation
+        yes = made.answer in closing_answers(owed.notice_class)
+        return yes and made.version >= owed.round_version and quorum_of(owed) > 1
 
     def details(self) -> Rows:
         """Write what the recipient may read beyond the summary: only after the right code."""
@@ -277,6 +294,11 @@ class Writer:
         )
         as_of = self._say("as_of", time=self._instant(counts["as_of"]))
         return f"{site['label']}: {said} ({as_of})"
+
+
+def _takes_back(made: Acknowledgement, owed: Obligation) -> bool:
+    """Say whether an answer closed what was declined or waived: it closed nothing that was open."""
+    return owed.state is ObligationState.CLOSED and owed.closed_at == made.recorded_at
 
 
 def _line(facts: Mapping[str, Any], *names: str) -> str:

@@ -330,6 +330,36 @@ TEXTS: Mapping[str, tuple[str, str]] = {  # English, Spanish
             " siguen hasta entonces."
         ),
     ),
+    "next_two": (
+        (
+            "Another person at your agency has to confirm too; reminders go on until then. You can"
+            " close this page."
+        ),
+        (
+            "Otra persona de su agencia también tiene que confirmar; los recordatorios siguen hasta"
+            " entonces. Puede cerrar esta página."
+        ),
+    ),
+    "next_declined_two": (
+        (
+            "Your agency has declined this. Another person at it has to accept too before it counts"
+            " as taken on, and nobody is asked by itself: tell them, or ring the operators."
+        ),
+        (
+            "Su agencia lo ha rechazado. Otra persona de ella también tiene que aceptar para que"
+            " cuente como asumido, y nadie más recibe aviso: dígaselo o llame a los operadores."
+        ),
+    ),
+    "next_declined_yet": (
+        (
+            "Your agency has declined this. If somebody acts on it after all, open this link again"
+            " and accept, or ring the operators."
+        ),
+        (
+            "Su agencia lo ha rechazado. Si alguien se encarga después de todo, abra de nuevo este"
+            " enlace y acepte, o llame a los operadores."
+        ),
+    ),
     "next_more_time": (
         "Reminders wait until {eta}. Open this link again to accept or decline.",
         "Los recordatorios esperan hasta {eta}. Abra de nuevo este enlace para aceptar o rechazar.",
