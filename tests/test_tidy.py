@@ -54,6 +54,7 @@ SLEEPERS = {
     "harness/system.py": "between two looks whether the database is quiet, within a time limit",
     "faults/test_two_engines.py": "a kill comes at a random moment; another process's end is seen",
     "faults/test_kill.py": "a kill comes at a random moment",
+    "fuzz/findings.py": "as long as a busy bus asks for, three times at most",
     "harness/served.py": "another process gives no signal; it is looked at within a time limit",
 }
 
