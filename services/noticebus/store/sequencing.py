@@ -67,44 +67,49 @@ async def index_entries(
 
 async def span_history(conn: AsyncConnection, given: Given) -> None:
     """Let each history line begin at its entry's index, and the line before it end there."""
-    begins = (
+    await conn.execute(begins(given))
+    await conn.execute(ends(given))
+
+
+def begins(given: Given) -> sa.Update:
+    """Begin the lines of freshly indexed entries.
+
+    By the entry's id alone: a database that has seen few lines yet would take a condition on
+    `from_index` for a better way to them, and read all of them for each entry.
+    """
+    return (
         sa.update(obligation_history)
         .where(
             obligation_history.c.entry_id == entries.c.id,
-            obligation_history.c.from_index.is_(None),
             entries.c.index.between(given.first, given.last),
         )
         .values(from_index=entries.c.index)
     )
-    await conn.execute(begins)
-    touched = (
-        sa.select(obligation_history.c.obligation_id)
-        .where(obligation_history.c.from_index.between(given.first, given.last))
-        .distinct()
-    )
-    following = (
-        sa.select(
-            obligation_history.c.position,
-            sa.func.lead(obligation_history.c.from_index)
-            .over(
-                partition_by=obligation_history.c.obligation_id,
-                order_by=obligation_history.c.position,
-            )
-            .label("ends"),
-        )
+
+
+def ends(given: Given) -> sa.Update:
+    """End the line before each that has begun.
+
+    Lines of one obligation follow one another by position: its row is locked while one is written.
+    """
+    fresh, earlier = obligation_history.alias("fresh"), obligation_history.alias("earlier")
+    before = (
+        sa.select(sa.func.max(earlier.c.position))
         .where(
-            obligation_history.c.obligation_id.in_(touched),
-            obligation_history.c.to_index.is_(None),
-            obligation_history.c.from_index.is_not(None),
+            earlier.c.obligation_id == fresh.c.obligation_id,
+            earlier.c.position < fresh.c.position,
         )
-        .subquery()
+        .correlate(fresh)
+        .scalar_subquery()
     )
-    ends = (
+    return (
         sa.update(obligation_history)
-        .where(obligation_history.c.position == following.c.position, following.c.ends.is_not(None))
-        .values(to_index=following.c.ends)
+        .where(
+            fresh.c.from_index.between(given.first, given.last),
+            obligation_history.c.position == before,
+        )
+        .values(to_index=fresh.c.from_index)
     )
-    await conn.execute(ends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
