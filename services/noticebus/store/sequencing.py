@@ -106,6 +106,7 @@ def ends(given: Given) -> sa.Update:
         sa.update(obligation_history)
         .where(
             fresh.c.from_index.between(given.first, given.last),
+            obligation_history.c.obligation_id == fresh.c.obligation_id,
             obligation_history.c.position == before,
         )
         .values(to_index=fresh.c.from_index)
