@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.errors import UnavailableError
 from noticebus.store import database as under_test
-from noticebus.store.database import Database
+from noticebus.store.database import Database, _opened
 from noticebus.store.tables import entries, markers, metadata, responsibility_areas
 
 WAIT_S = 30
@@ -294,6 +294,19 @@ async def test_opening_that_is_cancelled_leaves_no_thread_behind(tmp_path: Path)
 
     assert drivers_threads() <= before
     await database.close()
+
+
+async def test_a_close_that_is_cancelled_beside_a_stop_ends(tmp_path: Path) -> None:
+    """So it is where a loop is cancelled in a statement, and once more while that is put away."""
+    connection = await _opened(tmp_path / "bus.db")
+
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as tasks:
+        closing = tasks.create_task(connection.close())
+        await asyncio.sleep(0)
+        connection.stop()
+        closing.cancel()
+
+    assert closing.cancelled()
 
 
 async def test_file_that_is_no_database_is_an_outage(tmp_path: Path) -> None:

@@ -169,9 +169,11 @@ def is_mistake(error: Exception) -> bool:
 async def _opened(*args: Any, **options: Any) -> aiosqlite.Connection:
     """Open a SQLite connection; the thread of one that fails, or is cancelled, has ended as well.
 
-    Else it says what it has to say when the event loop may be closed.
+    Else it says what it has to say when the event loop may be closed. It is stopped once: a close
+    that is cancelled twice would wait for ever for what a thread that has ended does not do.
     """
     connection = aiosqlite.connect(*args, **options)
+    _stop_once(connection)
     thread: Any = getattr(connection, "_thread", connection)  # before 0.22 it is one itself
     thread.daemon = True
     try:
@@ -179,6 +181,20 @@ async def _opened(*args: Any, **options: Any) -> aiosqlite.Connection:
     except BaseException:
         await asyncio.to_thread(thread.join, CONNECT_WAIT_S)
         raise
+
+
+def _stop_once(connection: Any) -> None:
+    """Let the driver's thread be told to stop by the first who asks; nobody else waits for it."""
+    stops = iter([connection.stop])
+
+    def stop_once() -> Any:
+        return next(stops, _stopped_already)()
+
+    connection.stop = stop_once
+
+
+def _stopped_already() -> None:
+    """Give nothing to wait for."""
 
 
 def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
