@@ -305,8 +305,10 @@ async def test_a_close_that_is_cancelled_beside_a_stop_ends(tmp_path: Path) -> N
         await asyncio.sleep(0)
         connection.stop()
         closing.cancel()
+    await asyncio.to_thread(connection._thread.join, WAIT_S)
 
     assert closing.cancelled()
+    assert not connection._thread.is_alive()
 
 
 async def test_file_that_is_no_database_is_an_outage(tmp_path: Path) -> None:

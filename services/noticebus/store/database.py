@@ -184,17 +184,16 @@ async def _opened(*args: Any, **options: Any) -> aiosqlite.Connection:
 
 
 def _stop_once(connection: Any) -> None:
-    """Let the driver's thread be told to stop by the first who asks; nobody else waits for it."""
-    stops = iter([connection.stop])
+    """Tell the driver's thread once to stop; whoever asks again waits for the same end."""
+    stop = connection.stop
+    ends: list[Any] = []
 
     def stop_once() -> Any:
-        return next(stops, _stopped_already)()
+        if not ends:
+            ends.append(stop())
+        return ends[0]
 
     connection.stop = stop_once
-
-
-def _stopped_already() -> None:
-    """Give nothing to wait for."""
 
 
 def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
