@@ -223,30 +223,6 @@ def coverage(
     return tuple(found)
 
 
-def uncovered_after_decline(
-    *,
-    counties: Iterable[County],
-    lea_ids: Iterable[str] = (),
-    responsibilities: Iterable[ResponsibilityMatch],
-    lost_before: frozenset[AgencyId],
-    declined: AgencyId,
-) -> tuple[Uncovered, ...]:
-    """List the places that this decline leaves without anybody.
-
-    Those uncovered before are not repeated.
-    """
-    places, districts, duties = tuple(counties), tuple(lea_ids), tuple(responsibilities)
-    before = coverage(counties=places, lea_ids=districts, responsibilities=duties, lost=lost_before)
-    after = coverage(
-        counties=places,
-        lea_ids=districts,
-        responsibilities=duties,
-        lost=lost_before | {declined},
-    )
-    known = set(before)
-    return tuple(one for one in after if one not in known)
-
-
 def _recipient(
     agency_id: AgencyId,
     kind: AgencyKind,

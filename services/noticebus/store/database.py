@@ -170,11 +170,11 @@ async def _opened(*args: Any, **options: Any) -> aiosqlite.Connection:
     """Open a SQLite connection; the thread of one that fails, or is cancelled, has ended as well.
 
     Else it says what it has to say when the event loop may be closed. It is stopped once: a close
-    that is cancelled twice would wait for ever for what a thread that has ended does not do.
+    that is cancelled beside a stop would wait for ever for a thread that has ended.
     """
     connection = aiosqlite.connect(*args, **options)
     _stop_once(connection)
-    thread: Any = getattr(connection, "_thread", connection)  # before 0.22 it is one itself
+    thread = connection._thread  # noqa: SLF001 - the driver lends no other hold on its end
     thread.daemon = True
     try:
         return await connection

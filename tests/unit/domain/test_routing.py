@@ -30,7 +30,6 @@ from noticebus.domain.routing import (
     Uncovered,
     coverage,
     route,
-    uncovered_after_decline,
 )
 from noticebus.ids import AgencyId, ContactId, SubscriptionId
 
@@ -292,21 +291,10 @@ def test_agency_that_declined_covers_nothing() -> None:
 
 def test_decline_uncovers_a_place_only_when_nobody_is_left() -> None:
     second = duty("agy_second")
-    facts: dict[str, Any] = {
-        "counties": [County(fips="28123")],
-        "lea_ids": ["2803060"],
-        "declined": CPS,
-    }
+    both = frozenset({CPS, second.agency_id})
 
-    alone = uncovered_after_decline(
-        responsibilities=[duty(), second], lost_before=frozenset({second.agency_id}), **facts
-    )
-    shared = uncovered_after_decline(
-        responsibilities=[duty(), second], lost_before=frozenset(), **facts
-    )
-
-    assert alone == (NO_CPS,)  # the district was missing before: not repeated
-    assert shared == ()
+    assert uncovered(duty(), second, SCHOOL, lost=frozenset({CPS})) == ()
+    assert uncovered(duty(), second, SCHOOL, lost=both) == (NO_CPS,)
 
 
 @pytest.mark.parametrize(
