@@ -31,7 +31,7 @@ help: ## list what can be made
 # --- set-up ------------------------------------------------------------------
 
 .PHONY: setup
-setup: .venv/.dev .venv/.kafka ## make .venv from the pinned requirements, and fetch the test broker
+setup: .venv/.dev .venv/.kafka chromium ## make .venv from the pinned requirements, fetch broker and browser
 
 .venv/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -55,6 +55,10 @@ setup: .venv/.dev .venv/.kafka ## make .venv from the pinned requirements, and f
 	@test -n "$$NOTICEBUS_TEST_KAFKA" || $(BIN)/python tests/harness/kafka.py
 	@touch $@
 
+.PHONY: chromium
+chromium: .venv/.dev
+	@$(BIN)/python tests/harness/chromium.py
+
 # --- run ---------------------------------------------------------------------
 
 .PHONY: demo
@@ -77,21 +81,38 @@ test: setup ## every test, against a real PostgreSQL and a real Kafka
 fuzz: setup ## 10,000 random calls over all operations
 	@$(BIN)/pytest -q tests/fuzz --fuzz-calls 10000 --timeout 3600 $(ARGS)
 
-.PHONY: bench
-bench: setup ## measure the claims
+.PHONY: bench bench-plot
+bench: setup ## measure the short set; prints what is reached
 	@$(BIN)/python -m bench $(ARGS)
 
-.PHONY: bench-escalation
-bench-escalation: setup ## measure the escalation clock over a million open obligations
-	@$(BIN)/python -m bench.escalation $(ARGS)
+bench-plot: .venv/.dev ## draw how cost grows: ARGS='FILE.json … --svg FILE.svg'
+	@$(BIN)/python -m bench.plot $(ARGS)
 
-.PHONY: bench-isolation
+.PHONY: bench-latency bench-saturation bench-fanout bench-kill bench-isolation bench-soak
+bench-latency: setup ## measure post to arrival at 10, 50 and 200 notices a second
+	@$(BIN)/python -m bench.latency $(ARGS)
+
+bench-saturation: setup ## measure 5,000 notices, 64 at a time, to one subscription and to 64
+	@$(BIN)/python -m bench.saturation $(ARGS)
+
+bench-fanout: setup ## measure bursts to 20, 100 and 1,000 recipients (ARGS=--one: to 10,000)
+	@$(BIN)/python -m bench.fanout $(ARGS)
+
+bench-kill: setup ## kill a dispatcher, then a gateway, in a burst; counts lost and doubled
+	@$(BIN)/python -m bench.kill $(ARGS)
+
 bench-isolation: setup ## measure what bad endpoints cost the others
 	@$(BIN)/python -m bench.isolation $(ARGS)
 
-.PHONY: bench-soak
 bench-soak: setup ## ten minutes of notices with restarts of broker and database; counts what is lost
 	@$(BIN)/python -m bench.soak $(ARGS)
+
+.PHONY: bench-escalation bench-report
+bench-escalation: setup ## measure the escalation clock over a million open obligations
+	@$(BIN)/python -m bench.escalation $(ARGS)
+
+bench-report: setup ## measure the unacknowledged report over a million open obligations
+	@$(BIN)/python -m bench.report $(ARGS)
 
 # --- check -------------------------------------------------------------------
 
@@ -112,7 +133,7 @@ layers: .venv/.dev ## import-linter
 	@$(BIN)/lint-imports --no-logo
 
 quick: .venv/.dev ## the tests that need no server
-	@$(BIN)/pytest -q -n $(WORKERS) $(QUICK)
+	@$(if $(strip $(QUICK)),$(BIN)/pytest -q -n $(WORKERS) $(QUICK),:)
 
 check-schemas: .venv/.dev
 ifneq ($(wildcard tools/schemas.py),)
@@ -148,11 +169,28 @@ format: .venv/.dev ## rewrite the code in the house's form
 schemas: .venv/.dev ## write schemas/ from contracts/
 	@$(BIN)/python tools/schemas.py
 
+.PHONY: screenshots
+screenshots: setup ## take the pictures of docs/images anew
+	@mkdir -p docs/images
+	@NOTICEBUS_TEST_PICTURES=docs/images $(BIN)/pytest -q -n 0 --no-cov tests/browser/test_pictures.py
+
 .PHONY: requirements
 requirements: ## pin the requirements anew, nothing younger than a week (needs uv)
 	@$(PINS) pyproject.toml -o requirements/run.txt
 	@$(PINS) --group build -c requirements/run.txt -o requirements/build.txt
 	@$(PINS) pyproject.toml --group dev -c requirements/run.txt -c requirements/build.txt -o requirements/dev.txt
+
+.PHONY: vendor check-vendor compare-vendor
+vendor: .venv/.dev ## copy what pages load from npm's packages (needs Node)
+	@cd tools/frontend && npm ci --ignore-scripts --silent
+	@$(BIN)/python tools/vendor.py
+
+check-vendor: ## the same, but only compare (needs Node)
+	@cd tools/frontend && npm ci --ignore-scripts --silent
+	@$(MAKE) compare-vendor
+
+compare-vendor: .venv/.dev
+	@$(BIN)/python tools/vendor.py --check
 
 .PHONY: audit
 audit: .venv/.dev ## known vulnerabilities among the pinned requirements

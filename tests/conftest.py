@@ -1,6 +1,7 @@
 """What every test may ask for: a real PostgreSQL, a real Kafka, and a longer time limit."""
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from harness import kafka, postgres, run
+from harness import kafka, postgres, run, tables
 from noticebus.store import database
 
 SLOW_TIMEOUT_S = 600  # tells a test that hangs from one that a busy machine slows down
@@ -23,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     run.write_plain_logs()
     _choose_examples()
     _be_patient()
+    _be_hasty()
     if not hasattr(config, "workerinput"):
         folder = run.begin()
         config.add_cleanup(lambda: _end(folder))
@@ -40,6 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the servers that the chosen tests name, outside any test's time limit."""
+    gc.collect()
+    gc.freeze()  # what is imported and collected stays: not to be looked through again and again
     if session.config.option.collectonly or _only_distributes(session.config):
         return
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
@@ -100,8 +104,13 @@ def _be_patient() -> None:
     database.LOCK_TIMEOUT = f"{PATIENCE_S:.0f}s"
 
 
+def _be_hasty() -> None:
+    """Let SQLite not wait for the disk, as PostgreSQL here does not: no test pulls the plug."""
+    database.SQLITE_PRAGMAS = tables.HASTY_PRAGMAS
+
+
 def _end(folder: Path) -> None:
-    asyncio.run(postgres.drop_templates())
+    asyncio.run(postgres.drop_databases())
     run.end(folder)
 
 

@@ -349,6 +349,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "PYTHONUNBUFFERED": "1",
+        "NOTICEBUS_RECORDS_KEPT_S": "0",  # what a page repairs is on its next report
     }
 
 
@@ -607,7 +608,7 @@ def test_every_page_of_docs_is_linked_from_its_index() -> None:
 
 
 def test_every_variable_named_is_a_setting_or_one_of_the_commands_own() -> None:
-    of_tests = {f"NOTICEBUS_TEST_{name}" for name in ("POSTGRES", "KAFKA", "DOCS")}
+    of_tests = {f"NOTICEBUS_TEST_{name}" for name in ("POSTGRES", "KAFKA", "CHROMIUM", "DOCS")}
     known = {URL, KEY, KEY_FILE, SETTINGS_FILE, *of_tests}
     known |= {PREFIX + name.upper() for name in Settings.model_fields}
 

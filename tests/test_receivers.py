@@ -57,7 +57,7 @@ class Receiver:
     process: "subprocess.Popen[bytes]"
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("POST", "/hook", body=body, headers=dict(headers))
             response = connection.getresponse()
@@ -314,7 +314,7 @@ def test_a_receiver_outlives_bodies_without_measure(language: str, tmp_path: Pat
         ):
             with (
                 contextlib.suppress(OSError),  # it may hang up while we speak
-                socket.create_connection(("127.0.0.1", receiver.port), timeout=5) as connection,
+                socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection,
             ):
                 connection.sendall(head + rest)
                 assert not connection.recv(64).startswith(b"HTTP/1.1 2")

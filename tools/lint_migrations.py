@@ -10,6 +10,7 @@ EXCLUDED = {
     "ban-drop-constraint": "a list of words gives way to a longer one, in the same transaction",
     "constraint-missing-not-valid": "one transaction, all or nothing; a time limit bounds the scan",
     "prefer-bigint-over-int": "versions, rounds, steps and attempts stay small",
+    "require-concurrent-index-deletion": "one transaction; what waits is bounded by lock_timeout",
     "prefer-text-field": "a longer id is a change of the catalogue alone, no rewrite",
 }
 

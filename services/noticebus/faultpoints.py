@@ -29,7 +29,8 @@ class FaultPoint(StrEnum):
     BACKLOG_LET_GO = "backlog.let_go"  # what waited is let go and committed; nothing is sent
     ENGINE_FIRING = "engine.firing"  # a step is written, not committed
     ENGINE_FIRED = "engine.fired"  # a step is committed, the bus has nothing
-    SEQUENCER_INDEXING = "sequencer.indexing"  # indexes are given, not committed
+    SEQUENCER_INDEXING = "sequencer.indexing"  # given and counted, not committed
+    SEQUENCER_INDEXED = "sequencer.indexed"  # indexes and counters are committed
 
 
 class _Trap:

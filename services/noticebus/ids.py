@@ -1,8 +1,10 @@
 """Identifiers: TypeIDs (a prefix over a UUIDv7), one type per aggregate."""
 
+import datetime as dt
 from typing import NewType
 
 from typeid import TypeID
+from typeid.codecs import base32
 
 AcknowledgementId = NewType("AcknowledgementId", str)
 AgencyId = NewType("AgencyId", str)
@@ -20,8 +22,12 @@ PolicyId = NewType("PolicyId", str)
 QuestionId = NewType("QuestionId", str)
 ReplayId = NewType("ReplayId", str)
 ResponsibilityId = NewType("ResponsibilityId", str)
+SessionId = NewType("SessionId", str)
 ShiftId = NewType("ShiftId", str)
 SubscriptionId = NewType("SubscriptionId", str)
+UserId = NewType("UserId", str)
+
+ActorId = ApiKeyId | SessionId | UserId  # who did something: a key, a person, or a link's visitor
 
 
 def _mint(prefix: str) -> str:
@@ -68,6 +74,12 @@ def new_notice_id() -> NoticeId:
     return NoticeId(_mint("ntc"))
 
 
+def first_notice_id(minted_at: dt.datetime) -> NoticeId:
+    """Give the least id of a notice minted at an instant: it begins with its milliseconds."""
+    milliseconds = int(minted_at.timestamp() * 1000)
+    return NoticeId(f"ntc_{base32.encode((milliseconds << 80).to_bytes(16, 'big'))}")
+
+
 def new_obligation_id() -> ObligationId:
     return ObligationId(_mint("obl"))
 
@@ -92,12 +104,20 @@ def new_responsibility_id() -> ResponsibilityId:
     return ResponsibilityId(_mint("rsp"))
 
 
+def new_session_id() -> SessionId:
+    return SessionId(_mint("ses"))
+
+
 def new_shift_id() -> ShiftId:
     return ShiftId(_mint("shf"))
 
 
 def new_subscription_id() -> SubscriptionId:
     return SubscriptionId(_mint("sub"))
+
+
+def new_user_id() -> UserId:
+    return UserId(_mint("usr"))
 
 
 def new_request_id() -> str:

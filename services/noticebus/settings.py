@@ -15,7 +15,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -39,7 +45,12 @@ _NOT_OURS = (  # the test suite's own, and what the commands read to reach a bus
 _ACCOUNT = re.compile(r"[A-Za-z0-9]{2,64}")
 _ADDRESS = re.compile(r"https?://[^\s/?#]+\S*")
 _PROXY = r"^http://([^@/\s]+@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[1-9][0-9]{0,4}/?$"
+# Over http only on this machine (OpenID Connect Core 1.0, section 16.17).
+_ISSUER = (
+    r"^(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost|\[::1\])(:[1-9][0-9]{0,4})?)(/[^\s?#]*)?$"
+)
 _PAST_PROXY = re.compile(r"\.?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_-]+)*", re.IGNORECASE)
+_TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _PASSWORD = re.compile(r"(?<=://)([^/@]*):[^/@]*@")
 
 
@@ -56,6 +67,14 @@ def _listed(value: object) -> object:
 
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_listed)]
 
+# Empty is none: a composition of containers hands on what is not set as an empty text.
+Telephone = Annotated[
+    Annotated[str, Field(pattern=r"^\+[1-9][0-9]{6,14}$")] | None,
+    BeforeValidator(lambda value: value or None),
+]
+
+RoleName = Literal["operator", "supervisor", "auditor", "agency_administrator", "poster"]
+
 
 class Settings(BaseSettings):
     """Every setting with its default. Built directly it reads nothing: `load` does."""
@@ -71,6 +90,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path()
     secret_key: SecretStr | None = Field(None, min_length=32)
     stop_grace_s: float = Field(10.0, ge=0, le=300)
+    operators_phone: Telephone = None
 
     # Database
     database_url: str = Field("sqlite+aiosqlite:///noticebus.db", repr=False)
@@ -95,6 +115,9 @@ class Settings(BaseSettings):
         None, pattern=r"^smtp(s|\+starttls)?://([^@/\s]+@)?[^@/\s]+$", repr=False
     )
     mail_from: str = "noticebus@localhost"
+    records_kept_s: float = Field(30.0, ge=0, le=3600)
+    digest: bool = True
+    digest_times: str = Field("07:00 19:00", pattern=rf"^{_TIME}([ ,]+{_TIME})*$")
 
     # Telephone
     telephone_url: str = Field("https://api.twilio.com", pattern=r"^https?://[^\s?#@]*[^\s?#/@]$")
@@ -102,10 +125,22 @@ class Settings(BaseSettings):
     telephone_token: SecretStr | None = None
     telephone_from: str | None = Field(None, pattern=r"^\+[1-9][0-9]{6,14}$")
 
+    # Sign-in
+    password_sign_in: bool = True
+    oidc_issuer: str | None = Field(None, pattern=_ISSUER)
+    oidc_client_id: str | None = Field(None, min_length=1, max_length=200)
+    oidc_client_secret: SecretStr | None = None
+    oidc_roles_claim: str = Field("groups", min_length=1, max_length=100)
+    oidc_roles: dict[str, RoleName] = {}
+    oidc_agency_claim: str | None = Field(None, min_length=1, max_length=100)
+    proxy_user_header: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
+    proxy_allow: Networks = ()
+
     # Deliveries
     egress_allow: Networks = ()
     egress_proxy_url: str | None = Field(None, pattern=_PROXY, repr=False)
     egress_no_proxy: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)] = ()
+    calls_from: Networks = ()
     endpoint_concurrency: int = Field(16, ge=1, le=1000)
     endpoint_trip_after: int = Field(10, ge=2, le=1000)
     backlog_rate_per_minute: int = Field(600, ge=1, le=60_000)
@@ -113,6 +148,9 @@ class Settings(BaseSettings):
     lease_s: float = Field(20.0, gt=0, le=600)
     lease_days: int = Field(180, ge=0, le=3650)
     schedules: dict[Literal["A", "B", "C", "D"], dict[str, Any]] = {}
+
+    # Posting
+    approval_above: int | None = Field(None, ge=0)
 
     # Interface
     idempotency_days: int = Field(7, ge=1, le=365)
@@ -151,6 +189,7 @@ class Settings(BaseSettings):
         address = self.deadman_url and self.deadman_url.get_secret_value()
         if address and not _ADDRESS.fullmatch(address):
             raise ValueError("deadman_url is not an address like https://watch.example.org/abc")
+        _check_sign_in(self)
         for one in self.egress_no_proxy:
             if not _goes_past_proxy(one):
                 raise ValueError(
@@ -170,6 +209,18 @@ class Settings(BaseSettings):
     def dials(self) -> bool:
         """Say whether a telephone provider is configured."""
         return self.telephone_account is not None
+
+
+def _check_sign_in(settings: Settings) -> None:
+    """Raise ValueError where the ways to sign in are set by halves."""
+    if (settings.oidc_issuer is None) != (settings.oidc_client_id is None):
+        raise ValueError("oidc_issuer and oidc_client_id are set together, or none")
+    if settings.oidc_issuer is not None and not settings.oidc_roles:
+        raise ValueError("oidc_issuer needs oidc_roles, or nobody who comes from it has a role")
+    if (settings.proxy_user_header is None) != (not settings.proxy_allow):
+        raise ValueError("proxy_user_header and proxy_allow, its networks, are set together")
+    if any(network.prefixlen == 0 for network in settings.proxy_allow):
+        raise ValueError("proxy_allow names every address: anybody could say who is there")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

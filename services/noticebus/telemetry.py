@@ -22,7 +22,8 @@ KEYS = frozenset(
         # which
         "acknowledgement_id", "agency_id", "api_key_id", "contact_id", "delivery_id", "entry_id",
         "incident_id", "notice_id", "obligation_id", "policy_id", "question_id", "request_id",
-        "responsibility_id", "subscription_id", "revision", "version", "sequence", "index", "shard",
+        "responsibility_id", "session_id", "subscription_id", "user_id", "revision", "version",
+        "sequence", "index", "shard",
         # what
         "attempt", "attempts", "cause", "channel", "class", "code", "fault", "kind", "method",
         "outcome", "reason", "remedy", "role", "route", "setting", "state", "status", "step",

@@ -6,54 +6,47 @@ import datetime as dt
 from collections.abc import AsyncIterator, Collection, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
-import sqlalchemy as sa
 from fastapi import FastAPI
-from pydantic import ValidationError
 
-from noticebus.access.keyring import Keyring
+from noticebus.access.ways import Ways, ways_of
 from noticebus.bus.figures import BusFigures
-from noticebus.bus.kafka import KafkaBus
-from noticebus.bus.memory import MemoryBus
-from noticebus.bus.options import KafkaOptions
 from noticebus.bus.port import Bus
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Intake
+from noticebus.casework.kept_quality import KeptQuality
+from noticebus.casework.report_workshop import FILES_AT_ONCE, Workshop
+from noticebus.casework.signs_of_life import Pulse
 from noticebus.casework.upkeep import enter_egress
 from noticebus.clock import Clock, OffsetClock, SystemClock
-from noticebus.console import acknowledge, report
-from noticebus.contracts.faults import details
-from noticebus.contracts.vocabulary import NoticeClass
+from noticebus.console import app as console
 from noticebus.dispatcher.carrier import Carrier
 from noticebus.dispatcher.egress import EgressGuard
 from noticebus.dispatcher.email import EmailSender
-from noticebus.dispatcher.proxy import ForwardProxy
 from noticebus.dispatcher.slots import SendLimits
-from noticebus.dispatcher.twilio import TwilioTelephone
 from noticebus.dispatcher.webhook import WebhookSender
 from noticebus.dispatcher.worker import Dispatcher
 from noticebus.domain.policies import default_policies
-from noticebus.domain.schedules import Schedules, default_schedules, read_schedule
 from noticebus.domain.working_time import Window, hours_for
 from noticebus.gateway import telephone as callbacks
 from noticebus.gateway.app import create_app, create_health_app
 from noticebus.gateway.dependencies import Check
+from noticebus.ledger import pulse
 from noticebus.ledger.auditor import Auditor
 from noticebus.ledger.deadman import Deadman
+from noticebus.ledger.digests import DigestClock
 from noticebus.ledger.engine import Engine
 from noticebus.ledger.orders import OrderClock
 from noticebus.ledger.sequencer import Sequencer
 from noticebus.ledger.upkeep import Upkeep
+from noticebus.ports import disk_of, load_keyring, make_bus, proxy_of, schedules_of, telephone_of
 from noticebus.refdata import counties
-from noticebus.settings import SettingError, Settings
+from noticebus.settings import Settings
 from noticebus.store import claims, migrate
 from noticebus.store.database import Database
-from noticebus.store.disk import Disk
 from noticebus.store.policies import seed_policies
 from noticebus.telemetry import Metrics
 
-KEY_FILE = "noticebus.key"
 TICK_STALE = dt.timedelta(seconds=30)  # a loop that has not looked for so long is not working
 
 
@@ -76,9 +69,11 @@ class System:
     sequencer: Sequencer
     upkeep: Upkeep
     orders: OrderClock
+    digests: DigestClock
     dispatcher: Dispatcher
     auditor: Auditor
     deadman: Deadman
+    pulse: Pulse
 
 
 async def open_desk(
@@ -115,93 +110,20 @@ async def open_desk(
         lease_days=settings.lease_days,
         trip_after=settings.endpoint_trip_after,
         backlog_rate=settings.backlog_rate_per_minute,
+        calls_from=tuple(map(str, settings.calls_from)),
+        operators_phone=settings.operators_phone or "",
+        approval_above=settings.approval_above,
         schedules=schedules_of(settings),
         disk=disk_of(settings, machine),
+        quality=KeptQuality(keep=dt.timedelta(seconds=settings.records_kept_s)),
+        workshop=Workshop(benches=1 if database.is_sqlite else FILES_AT_ONCE),
     )
-
-
-def schedules_of(settings: Settings) -> Schedules:
-    """Give the retry schedules in force; SettingError says which one cannot be kept, and why."""
-    found = dict(default_schedules())
-    for letter, record in settings.schedules.items():
-        try:
-            found[NoticeClass(letter)] = read_schedule(NoticeClass(letter), record)
-        except ValidationError as error:
-            first = details(error, prefix=f"/schedules/{letter}")[0]
-            where = first.pointer.strip("/").replace("/", ".")
-            raise SettingError(f"{where}: {first.message}.") from None
-    return found
-
-
-def disk_of(settings: Settings, machine: Clock) -> Disk | None:
-    """Watch the disk of the embedded profile's file; a database server watches its own."""
-    url = sa.make_url(settings.database_url)
-    if url.get_backend_name() != "sqlite":
-        return None
-    folder = Path(url.database or "").absolute().parent
-    return Disk(folder, reserve_mb=settings.disk_reserve_mb, machine=machine)
 
 
 async def seed(database: Database, *, now: dt.datetime) -> int:
     """Give the installation the default policies it does not have; say how many."""
     async with database.begin() as conn:
         return await seed_policies(conn, default_policies(), now=now)
-
-
-def load_keyring(settings: Settings) -> Keyring:
-    """Take the root secret from the settings, or from a file of mode 0600 made at first start."""
-    if settings.secret_key is not None:
-        return Keyring.from_setting(settings.secret_key.get_secret_value())
-    return Keyring.load_or_create(Path(settings.data_dir) / KEY_FILE)
-
-
-def make_bus(settings: Settings) -> Bus:
-    """Choose the bus: in-process, or Apache Kafka where an address is set."""
-    if settings.kafka_bootstrap is None:
-        return MemoryBus()
-    return KafkaBus(kafka_options(settings))
-
-
-def kafka_options(settings: Settings) -> KafkaOptions:
-    """Give the bus its Kafka settings."""
-    password = settings.kafka_password
-    return KafkaOptions(
-        bootstrap=settings.kafka_bootstrap or "",
-        security_protocol=settings.kafka_security,
-        sasl_mechanism=settings.kafka_sasl_mechanism,
-        sasl_username=settings.kafka_username,
-        sasl_password=None if password is None else password.get_secret_value(),
-        ssl_cafile=settings.kafka_ca_path,
-        ssl_certfile=settings.kafka_certificate_path,
-        ssl_keyfile=settings.kafka_key_path,
-        prefix=settings.kafka_prefix,
-        partitions=settings.kafka_partitions,
-        replication=settings.kafka_replication,
-        min_insync=min(2, settings.kafka_replication),
-        events_retention=dt.timedelta(hours=settings.kafka_retention_hours),
-    )
-
-
-def telephone_of(settings: Settings) -> TwilioTelephone | None:
-    """Give the telephone provider, where one is configured."""
-    account, token = settings.telephone_account, settings.telephone_token
-    if account is None or token is None or settings.telephone_from is None:
-        return None
-    return TwilioTelephone(
-        url=settings.telephone_url,
-        account=account.get_secret_value(),
-        token=token.get_secret_value(),
-        number=settings.telephone_from,
-        base_url=settings.base_url,
-        limits=SendLimits(request=dt.timedelta(seconds=settings.request_timeout_s)),
-    )
-
-
-def proxy_of(settings: Settings) -> ForwardProxy | None:
-    """Give the proxy that deliveries to endpoints go through, where one is configured."""
-    if settings.egress_proxy_url is None:
-        return None
-    return ForwardProxy.from_setting(settings.egress_proxy_url, past=settings.egress_no_proxy)
 
 
 @contextlib.asynccontextmanager
@@ -249,7 +171,8 @@ async def _services(
         intake = Intake(desk)
         auditor = Auditor(desk)
         checks = _checks(desk, auditor if Role.LEDGER in roles else None)
-        app = _application(desk, intake, guard, roles, checks=checks)
+        ways = ways_of(settings, keyring=desk.keyring, machine=desk.machine)
+        app = _application(desk, intake, guard, roles, checks=checks, ways=ways)
         if settings.telephone_token is not None:
             callbacks.install(app, token=settings.telephone_token.get_secret_value())
         yield System(
@@ -259,6 +182,7 @@ async def _services(
             engine=Engine(desk),
             sequencer=Sequencer(desk),
             orders=OrderClock(desk),
+            digests=DigestClock(desk, times=settings.digest_times, is_on=settings.digest),
             upkeep=Upkeep(desk, keep_idempotency=dt.timedelta(days=settings.idempotency_days)),
             dispatcher=Dispatcher(
                 desk,
@@ -268,6 +192,7 @@ async def _services(
             ),
             auditor=auditor,
             deadman=_deadman(settings, desk, auditor, loops=checks["loops"]),
+            pulse=Pulse(desk, serves=Role.GATEWAY in roles),
         )
 
 
@@ -293,6 +218,7 @@ def _application(
     roles: Collection[Role],
     *,
     checks: Mapping[str, Check],
+    ways: Ways,
 ) -> FastAPI:
     """Choose what a process answers over HTTP: everything, or health and metrics alone."""
     if Role.GATEWAY not in roles:
@@ -301,10 +227,10 @@ def _application(
         desk,
         intake=intake,
         checks=checks,
-        routers=(acknowledge.router,),
+        routers=console.ROUTERS,
         egress_allow=guard.allow,
     )
-    report.install(app)
+    console.install(app, desk, ways=ways)
     return app
 
 
@@ -335,6 +261,7 @@ async def _loops(
                 await _drain(sending, grace_s=settings.stop_grace_s)
             await system.desk.bus.close()
             bus.cancel()
+            await pulse.leave(system.pulse)
 
 
 async def _drain(sending: "asyncio.Task[None]", *, grace_s: float) -> None:
@@ -348,12 +275,12 @@ async def _drain(sending: "asyncio.Task[None]", *, grace_s: float) -> None:
 def _chosen(
     system: System, roles: Collection[Role]
 ) -> list[tuple[str, Coroutine[None, None, None]]]:
-    chosen = [("upkeep", system.upkeep.run())]
+    chosen = [("upkeep", system.upkeep.run()), ("pulse", pulse.run(system.pulse))]
     if Role.GATEWAY in roles:
         chosen.append(("intake", system.intake.run()))
     if Role.LEDGER in roles:
         chosen += [("engine", system.engine.run()), ("sequencer", system.sequencer.run())]
-        chosen += [("orders", system.orders.run())]
+        chosen += [("orders", system.orders.run()), ("digests", system.digests.run())]
         chosen += [("auditor", system.auditor.run()), ("deadman", system.deadman.run())]
     return chosen
 
@@ -362,9 +289,7 @@ def _checks(desk: Desk, auditor: Auditor | None) -> dict[str, Check]:
     """Say what `/readyz` looks at beside the database: every loop this process runs.
 
     What the auditor found is shown by the processes that run one: a gateway takes posts all the
-    same.
-
-    The bus is not among it: without it posts are taken as before, and the sweep delivers.
+    same. The bus is not among it: without it posts are taken as before, the sweep delivers.
     """
 
     async def loops() -> str | None:

@@ -7,6 +7,7 @@ import pytest
 
 from harness import tables
 from harness.api import Api, County, furnish_county, open_api
+from harness.console import Console, open_console
 from harness.desk import open_desk
 from harness.place import Place, embedded, production
 from harness.system import Bus, open_bus
@@ -23,6 +24,21 @@ async def api(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[A
             tables.on_postgresql() as url,
             open_desk(tmp_path, url=url) as desk,
             open_api(desk) as opened,
+        ):
+            yield opened
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def console(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Console]:
+    """Lend the console over an empty database of each kind."""
+    if request.param == "sqlite":
+        async with open_desk(tmp_path) as desk, open_console(desk) as opened:
+            yield opened
+    else:
+        async with (
+            tables.on_postgresql() as url,
+            open_desk(tmp_path, url=url) as desk,
+            open_console(desk) as opened,
         ):
             yield opened
 

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from harness import tables
+from harness.apps import lent_app
 from noticebus.access.keyring import Keyring
 from noticebus.bus.memory import MemoryBus
 from noticebus.casework.consent import confirm_handshake
@@ -18,7 +19,6 @@ from noticebus.casework.desk import Desk
 from noticebus.casework.keys import create_first_key
 from noticebus.clock import ManualClock
 from noticebus.contracts.vocabulary import Cause, DeliveryState
-from noticebus.gateway.app import create_app
 from noticebus.refdata.counties import load
 from noticebus.store.database import Database
 from noticebus.store.deliveries import deliveries_of
@@ -99,10 +99,10 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
         metrics=Metrics.create(),
         base_url=BASE_URL,
     )
-    app = create_app(desk)
     first = await create_first_key(desk, path=tmp_path / "first-key")
     assert first is not None
-    yield Office(app=app, desk=desk, machine=machine, admin=Api(app, first.secret))
+    with lent_app(desk) as app:
+        yield Office(app=app, desk=desk, machine=machine, admin=Api(app, first.secret))
     await database.close()
 
 

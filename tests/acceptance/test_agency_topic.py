@@ -32,7 +32,7 @@ from noticebus.contracts.vocabulary import (
 from noticebus.errors import InvalidError
 from noticebus.store.subscriptions import Subscription
 
-ARRIVES_WITHIN_MS = 15_000
+ARRIVES_WITHIN_MS = 30_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,7 @@ async def test_a_body_is_shown_to_nobody_but_the_agency_it_went_to(bus: Bus) -> 
     for other in others:
         request = (await other.get(path))["request"]
         assert request["body"] is None
-        assert "Only a key of the agency" in request["body_withheld"]
+        assert "Only the agency it went to" in request["body_withheld"]
     stranger = await api.caller(Scope.SUBSCRIBE, agency=bus.poster)
     await stranger.get(path, status=404)
     await county.caller.get(f"{county.path}/deliveries/dlv_unknown", status=404)

@@ -68,7 +68,8 @@ async def test_what_differs_is_named_and_ends_with_1(tmp_path: Path) -> None:
 
     assert ended.code == 1, ended.err
     assert "conservation  inc_" in ended.out
-    assert ended.out.count("FAILED") == 2
+    assert ended.out.count("FAILED") == 3
+    assert "counters  actual/cps/B/in_time due 20" in ended.out
     assert "leaves  ent_" in ended.out
     assert "Stop changing them" in ended.out
 

@@ -1,15 +1,24 @@
 """Timelines of what a contact gets when much happens at once, and after an outage."""
 
+import contextlib
 import datetime as dt
 import re
 from collections import Counter
+from collections.abc import AsyncIterator
+
+import httpx2
+import sqlalchemy as sa
 
 from harness import desk as furnish
+from harness.apps import lent_app
+from harness.member import Member, Posted
 from harness.place import Place
 from harness.receivers import Behaviour
 from harness.statements import statements_of
 from harness.system import Bus, hours, minutes, open_bus
-from noticebus.casework import intake, reports
+from noticebus.casework import bundled, intake, reports
+from noticebus.casework import links as link_rules
+from noticebus.console import acknowledge
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Cause,
@@ -18,10 +27,15 @@ from noticebus.contracts.vocabulary import (
     HeldReason,
     Position,
     Scope,
+    VerifiedBy,
 )
+from noticebus.ids import ObligationId
+from noticebus.store import tables
 from noticebus.store.deliveries import Delivery
 
 DESK = (Position.ON_DUTY,)
+YOU_ARE_DONE = "You can close this page"
+ANSWERED = "acknowledgement.recorded"
 SECOND = dt.timedelta(seconds=1)
 
 
@@ -37,6 +51,35 @@ async def _held_back(bus: Bus) -> list[str]:
         bus.desk, furnish.principal(Scope.OPERATE), asked=reports.Asked(), output="json"
     )
     return [one.message for one in read.report.data_quality if one.code == "messages_held"]
+
+
+def parts_of(text: str) -> tuple[list[str], list[str]]:
+    """Give the links and the codes of a message, part by part."""
+    links = list(dict.fromkeys(re.findall(r"/a/([^\s?]+)", text)))
+    return links, re.findall(r"^ +([0-9]{6})\s*$", text, flags=re.MULTILINE)
+
+
+@contextlib.asynccontextmanager
+async def browsing(bus: Bus) -> AsyncIterator[httpx2.AsyncClient]:
+    """Lend a browser without a script."""
+    with lent_app(bus.desk, routers=[acknowledge.router]) as app:
+        transport = httpx2.ASGITransport(app=app)
+        async with httpx2.AsyncClient(transport=transport, base_url=bus.desk.base_url) as client:
+            yield client
+
+
+async def states(county: Member, *posted: Posted) -> list[str]:
+    return [(await county.obligation(one)).state for one in posted]
+
+
+async def guesses(bus: Bus, *owed: ObligationId) -> list[int]:
+    """Count the wrong codes tried about obligations."""
+    async with bus.desk.database.read() as conn:
+        rows = await conn.execute(
+            sa.select(tables.links.c.obligation_id, tables.links.c.wrong_codes)
+        )
+        found = {row[0]: row[1] for row in rows}
+    return [found.get(one, 0) for one in owed]
 
 
 def links_in(text: str) -> set[str]:
@@ -63,7 +106,7 @@ async def test_three_notices_in_a_minute_are_two_mails_and_three_facts(bus: Bus)
     delivered = [
         one["data"]["obligation_id"]
         for one in await bus.entries_of()
-        if one["type"] == "delivery.delivered"
+        if one["type"] == "obligation.delivered"
     ]
     owed = [(await county.obligation(one)).id for one in posted]
     assert sorted(delivered) == sorted(owed)
@@ -98,6 +141,64 @@ async def test_an_answer_before_the_bundle_goes_leaves_the_others_in_it(bus: Bus
         second.incident_id: DeliveryState.DELIVERED,
         third.incident_id: DeliveryState.DELIVERED,
     }
+
+
+async def test_one_person_answers_all_of_one_message_by_one_code_and_leaves_what_is_not_ticked(
+    bus: Bus,
+) -> None:
+    county = await bus.agency("Scott County CPS", contacts_at=DESK, endpoint=False)
+    alone = await bus.post_notice(headline="Alone")
+    (first,) = await county.mailed(Position.ON_DUTY)
+    here, ticked, left, lone_again = [
+        await bus.post_notice(headline=one) for one in ("Here", "Ticked & all", "Left", "Gone")
+    ]
+    minor = await bus.post_notice(headline="Minor", **{"class": "C"})
+    await bus.fast_forward(minutes(2))
+    (mail,) = await county.mailed(Position.ON_DUTY)
+    await bus.settled()
+    await county.answers(lone_again)
+    links, codes = parts_of(mail.text)
+    owed = {one.id: (await county.obligation(one)).id for one in (here, ticked, left, alone)}
+    async with browsing(bus) as browser:
+        (lone,) = parts_of(first.text)[0]
+        by_itself = (await browser.get(f"/a/{lone}")).text
+        went_alone = await link_rules.look(bus.desk, lone)
+        with statements_of(bus.desk) as asked:
+            assert not await bundled.others_of(bus.desk, went_alone)
+        assert len(asked) == 1
+        page = (await browser.get(f"/a/{links[0]}?lang=es")).text
+        form = {"name": "R. Alvarez", "role": "lead", "all": "accepted", "code": codes[0]}
+        form["also"] = owed[ticked.id]
+        guessed = [
+            await browser.post(f"/a/{links[0]}", data=form | {"code": codes[1]}),
+            await browser.post(f"/a/{links[0]}", data=form | {"code": "000000"}),
+        ]
+        assert [one.status_code for one in guessed] == [403, 403]
+        assert await states(county, here, ticked) == ["open", "open"]
+        stranger = {**form, "also": [owed[ticked.id], owed[alone.id]]}
+        done = await browser.post(f"/a/{links[0]}", data=stranger)
+        ends = form | {"all": "received", "also": owed[left.id], "code": codes[-1]}
+        noted = await browser.post(f"/a/{links[-1]}", data=ends)
+        assert await states(county, minor, left) == ["closed", "open"]
+        last = await browser.post(f"/a/{links[0]}", data=form | {"also": owed[left.id]})
+
+    assert 'name="also"' not in by_itself
+    assert ("debajo de este aviso" in page, "under this notice" in by_itself) == (True, False)
+    assert page.count('name="also"') == 3  # neither the page's own, nor what is answered by now
+    assert "Ticked &amp; all" in page
+    assert "Más en el mismo mensaje: 3" in page
+    assert (done.status_code, "Left open from the same message: 2" in done.text) == (201, True)
+    assert await states(county, here, ticked, left, alone) == ["closed"] * 3 + ["open"]
+    assert (noted.status_code, "Still open: accept or decline" in noted.text) == (201, True)
+    assert [YOU_ARE_DONE in one.text for one in (done, noted, last)] == [False, False, True]
+    assert (last.status_code, "Your answer is recorded" in last.text) == (201, True)
+    made = [one for posted in (here, ticked) for one in await bus.answers_to(owed[posted.id])]
+    assert {(one.by_name, one.verified_by) for one in made} == {("R. Alvarez", VerifiedBy.LINK)}
+    assert len({one.id for one in made}) == 2
+    told = [one["data"] for one in await bus.entries_of() if one["type"] == ANSWERED]
+    answered = [one["obligation_id"] for one in told]
+    assert answered[1:3] == [owed[here.id], owed[ticked.id]]
+    assert await guesses(bus, owed[here.id], owed[ticked.id], owed[left.id]) == [2, 0, 0]
 
 
 async def test_class_a_goes_at_once_within_the_window_of_another(bus: Bus) -> None:

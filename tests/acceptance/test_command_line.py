@@ -144,6 +144,17 @@ def test_serve_names_address_key_file_and_next_command_and_never_prints_the_key(
     assert "noticebus agency add" in bus.said
 
 
+def test_serve_names_the_first_sign_in_and_never_prints_its_password(bus: Bus) -> None:
+    file = bus.folder / "first-sign-in.txt"
+    address, login, password = file.read_text().splitlines()
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert address == f"{bus.url}/sign-in"
+    assert login == "login: supervisor"
+    assert password.removeprefix("one-time password: ") not in bus.said
+    assert f"sign in:  {address} (as supervisor; its one-time password is in {file})" in bus.said
+
+
 def test_nothing_that_serve_writes_is_open_to_others(bus: Bus) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in bus.folder.glob("noticebus*")}
 
@@ -404,7 +415,7 @@ def test_an_exercise_is_run_from_a_file_followed_and_reported(
     exercise = {
         "name": "Autumn exercise",
         "starts_at": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "ends_at": f"{now + dt.timedelta(seconds=10):%Y-%m-%dT%H:%M:%SZ}",
+        "ends_at": f"{now + dt.timedelta(seconds=20):%Y-%m-%dT%H:%M:%SZ}",
         "notice": notice,
     }
     (bus.folder / "exercise.json").write_text(json.dumps(exercise))

@@ -1,5 +1,6 @@
 """August 2019, as `noticebus demo` plays it: the same run, its clock stepped, beat by beat."""
 
+import re
 import tomllib
 from collections import Counter
 from importlib.resources import files
@@ -10,13 +11,18 @@ import aiohttp
 import pytest
 
 from noticebus.cli import app
+from noticebus.cli.demo import doors as demo_doors
 from noticebus.cli.demo import scenario as demo_scenario
 from noticebus.cli.demo import show as demo_show
 from noticebus.cli.demo import summary as demo_summary
+from noticebus.cli.demo.doors import Doors
+from noticebus.cli.demo.mail import Mail
 from noticebus.cli.demo.scenario import Scenario
 from noticebus.cli.demo.show import Played, Wanted
 from noticebus.cli.output import CommandError
 from noticebus.clock import SystemClock
+from noticebus.contracts.vocabulary import ObligationState
+from noticebus.store import obligations
 
 BANNER = "Dramatisation. Not a record of what any agency did."
 COUNTIES = {"28061", "28079", "28089", "28121", "28123"}
@@ -69,6 +75,7 @@ async def test_august_2019_ends_with_one_district_silent_and_one_question_open(
         await _the_report_says_who_is_silent_and_what_the_poster_owes(over)
         _nothing_vanished_and_the_ledger_has_no_gap(over, told)
         written = list(demo_summary.lines(scenario, over.ending, names=over.names))
+        await _what_stays_open_lets_one_look_and_answer(over, await over.doors(wanted))
 
     assert BANNER in written
     assert any(line.startswith("Pine County schools") and "SILENT" in line for line in written)
@@ -205,6 +212,53 @@ def _nothing_vanished_and_the_ledger_has_no_gap(over: Played, told: Told) -> Non
     assert over.ending.ledger.entries > 100
     assert over.ending.wrong == 0
     assert over.ending.verified > 10
+
+
+async def _what_stays_open_lets_one_look_and_answer(over: Played, doors: Doors) -> None:
+    """Open what the last lines name, and answer for the silent one with the code they give."""
+    said = list(demo_doors.lines(doors, plain=True))
+    address = next(line for line in said if line.startswith("Answer for Pine County")).split()[-1]
+    code = next(line for line in said if line.startswith("Its code")).split()[-1]
+    cookies = aiohttp.CookieJar(unsafe=True)  # it is an address, not a name
+    async with aiohttp.ClientSession(cookie_jar=cookies) as browser:
+        async with browser.get(doors.console) as page:
+            token = re.search(r'name="csrf" value="([^"]+)"', await page.text())
+        assert token is not None
+        async with browser.post(doors.console, data={"csrf": token[1]}) as home:
+            assert (home.status, home.url.path) == (200, "/")
+            assert "Operator of the demo" in await home.text()
+        form = {"answer": "accepted", "code": code, "name": "You", "role": "reader"}
+        async with browser.post(address, data=form) as receipt:
+            assert receipt.status == 201
+    pine = next(one for one in over.ending.report.items if one.agency.name.startswith("Pine"))
+    async with over.stage.system.desk.database.read() as conn:
+        owed = await obligations.obligation_by_id(conn, pine.obligation_id)
+    assert owed is not None
+    assert owed.state is ObligationState.CLOSED
+
+
+def test_the_qr_code_is_square_black_and_white_and_left_out_of_plain_lines() -> None:
+    doors = Doors(
+        console="http://127.0.0.1:1/sign-in/link/x",
+        password="p",
+        report="http://127.0.0.1:1/r/x",
+        waiting=Mail(to="a@b.example", subject="s", text="http://127.0.0.1:1/a/x\n\n    123456\n"),
+        silent="Pine County",
+        host="127.0.0.1",
+    )
+    drawn = [one for one in demo_doors.lines(doors, plain=False) if one.startswith("\x1b[97;40m")]
+    plain = list(demo_doors.lines(doors, plain=True))
+
+    width = {len(one.removeprefix("\x1b[97;40m").removesuffix("\x1b[0m")) for one in drawn}
+    assert len(width) == 1
+    assert width.pop() in {2 * len(drawn), 2 * len(drawn) - 1}
+    assert not any("\x1b" in one for one in plain)
+    assert any('ARGS="--host 0.0.0.0"' in one for one in plain)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "bus.example"])
+def test_a_chosen_address_is_the_one_in_the_links(host: str) -> None:
+    assert demo_doors.address_for_others(host) == host
 
 
 def test_every_recipient_that_fails_is_marked_fictional_and_every_address_an_example(

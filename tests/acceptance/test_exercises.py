@@ -15,7 +15,16 @@ from harness.member import Member, Posted
 from harness.place import Place, embedded, production
 from harness.system import Bus, hours, minutes, open_bus
 from noticebus.access.principals import Principal
-from noticebus.casework import exercise_report, exercises, offers, questions, reports, upkeep
+from noticebus.casework import (
+    exercise_report,
+    exercises,
+    offers,
+    questions,
+    report_export,
+    reports,
+    upkeep,
+)
+from noticebus.casework.signs_of_life import read_signs
 from noticebus.console.report import render_report
 from noticebus.contracts.exercise import ExercisePost, ExerciseReport, ExerciseView
 from noticebus.contracts.offer import OfferPost
@@ -32,7 +41,6 @@ from noticebus.contracts.vocabulary import (
     Status,
 )
 from noticebus.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
-from noticebus.gateway.report_csv import render_csv
 from noticebus.ids import new_exercise_id
 from noticebus.store.tables import notices as notice_rows
 
@@ -53,7 +61,7 @@ OFFER = {
     "contact": {"name": "P. Hale", "phone": "+16015550120"},
     "background_checked": "not_applicable",
 }
-NO_FIGURES = ("_created", "ledger", "last_tick", "bus_shards", "dispatcher")  # the machinery's own
+NO_FIGURES = ("_created", "ledger", "last_tick", "bus_shards", "dispatcher", "_audit_")  # machinery
 
 
 @pytest.fixture
@@ -500,9 +508,12 @@ async def _surfaces(bus: Bus, *, status: Status = Status.ACTUAL) -> dict[str, An
     await upkeep.refresh_gauges(bus.desk)
     asked = reports.Asked(status=status)
     read = await reports.read_report(bus.desk, principal(Scope.OPERATE), asked=asked, output="json")
-    shown = read.report.model_dump(mode="json", exclude={"index", "as_of"})
-    page = bytes(render_report(read).body).decode()
-    rows = render_csv(read).decode().splitlines()
+    shown = read.report.model_dump(mode="json", exclude={"index", "as_of", "data_quality_as_of"})
+    page = bytes(render_report(read, await read_signs(bus.desk)).body).decode()
+    made = await report_export.export_report(
+        bus.desk, principal(Scope.OPERATE), asked=asked, form=report_export.FileForm.CSV
+    )
+    rows = b"".join(made.chunks()).decode().splitlines()
     metrics = generate_latest(bus.desk.metrics.registry).decode().splitlines()
     return {
         "figures": shown["summary"],

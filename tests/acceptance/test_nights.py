@@ -17,6 +17,9 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.wiring import Role
 
+# On one database: the clock's rules are the same on both, and test_escalation runs on each.
+pytestmark = pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+
 EVERY_LEVEL = (Position.ON_DUTY, Position.SECOND, Position.HEAD)
 CENTRAL_SUMMER = dt.timezone(dt.timedelta(hours=-5), "CDT")
 CENTRAL_WINTER = dt.timezone(dt.timedelta(hours=-6), "CST")

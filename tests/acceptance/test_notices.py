@@ -62,6 +62,7 @@ async def test_answer_comes_after_everything_is_stored(api: Api, county: County)
         "obligation_history": 3,
         "entries": 2,
         "idempotency_records": 1,
+        "notice_areas": 3,
     }
 
 

@@ -13,6 +13,7 @@ from harness.system import Bus, hours, minutes
 from noticebus.casework import offers, reports
 from noticebus.casework.offers import Made
 from noticebus.casework.reports import Asked
+from noticebus.casework.signs_of_life import read_signs
 from noticebus.console.report import render_report
 from noticebus.contracts.offer import OfferAnswerPost, OfferPost, OfferView
 from noticebus.contracts.vocabulary import AgencyKind, OfferState, Position, Scope, Status
@@ -69,9 +70,11 @@ async def test_meals_are_offered_held_and_taken_and_the_church_hears_each(bus: B
     until = (MORNING + hours(1)).isoformat()
     await answered(bus, cps.row, made, answer="hold", until=until)
     (held,) = await church.next_events()
+    await bus.settled()  # in the ledger, before the clock is moved on
     await bus.fast_forward(hours(1))
     taken = await answered(bus, cps.row, made, answer="accept", quantity=25)
     (accepted,) = await church.next_events()
+    await bus.settled()
     await bus.fast_forward(hours(48))
 
     assert (told["type"], told["subject"]) == ("org.noticebus.offer.v1", made.offer.id)
@@ -82,6 +85,15 @@ async def test_meals_are_offered_held_and_taken_and_the_church_hears_each(bus: B
     assert held["data"]["offer"]["state"] == "held"
     assert accepted["data"]["offer"]["accepted_quantity"] == 25
     assert taken.offer.state is OfferState.ACCEPTED
+    past = await reports.read_report(
+        bus.desk,
+        furnish.principal(Scope.OPERATE),
+        asked=Asked(as_of=MORNING + minutes(30)),
+        output="json",
+    )
+    (then,) = past.report.offers_unanswered  # as it was, and not as it is
+    assert (then.state, then.held_until) == (OfferState.HELD, MORNING + hours(1))
+    assert await unanswered(bus, as_of=MORNING + hours(2)) == []
     types = [one["type"] for one in await bus.entries_of(notice.incident_id)]
     assert [one for one in types if one.startswith("offer.")] == [
         "offer.made",
@@ -106,10 +118,11 @@ async def test_offer_nobody_answers_lapses_by_itself_and_stands_on_the_report_un
         post=OfferPost.model_validate(MEALS),
     )
 
+    await bus.settled()
     before = await unanswered(bus)
     operator = furnish.principal(Scope.OPERATE)
     read = await reports.read_report(bus.desk, operator, asked=Asked(), output="html")
-    page = bytes(render_report(read).body).decode()
+    page = bytes(render_report(read, await read_signs(bus.desk)).body).decode()
     await bus.fast_forward(hours(24))
     (told,) = await church.next_events()
     after = await unanswered(bus)
@@ -118,7 +131,7 @@ async def test_offer_nobody_answers_lapses_by_itself_and_stands_on_the_report_un
         await answered(bus, None, made, answer="accept")
 
     assert made.offer.lapses_at == MORNING + hours(24)
-    assert "<strong>First Church</strong> offers meals:" in page
+    assert "First Church</strong> offers meals:" in page
     assert (before, after, past) == ([made.offer.id], [], [made.offer.id])
     assert settled.value.code == "offer-settled"
     assert (told["type"], told["subject"]) == ("org.noticebus.offer.v1", made.offer.id)

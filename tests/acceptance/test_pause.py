@@ -28,6 +28,7 @@ from noticebus.contracts.vocabulary import (
     Scope,
     UnreachableReason,
 )
+from noticebus.dispatcher.loads import loads_of
 from noticebus.store.deliveries import Delivery
 from noticebus.store.tables import contacts, deliveries, subscriptions
 
@@ -180,10 +181,12 @@ async def test_what_was_claimed_while_the_pause_began_is_held_and_is_no_try(stag
     dispatcher = bus.system.dispatcher
     await bus.post_notice()
     by_hand.machine(bus).advance(by_hand.BEHIND_THE_BUS)
-    claimed = await dispatcher._claim_due()
+    claimed = [one.delivery for one in await dispatcher._claim_due()]
     await stage.pause()
 
-    await dispatcher._send_all(claimed)
+    async with bus.desk.database.read() as conn:
+        loads = await loads_of(conn, claimed)  # read as late as that
+    await dispatcher._send_all(loads)
 
     (held,) = await stage.rows()
     assert (held.state, held.attempts, held.held_reason) == (

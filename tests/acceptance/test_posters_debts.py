@@ -18,6 +18,7 @@ from noticebus.casework import intake, questions, reports
 from noticebus.casework.drafts import first_version
 from noticebus.casework.questions import Seen
 from noticebus.casework.reports import Asked
+from noticebus.casework.signs_of_life import read_signs
 from noticebus.console.report import render_report
 from noticebus.contracts.notice import NoticePost
 from noticebus.contracts.question import AnswerPost, QuestionPost
@@ -584,7 +585,7 @@ async def test_spreadsheet_and_page_show_what_posters_owe(api: Api, county: Coun
     assert {one["owed"] for one in lines} == {"notice", "question"}
     reader = furnish.principal(Scope.OPERATE)
     read = await reports.read_report(api.desk, reader, asked=Asked(), output="html")
-    page = bytes(render_report(read).body).decode()
+    page = bytes(render_report(read, await read_signs(api.desk)).body).decode()
     assert "owes the answer to a question" in page
     assert "ages: 2 agencies ask this" in page
     assert "ring <strong>Duty officer</strong>" in page

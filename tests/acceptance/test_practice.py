@@ -13,7 +13,11 @@ from harness.place import Place
 from harness.system import Bus, hours, minutes, open_bus
 from harness.telephone import Provider
 from noticebus.casework import reports, simulate
+from noticebus.casework.reports import Asked
+from noticebus.casework.signs_of_life import read_signs
 from noticebus.clock import ManualClock
+from noticebus.console.headline import headline
+from noticebus.console.report import render_report
 from noticebus.contracts.report import UnacknowledgedReport
 from noticebus.contracts.vocabulary import (
     AgencyKind,
@@ -40,7 +44,7 @@ async def phones() -> AsyncIterator[Provider]:
 
 async def report_of(bus: Bus) -> UnacknowledgedReport:
     operator = furnish.principal(Scope.OPERATE)
-    read = await reports.read_report(bus.desk, operator, asked=reports.Asked(), output="json")
+    read = await reports.read_report(bus.desk, operator, asked=Asked(), output="json")
     return read.report
 
 
@@ -121,6 +125,22 @@ async def test_advisory_silence_is_listed_and_never_in_the_headline(place: Place
         assert silent.overdue_s is not None
         assert (after.summary.due, after.summary.open, after.summary.overdue) == (1, 0, 0)
         assert after.summary.closed_within_target_share == 1
+        late = "no mandatory answer is overdue; 1 advisory one is"
+        assert f"CHECK: {late}" in headline(after)
+        for asked, said in (
+            (Asked(), late),
+            (Asked(kind=AgencyKind.FAITH), f"in this filter: {late}"),
+            (Asked(as_of=after.as_of), f": {late}"),
+        ):
+            page = await page_of(bus, asked)
+            assert said in page
+            assert "nb-sentence--check" in page or "nb-sentence--unknown" in page
+
+
+async def page_of(bus: Bus, asked: Asked) -> str:
+    operator = furnish.principal(Scope.OPERATE)
+    read = await reports.read_report(bus.desk, operator, asked=asked, output="html")
+    return bytes(render_report(read, await read_signs(bus.desk)).body).decode()
 
 
 async def test_advisory_bodies_without_contacts_never_make_the_bus_call_its_operators(

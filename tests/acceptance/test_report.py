@@ -1,10 +1,12 @@
 """The unacknowledged report over the real HTTP application, on both databases."""
 
+import contextlib
 import csv
 import datetime as dt
+import html
 import io
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from harness import tables
+from harness.apps import lent_app
 from harness.desk import (
     MORNING,
     add_agency,
@@ -26,27 +29,37 @@ from harness.desk import (
     principal,
     world,
 )
+from harness.statements import statements_of
 from noticebus.access.principals import hash_key, new_key
 from noticebus.casework import speaking
 from noticebus.casework.agencies import create_contact
 from noticebus.casework.answer import GivenAnswer
 from noticebus.casework.desk import Desk
+from noticebus.casework.report_csv import harmless
+from noticebus.casework.signs_of_life import Part
 from noticebus.casework.step import fire_due_steps
 from noticebus.clock import ManualClock
-from noticebus.console import report as pages
+from noticebus.console import app as pages
 from noticebus.contracts.agency import ContactPost
-from noticebus.contracts.report import NOT_REACHED
-from noticebus.contracts.vocabulary import AgencyKind, Answer, How, Position, Scope
+from noticebus.contracts.report import NOT_REACHED, Age
+from noticebus.contracts.vocabulary import (
+    AgencyKind,
+    Answer,
+    DeclineReason,
+    How,
+    Position,
+    Scope,
+    Status,
+)
 from noticebus.domain.policies import default_policies
-from noticebus.gateway import app as gateway
-from noticebus.gateway import reports
-from noticebus.gateway.report_csv import harmless
 from noticebus.ids import new_api_key_id
 from noticebus.ledger.sequencer import Sequencer
 from noticebus.store.agencies import Agency
 from noticebus.store.keys import ApiKey, insert_key, revoke_key
 from noticebus.store.notices import Notice
 from noticebus.store.policies import seed_policies
+from noticebus.store.reports import Scope as Selection
+from noticebus.store.reports import count_ages
 from noticebus.store.tables import contacts, entries
 
 PATH = "/v1/reports/unacknowledged"
@@ -98,8 +111,17 @@ class Office:
         await self.sequence()
 
     async def says_yes(self, notice: Notice, agency: Agency) -> None:
+        await self.says(notice, agency, Answer.ACCEPTED)
+
+    async def says(
+        self,
+        notice: Notice,
+        agency: Agency,
+        answer: Answer,
+        reason: DeclineReason | None = None,
+    ) -> None:
         owed = await obligation_of(self.desk, notice, agency.id)
-        given = GivenAnswer(answer=Answer.ACCEPTED, by_name="Ana", by_role="duty officer")
+        given = GivenAnswer(answer=answer, reason=reason, by_name="Ana", by_role="duty officer")
         await speaking.answer_obligation(
             self.desk,
             principal(Scope.OPERATE),
@@ -112,6 +134,7 @@ class Office:
     async def entries_of_type(self, type_: str) -> list[str]:
         async with self.desk.database.read() as conn:
             statement = sa.select(entries.c.body).where(entries.c.type == type_)
+            statement = statement.order_by(entries.c.position)
             return [body.decode() for body in (await conn.execute(statement)).scalars()]
 
 
@@ -120,19 +143,22 @@ async def office(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     machine = ManualClock(MORNING)
     async with open_desk(tmp_path) as on_sqlite:
         if request.param == "sqlite":
-            yield _office(replace(on_sqlite, machine=machine), machine)
+            with _office(replace(on_sqlite, machine=machine), machine) as lent:
+                yield lent
             return
         async with tables.database(request.param, tmp_path) as database:
             async with database.begin() as conn:
                 await seed_policies(conn, default_policies(), now=MORNING)
-            yield _office(replace(on_sqlite, machine=machine, database=database), machine)
+            desk = replace(on_sqlite, machine=machine, database=database)
+            with _office(desk, machine) as lent:
+                yield lent
 
 
-def _office(desk: Desk, machine: ManualClock) -> Office:
-    mounted = reports.router in gateway.ROUTERS
-    app = gateway.create_app(desk, routers=() if mounted else (reports.router,))
-    pages.install(app)
-    return Office(app=app, desk=desk, machine=machine)
+@contextlib.contextmanager
+def _office(desk: Desk, machine: ManualClock) -> Iterator[Office]:
+    with lent_app(desk, routers=pages.ROUTERS) as app:
+        pages.install(app, desk)
+        yield Office(app=app, desk=desk, machine=machine)
 
 
 async def add_telephone(
@@ -248,6 +274,56 @@ async def test_past_report_comes_again_byte_for_byte(office: Office) -> None:
     assert past["data_quality"] == []
 
 
+async def test_past_report_keeps_the_places_that_nobody_answered_for_then(office: Office) -> None:
+    notice, _, _, schools = await told(office)
+    operator = await office.client()
+    moments = [await moment_of(office, operator)]
+    await office.says(notice, schools, Answer.DECLINED, DeclineReason.NO_CAPACITY)
+    moments.append(await moment_of(office, operator))
+    await office.says_yes(notice, schools)
+    moments.append(await moment_of(office, operator))
+
+    missing = [[one["missing"] for one in live["uncovered"]] for live, _ in moments]
+    assert missing == [[], ["school"], []]
+    counts = set()
+    for live, at_once in moments:
+        with statements_of(office.desk) as asked:
+            again = await operator.get(PATH, params={"as_of": live["as_of"]})
+        assert again.content == at_once
+        assert again.json()["uncovered"] == [{**one, "held": None} for one in live["uncovered"]]
+        counts.add(len(asked))
+    assert len(counts) == 1
+
+
+async def test_past_report_is_asked_of_the_database_as_often_for_many_incidents_as_for_one(
+    office: Office,
+) -> None:
+    notice, poster, _, schools = await told(office)
+    operator = await office.client()
+    await office.says(notice, schools, Answer.DECLINED, DeclineReason.NO_CAPACITY)
+    live, _ = await moment_of(office, operator)
+    with statements_of(office.desk) as for_one:
+        await read(operator, as_of=live["as_of"])
+    for _ in range(4):
+        more = await post_notice(office.desk, poster, body=notice_body(office.desk))
+        await office.says(more, schools, Answer.DECLINED, DeclineReason.NO_CAPACITY)
+    live, _ = await moment_of(office, operator)
+
+    with statements_of(office.desk) as for_many:
+        past = await read(operator, as_of=live["as_of"])
+
+    assert len(past["uncovered"]) == 5
+    assert len(for_many) == len(for_one)
+
+
+async def moment_of(office: Office, client: httpx2.AsyncClient) -> tuple[dict[str, Any], bytes]:
+    """Read the report live, and a minute later as of then."""
+    await office.after(MINUTE)
+    live = await read(client)
+    await office.after(MINUTE)
+    return live, (await client.get(PATH, params={"as_of": live["as_of"]})).content
+
+
 async def test_past_report_has_the_figures_and_filters_of_its_time(office: Office) -> None:
     notice, _, cps, schools = await told(office)
     operator = await office.client()
@@ -271,11 +347,27 @@ async def test_past_report_has_the_figures_and_filters_of_its_time(office: Offic
         ({"kind": "cps"}, 0),
         ({"overdue": "true"}, 1),
         ({"overdue": "false"}, 0),
+        ({"age": "late"}, 1),
+        ({"age": "later"}, 0),
         ({"status": "exercise"}, 0),
     ]
     for narrowed, count in filters:
         found = await read(operator, as_of=then, **narrowed)
         assert len(found["items"]) == count, narrowed
+
+
+async def test_live_lines_of_each_age_are_as_many_as_are_counted(office: Office) -> None:
+    await told(office)
+    operator = await office.client()
+    for waited in (10, 8, 20, 50, 600, 1440):
+        await office.after(waited * MINUTE)
+        async with office.desk.database.read() as conn:
+            counted = await count_ages(
+                conn, Selection(status=Status.ACTUAL), now=office.desk.world.now()
+            )
+        listed = {age: len((await read(operator, age=age))["items"]) for age in Age}
+        assert counted == listed
+        assert sum(listed.values()) == 2
 
 
 async def test_pages_follow_the_cursor_live_and_past(office: Office) -> None:
@@ -324,6 +416,20 @@ async def test_key_of_no_agency_without_a_reading_scope_is_refused(office: Offic
 
     assert problem["code"] == "forbidden"
     assert refused.status_code == 403
+
+
+async def test_key_that_reads_no_notice_reads_no_report_and_makes_no_link_to_one(
+    office: Office,
+) -> None:
+    _, _, _, schools = await told(office)
+    client = await office.client(Scope.SUBSCRIBE, agency=schools)
+
+    for form in ("json", "csv", "xlsx"):
+        refused = await client.get(PATH, params={"format": form})
+        assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), form
+    linked = await client.post(f"{PATH}/links", json={})
+
+    assert linked.status_code == 403
 
 
 async def test_exercise_never_mixes_with_the_actual(office: Office) -> None:
@@ -413,8 +519,8 @@ async def test_csv_is_rectangular_and_harmless_and_says_what_it_stands_on(
 
 @pytest.mark.parametrize("start", ["=1", "+1", "-1", "@a", "\t=1", "\r=1"])
 def test_cell_that_would_be_a_formula_gets_an_apostrophe(start: str) -> None:
-    assert harmless(start) == "'" + start
-    assert harmless("a" + start) == "a" + start
+    assert harmless(start).startswith("'")
+    assert harmless("a" + start.strip()) == "a" + start.strip()
 
 
 class Tags(HTMLParser):
@@ -428,6 +534,11 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.add(tag)
         self.attributes += attrs
+
+
+def said_on(page: str) -> str:
+    """Give a page's text alone."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", "", page)).split())
 
 
 def tags_of(page: str) -> Tags:
@@ -446,23 +557,39 @@ async def test_page_says_it_in_a_sentence_and_runs_nothing(office: Office) -> No
     page, tags = response.text, tags_of(response.text)
 
     assert (
-        "ACTION: 1 recipient has not answered. Oldest: Pine County Schools, 47 min overdue." in page
+        "ACTION: 1 recipient has not answered. Oldest: Pine County Schools, 47 min overdue."
+        in said_on(page)
     )
     assert "<title>(1) Unacknowledged notices" in page
     assert 'href="tel:+16015550102"' in page
     assert "Wed 07 Aug 2019, 08:30 CDT" in page
-    assert "2019-08-07 13:30:00 UTC" in page
+    assert "08:30 CDT (13:30Z)" in said_on(page)
     assert "standing on ledger index" in page
     assert not tags.names & {"script", "style", "iframe", "form", "img"}
     names = {name for name, _ in tags.attributes}
     assert not any(name == "style" or name.startswith("on") for name in names)
     policy = response.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; style-src 'self';")
+    assert policy.startswith("default-src 'none'; style-src 'self'; font-src 'self';")
     assert "unsafe" not in policy
+
+
+async def test_without_signs_of_life_no_page_of_the_report_is_clear(office: Office) -> None:
+    operator = await office.client()
+    soon = office.machine.now() + HOUR
+    office.desk.signals.ticks.update(dict.fromkeys(Part, soon))
+    link = (await operator.post(f"{PATH}/links", json={"valid_minutes": 60})).json()["url"]
+    assert "CLEAR" in said_on((await office.browser().get(link)).text)
+    office.desk.signals.ticks[Part.ENGINE] = office.machine.now() - HOUR
+
+    for client, path in ((office.browser(), link), (operator, f"{PATH}?format=html")):
+        page = (await client.get(path)).text
+        assert "UNKNOWN: silence escalates nowhere. As last known, nothing" in said_on(page)
+        assert "nb-sentence--clear" not in page
 
 
 async def test_page_is_clear_or_asks_to_check_when_nothing_is_overdue(office: Office) -> None:
     desk = office.desk
+    desk.signals.ticks.update(dict.fromkeys(Part, office.machine.now() + HOUR))
     operator = await office.client()
 
     empty = await operator.get(PATH, params={"format": "html"})
@@ -474,9 +601,9 @@ async def test_page_is_clear_or_asks_to_check_when_nothing_is_overdue(office: Of
     uncovered = await operator.get(PATH, params={"format": "html"})
     report = await read(operator)
 
-    assert "CLEAR: nothing is overdue." in empty.text
+    assert "CLEAR: nothing is overdue." in said_on(empty.text)
     assert "<title>(0) " in empty.text
-    assert "CHECK: no answer is overdue, but 2 places are uncovered" in uncovered.text
+    assert "CHECK: no answer is overdue, but 2 places are uncovered" in said_on(uncovered.text)
     assert "owe 1 answer or updates" in uncovered.text
     assert {one["missing"] for one in report["uncovered"]} == {"cps", "school"}
     assert {one["name"] for one in report["uncovered"]} == {"Scott County, MS"}

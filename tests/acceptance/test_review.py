@@ -205,7 +205,7 @@ async def test_a_decline_locks_what_the_operators_hold_before_what_has_a_later_i
                 sa.event.listen(engine.sync_engine, "before_cursor_execute", note)
             declining = county.answers(second, Answer.DECLINED, reason=DeclineReason.NO_CAPACITY)
             given = tasks.create_task(declining)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await asked.wait()
             await obligations.lock_obligations(conn, ids=[owed.id])
 

@@ -101,6 +101,14 @@ async def test_a_leaked_secret_stops_at_once_and_what_was_promised_to_it_too(
     assert not verifies(arrival, second)
     assert verifies(arrival, rotated["secret"])
 
+    # And where the new one was made before it was known to have leaked:
+    third = (await county.call("rotate-secret", {"overlap_hours": 168}))["secret"]
+    assert (await county.call("revoke-old-secrets", {}))["secrets"] == 1
+    arrival = await told(county)
+    assert not verifies(arrival, rotated["secret"])
+    assert verifies(arrival, third)
+    assert (await county.call("revoke-old-secrets", {}, status=409))["code"] == "conflict"
+
 
 @pytest.mark.parametrize("overlap", [-1, 169, "a while", 1.5])
 async def test_an_overlap_that_cannot_be_is_refused_and_the_secret_stays(

@@ -15,7 +15,7 @@ from harness.member import Posted
 from harness.place import Place, embedded, settings_for
 from harness.receivers import Behaviour, webhook_receiver
 from harness.system import Bus, open_bus
-from noticebus import wiring
+from noticebus import ports
 from noticebus.clock import ManualClock
 from noticebus.contracts.vocabulary import DeliveryState, Fault, NoticeClass
 from noticebus.settings import SettingError
@@ -129,7 +129,7 @@ def test_a_schedule_that_cannot_be_kept_stops_the_start_and_says_where(place: Pl
     shrinking = {"phases": [QUICK, {"name": "plateau", "tries": 1, "first_s": 1}]}
 
     with pytest.raises(SettingError) as refused:
-        wiring.schedules_of(settings_for(place, schedules={"A": shrinking}))
+        ports.schedules_of(settings_for(place, schedules={"A": shrinking}))
 
     assert str(refused.value) == (
         "schedules.A.phases.1.first_s: give at least 3, where the phase before ends: "

@@ -16,7 +16,7 @@ from harness.place import Place
 from harness.receivers import Behaviour
 from harness.system import Bus, hours, minutes, open_bus
 from harness.telephone import BASE, Fault, Handed, Line, Provider, sign
-from noticebus.casework import reports
+from noticebus.casework import contact_tests, reports
 from noticebus.clock import ManualClock
 from noticebus.contracts.vocabulary import (
     AgencyKind,
@@ -338,6 +338,25 @@ async def test_a_refused_mail_is_followed_by_a_text_and_that_by_a_call(town: Tow
     assert town.phones.handed.all == []
     await town.line.reply(PHONE, "ACCEPT 000000")
     await town.district.answers(notice)
+
+
+async def test_a_test_by_text_goes_to_one_contact_and_says_that_it_is_one(town: Town) -> None:
+    sent = await contact_tests.send_test(
+        town.bus.desk,
+        furnish.principal(Scope.OPERATE),
+        agency_id=town.head.agency_id,
+        contact_id=town.head.id,
+        channel=Channel.SMS,
+    )
+    (text,) = await town.phones.texts(PHONE)
+    await town.bus.settled()
+
+    assert text.text.startswith("TEST, not real. Notice bus: test message for Scott County Schools")
+    found = await contact_tests.find_test(
+        town.bus.desk, agency_id=town.head.agency_id, delivery_id=sent.id
+    )
+    assert found is not None
+    assert found[0].state is DeliveryState.HANDED_OVER
 
 
 async def test_a_wrong_code_answers_nothing_and_five_lock_the_message(town: Town) -> None:

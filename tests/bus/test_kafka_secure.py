@@ -20,8 +20,8 @@ from noticebus.cli import examination
 from noticebus.cli.examination import State
 from noticebus.errors import UnavailableError
 from noticebus.ids import new_delivery_id, new_notice_id
+from noticebus.ports import kafka_options
 from noticebus.settings import Settings
-from noticebus.wiring import kafka_options
 
 USER, PASSWORD = "noticebus", "a long password of the test"
 PROPERTIES = """listeners=PLAINTEXT://127.0.0.1:{{port}},CONTROLLER://127.0.0.1:{controller},\

@@ -43,7 +43,7 @@ async def the_bus_goes_on(place: Place) -> None:
             first = await bus.post_notice()
 
             async def left_to_sweep() -> bool:
-                return "shard.left_to_sweep" in {one["event"] for one in lines}
+                return "shards.left_to_sweep" in {one["event"] for one in lines}
 
             claims = "NEW.state = 'sending'"
             async with by_hand.refusing(

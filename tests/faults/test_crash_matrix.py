@@ -43,6 +43,7 @@ AT = {
     FaultPoint.ENGINE_FIRING: 1,
     FaultPoint.ENGINE_FIRED: 1,
     FaultPoint.SEQUENCER_INDEXING: 2,
+    FaultPoint.SEQUENCER_INDEXED: 2,
 }
 CASES = [
     (profile, point)
@@ -75,6 +76,7 @@ async def test_a_crash_loses_nothing_and_doubles_nothing_unknowingly(
             died_of = await forker.ended()
             await posting
         promised = set(bus.accepted.values())
+        differed = await bus.counters_audited()
 
         await bus.start()
         await bus.post(*range(NOTICES))
@@ -82,6 +84,7 @@ async def test_a_crash_loses_nothing_and_doubles_nothing_unknowingly(
         await forker.kill()
 
         assert died_of == -signal.SIGKILL
+        assert differed == [], "what the dead had not indexed is known to wait"
         assert promised <= set(bus.accepted.values())
         await _nothing_is_lost(bus)
         _repeats_are_recognisable(bus)

@@ -30,7 +30,8 @@ async def test_f06_a_row_that_a_dispatcher_took_and_never_brought_back_is_swept(
     county = await bus.agency("Scott County CPS")
     notice = await bus.post_notice()
     by_hand.machine(bus).advance(by_hand.BEHIND_THE_BUS)
-    (taken,) = await bus.system.dispatcher._claim_due()  # and then it dies
+    (load,) = await bus.system.dispatcher._claim_due()  # and then it dies
+    taken = load.delivery
 
     by_hand.machine(bus).advance(by_hand.LEASE - SECOND)
     assert await by_hand.sweep(bus) == 0, "its lease protects it"

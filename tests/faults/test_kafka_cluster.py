@@ -15,7 +15,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from harness import desk as furnish
-from harness import kafka, postgres, roles
+from harness import kafka, roles, tables
 from harness.kafka import Broker
 from harness.place import Place
 from harness.receivers import WebhookReceiver, webhook_receiver
@@ -25,9 +25,8 @@ from noticebus.bus.topics import TopicState, init_topics
 from noticebus.casework import keys
 from noticebus.contracts.key import ApiKeyPost
 from noticebus.contracts.vocabulary import AgencyKind, Scope
+from noticebus.ports import kafka_options
 from noticebus.settings import Settings
-from noticebus.store import migrate
-from noticebus.wiring import kafka_options
 
 TOPIC = "noticebus.notices.v1"
 ENDPOINTS = 3
@@ -132,9 +131,8 @@ class Installation:
 @contextlib.asynccontextmanager
 async def installed(folder: Path, brokers: Sequence[Broker]) -> AsyncIterator[Installation]:
     """Make the topics, enter who posts and who is told, start four processes."""
-    template = await postgres.template("migrated", migrate.upgrade)
     async with (
-        postgres.fresh_database(template) as url,
+        tables.migrated_on_postgresql() as url,
         webhook_receiver() as receiver,
         roles.forked() as fork,
     ):

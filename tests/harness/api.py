@@ -10,20 +10,20 @@ import httpx2
 import sqlalchemy as sa
 from fastapi import FastAPI
 
+from harness.apps import lent_app
 from harness.desk import add_agency, add_contact
 from noticebus.access.principals import hash_key, new_key
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Intake
 from noticebus.contracts.vocabulary import AgencyKind, Scope
-from noticebus.gateway.app import attach, create_app
 from noticebus.ids import new_api_key_id
 from noticebus.store.agencies import Agency
 from noticebus.store.keys import ApiKey, insert_key
-from noticebus.store.tables import metadata
+from noticebus.store.tables import loop_ticks, markers, metadata
 
 Json = dict[str, Any]
-
-_free: list[FastAPI] = []  # applications that no block uses now
+BY_LOOPS = (loop_ticks, markers)  # what the bus writes of itself, whenever it comes to it
+REQUESTED = [table for table in metadata.sorted_tables if table not in BY_LOOPS]
 
 
 class Caller:
@@ -81,21 +81,21 @@ class Api:
         return Caller(self.app, secret)
 
     async def counts(self) -> dict[str, int]:
-        """Count the rows of every table."""
+        """Count the rows of every table that requests write."""
         async with self.desk.database.read() as conn:
             return {
                 table.name: int(
                     (await conn.execute(sa.select(sa.func.count()).select_from(table))).scalar_one()
                 )
-                for table in metadata.sorted_tables
+                for table in REQUESTED
             }
 
     async def everything(self) -> dict[str, list[Any]]:
-        """Read every row of every table, to tell whether anything changed."""
+        """Read every row of every table that requests write, to tell whether anything changed."""
         async with self.desk.database.read() as conn:
             return {
                 table.name: sorted(map(repr, (await conn.execute(sa.select(table))).all()))
-                for table in metadata.sorted_tables
+                for table in REQUESTED
             }
 
 
@@ -132,20 +132,15 @@ async def furnish_county(api: Api) -> County:
 
 @contextlib.asynccontextmanager
 async def open_api(desk: Desk) -> AsyncIterator[Api]:
-    """Serve `desk` for the length of the block, with its intake running.
-
-    An application works its routes out at its first requests: one that is free is used again.
-    """
+    """Serve `desk` for the length of the block, with its intake running."""
     intake = Intake(desk)
-    app = _free.pop() if _free else create_app(desk, intake=intake)
-    attach(app, desk, intake=intake)
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(intake.run())
-        try:
-            yield Api(app=app, desk=desk)
-        finally:
-            running.cancel()
-            _free.append(app)
+    with lent_app(desk, intake=intake) as app:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(intake.run())
+            try:
+                yield Api(app=app, desk=desk)
+            finally:
+                running.cancel()
 
 
 def _checked(response: httpx2.Response, status: int) -> Json:

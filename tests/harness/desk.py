@@ -80,7 +80,7 @@ def world(desk: Desk) -> ManualClock:
 def principal(*scopes: Scope, agency: Agency | None = None) -> Principal:
     """Make a caller as a key with `scopes` would be, of the bus itself or of an agency."""
     return Principal(
-        key_id=new_api_key_id(),
+        id=new_api_key_id(),
         name="test",
         agency_id=None if agency is None else agency.id,
         agency_kind=None if agency is None else agency.kind,

@@ -9,9 +9,10 @@ from typing import Any
 from harness import desk as furnish
 from harness.receivers import MailArrival, SmtpReceiver, WebhookReceiver
 from noticebus.casework import answer as answering
-from noticebus.casework import speaking
+from noticebus.casework import speaking, waiving
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import Answer, DeclineReason, Position, Scope
+from noticebus.contracts.waiver import WaiverConfirmPost, WaiverPost
 from noticebus.ids import IncidentId, NoticeId, SubscriptionId
 from noticebus.store import obligations
 from noticebus.store.agencies import Agency
@@ -123,6 +124,16 @@ class Member:
             given=answering.GivenAnswer(
                 answer=answer, by_name="Rosa Duty", by_role="duty", eta=eta, reason=reason
             ),
+        )
+
+    async def is_waived(self, notice: Posted) -> None:
+        """Have two operators waive the agency's answer."""
+        owed = await self.obligation(notice)
+        post = WaiverPost(reason="It has closed.", by_name="Dana Reyes")
+        first, second = furnish.principal(Scope.OPERATE), furnish.principal(Scope.OPERATE)
+        await waiving.ask(self._desk, first, obligation_id=owed.id, post=post)
+        await waiving.confirm(
+            self._desk, second, obligation_id=owed.id, post=WaiverConfirmPost(by_name="Lee Ortiz")
         )
 
     async def obligation(self, notice: Posted) -> Obligation:

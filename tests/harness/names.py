@@ -15,7 +15,7 @@ from typing import cast
 from aiohttp.abc import ResolveResult
 
 ADDRESS = "127.0.0.1"
-ANSWER_S = 2.0
+ANSWER_S = 30.0
 _A, _AAAA, _IN = 1, 28, 1
 
 

@@ -84,6 +84,7 @@ def waiting(reason: HeldReason) -> dict[str, Any]:
         "due_at": None,
         "attempts": 0,
         "held_reason": reason,
+        "finished_at": None,
         "cause": Cause.NOTICE,
     }
 

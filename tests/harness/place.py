@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import postgres, tables
+from harness import tables
 from noticebus.bus.kafka import KafkaBus
 from noticebus.bus.options import KafkaOptions
 from noticebus.bus.port import Bus as Port
 from noticebus.bus.topics import init_topics
 from noticebus.settings import Settings
-from noticebus.store import migrate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +43,7 @@ async def production(folder: Path, *, bootstrap: str | None = None) -> AsyncIter
         prefix = f"test-{secrets.token_hex(6)}"
         options = KafkaOptions(bootstrap=bootstrap, prefix=prefix, partitions=4)
         await init_topics(options)
-    template = await postgres.template("migrated", migrate.upgrade)
-    async with postgres.fresh_database(template) as url:
+    async with tables.migrated_on_postgresql() as url:
         yield Place(folder=folder, database_url=url, bus=options)
 
 
@@ -57,6 +55,8 @@ def settings_for(place: Place, **more: Any) -> Settings:
             "database_url": place.database_url,
             "egress_allow": "127.0.0.1/32",
             "stop_grace_s": 2.0,
+            "records_kept_s": 0,  # what a test repairs is on its next report
+            "digest": False,  # else each hour of silence brings operators a mail; tests of it ask
             **more,
         }
     )

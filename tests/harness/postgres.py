@@ -40,6 +40,17 @@ _HASTY = {  # `synchronous_commit` stays: what a session says of it is tested
     "checkpoint_timeout": "1h",
     "max_wal_size": "4GB",
 }
+_SEND_AWAY = """
+    SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+        AND backend_type = 'client backend'
+"""
+_SHAPE = """
+    SELECT string_agg(concat_ws(' ', relname, relkind, reloptions), ',' ORDER BY relname)
+        || (SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal)
+        || (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace)
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace
+"""
 _INITDB = ("--no-locale", "--encoding=UTF8", "--auth=trust", "-U", "postgres", "--no-sync")
 
 
@@ -66,12 +77,39 @@ class Postgres:
         """Remove a database, whoever is still connected to it."""
         await self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    async def shape_of(self, name: str) -> str:
+        """Describe a database's tables, triggers and functions: what a test may have changed."""
+        async with self._connected(name) as connection:
+            return str(await connection.fetchval(_SHAPE))
+
+    async def empty_database(self, name: str, *, by: str) -> None:
+        """Send everybody away who is still connected, then empty a database."""
+        async with self._connected(name) as connection:
+            await connection.execute(_SEND_AWAY)
+            await connection.execute(by)
+
     async def _administer(self, statement: str) -> None:
-        connection = await asyncpg.connect(self.dsn)
-        try:
+        async with self._connected() as connection:
             await connection.execute(statement)
+
+    @asynccontextmanager
+    async def _connected(self, database: str | None = None) -> AsyncIterator[asyncpg.Connection]:
+        connection = await asyncpg.connect(self.dsn, database=database)
+        try:
+            yield connection
         finally:
             await connection.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lent:
+    """A database that tests of this process have one after the other."""
+
+    name: str
+    shape: str
+
+
+_free: dict[str, list[Lent]] = {}  # by template: those that nobody uses now
 
 
 @asynccontextmanager
@@ -83,6 +121,30 @@ async def fresh_database(template: str | None = None) -> AsyncIterator[str]:
         yield server.url(name)
     finally:
         await server.drop_database(name)
+
+
+@asynccontextmanager
+async def lent_database(template: str, *, emptied_by: str) -> AsyncIterator[str]:
+    """Lend the URL of a database that is like `template`, which has tables and no rows of tests.
+
+    Copying one takes a hundred times as long as emptying it: `emptied_by` does that, and the next
+    of this process has it. One whose tables a test has changed is thrown away.
+    """
+    server = await asyncio.to_thread(shared)
+    free = _free.setdefault(template, [])
+    if not free:
+        made = await server.create_database(template=template)
+        free.append(Lent(name=made, shape=await server.shape_of(made)))
+        (run.folder() / f"{made}.lent").touch()
+    lent = free.pop()
+    try:
+        yield server.url(lent.name)
+    finally:
+        await server.empty_database(lent.name, by=emptied_by)
+        if await server.shape_of(lent.name) == lent.shape:
+            free.append(lent)
+        else:
+            await server.drop_database(lent.name)
 
 
 def shared() -> Postgres:
@@ -108,11 +170,13 @@ async def template(name: str, build: Callable[[str], Awaitable[object]]) -> str:
     return note.read_text()
 
 
-async def drop_templates() -> None:
-    """Remove this run's templates from a server that outlives the run."""
+async def drop_databases() -> None:
+    """Remove this run's templates and lent databases from a server that outlives the run."""
     if dsn := os.environ.get(DSN_SETTING):
-        for note in run.folder().glob("*.template"):
-            await Postgres(dsn=dsn).drop_database(note.read_text())
+        names = [note.read_text() for note in run.folder().glob("*.template")]
+        names += [note.stem for note in run.folder().glob("*.lent")]
+        for name in names:
+            await Postgres(dsn=dsn).drop_database(name)
 
 
 def _start(home: Path) -> None:

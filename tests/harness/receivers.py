@@ -135,8 +135,17 @@ class MailArrival:
 
     @property
     def text(self) -> str:
-        """Give the decoded text."""
-        return str(self.message.get_content())
+        """Give the decoded text; of a mail in two forms the plain one."""
+        plain = self.message.get_body(("plain",))
+        assert plain is not None, "every mail has a plain text"
+        return str(plain.get_content())
+
+    @property
+    def html(self) -> str:
+        """Give the decoded HTML."""
+        html = self.message.get_body(("html",))
+        assert html is not None, "the mail has no HTML"
+        return str(html.get_content())
 
 
 class SmtpReceiver:

@@ -125,13 +125,12 @@ class Served:
 
     async def audited(self) -> list[Finding]:
         """Give what `noticebus audit` finds."""
-        cursor: str | None = ""
-        found: list[Finding] = []
-        while cursor is not None:
-            part = await recount.audit_part(self.database, cursor=cursor)
-            found += part.findings
-            cursor = part.next
-        return found
+        return await audited(self.database)
+
+    async def counters_audited(self) -> list[Finding]:
+        """Give what it finds in the report's counters alone, as they stand at this moment."""
+        part = await recount.audit_part(self.database, cursor=recount.COUNTERS)
+        return list(part.findings)
 
     def arrivals(self) -> list[WebhookArrival]:
         """Give everything that reached any recipient."""
@@ -229,3 +228,14 @@ def _settings(place: Place) -> dict[str, Any]:
         **HASTY,
         **bus,
     }
+
+
+async def audited(database: Database) -> list[Finding]:
+    """Give what `noticebus audit` finds in a database."""
+    cursor: str | None = ""
+    found: list[Finding] = []
+    while cursor is not None:
+        part = await recount.audit_part(database, cursor=cursor)
+        found += part.findings
+        cursor = part.next
+    return found

@@ -106,13 +106,15 @@ async def test_comparison_sees_checks_predicates_and_names(url: str) -> None:
     await migrate.upgrade(url)
 
     async with connected(url) as conn:
-        deliveries = (await conn.run_sync(described))["deliveries"]
+        tables = await conn.run_sync(described)
+    deliveries = tables["deliveries"]
     assert "moot" in deliveries["checks"]["ck_deliveries_state"]["sqltext"]
     assert "due_at IS NOT NULL" in str(
         deliveries["indexes"]["ix_deliveries_due"]["dialect_options"]
     )
     assert deliveries["primary key"]["name"] == "pk_deliveries"
-    assert deliveries["references"]["fk_deliveries_agency_id"]["referred_table"] == "agencies"
+    shifts = tables["shifts"]
+    assert shifts["references"]["fk_shifts_agency_id"]["referred_table"] == "agencies"
 
 
 AGENCIES = sa.table(  # as of 0001, whatever today's tables say
@@ -120,6 +122,58 @@ AGENCIES = sa.table(  # as of 0001, whatever today's tables say
     *(sa.column(name) for name in ("id", "name", "kind", "zone", "revision")),
     sa.column("created_at", Instant()),
 )
+
+
+INCIDENTS = sa.table(  # as of 0005
+    "incidents",
+    *(
+        sa.column(name)
+        for name in ("id", "agency_id", "status", "state", "latest_version", "latest_notice_id")
+    ),
+    sa.column("created_at", Instant()),
+)
+AN_INCIDENT = {
+    "id": "inc_1",
+    "agency_id": "agy_1",
+    "status": "actual",
+    "state": "open",
+    "latest_version": 1,
+    "latest_notice_id": "ntc_1",
+    "created_at": CREATED_AT,
+}
+NOTICES = sa.table(
+    "notices",
+    *(
+        sa.column(name)
+        for name in (
+            *("id", "incident_id", "version", "agency_id", "msg", "kind", "status"),
+            *("notice_class", "state", "material", "posted_by", "body", "body_digest"),
+            *("area_keys", "uncovered", "refdata_version"),
+        )
+    ),
+    sa.column("occurred_at", Instant()),
+    sa.column("accepted_at", Instant()),
+)
+A_NOTICE = {
+    "id": "ntc_1",
+    "incident_id": "inc_1",
+    "version": 1,
+    "agency_id": "agy_1",
+    "msg": "alert",
+    "kind": "enforcement_action",
+    "status": "actual",
+    "notice_class": "A",
+    "state": "released",
+    "material": True,
+    "posted_by": "key_1",
+    "body": b"{}",
+    "body_digest": "0" * 64,
+    "area_keys": '["county:28123", "state:28"]',
+    "uncovered": "[]",
+    "refdata_version": "2020",
+    "occurred_at": CREATED_AT,
+    "accepted_at": CREATED_AT,
+}
 
 
 async def insert_an_agency(url: str, *, agency_id: str) -> None:
@@ -146,6 +200,21 @@ async def test_every_revision_goes_up_down_and_up_again_with_data_in_it(url: str
     assert taken_back == applied[::-1]
     assert applied_again == applied
     assert await migrate.current(url) == applied[-1]
+
+
+async def test_notices_of_an_earlier_release_can_be_looked_up_by_area(url: str) -> None:
+    await migrate.upgrade(url)
+    await migrate.downgrade(url, target="0005")
+    await insert_an_agency(url, agency_id="agy_1")
+    async with connected(url) as conn:
+        await conn.execute(INCIDENTS.insert(), AN_INCIDENT)
+        await conn.execute(NOTICES.insert(), A_NOTICE)
+
+    await migrate.upgrade(url)
+
+    async with connected(url) as conn:
+        found = await conn.execute(sa.text("SELECT area_key FROM notice_areas ORDER BY area_key"))
+        assert found.scalars().all() == ["county:28123", "state:28"]
 
 
 async def test_up_to_date_database_has_nothing_pending_and_nothing_applied(url: str) -> None:
@@ -292,4 +361,5 @@ def test_wheel_carries_the_migrations_and_upgrades_with_them(wheel: Path, tmp_pa
 
     assert {"noticebus/_migrations/env.py", "noticebus/_migrations/script.py.mako"} <= names
     assert not [name for name in names if name.startswith(("migrations/", "services/"))]
-    assert upgraded.stdout.split() == ["starting", "0001", "0002", "0003"], upgraded.stderr
+    revisions = ["0001", "0002", "0003", "0004", "0005", "0006", "0007"]
+    assert upgraded.stdout.split() == ["starting", *revisions], upgraded.stderr

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from harness import tables
 from noticebus.errors import UnavailableError
 from noticebus.store import database as under_test
 from noticebus.store.database import Database, _opened
@@ -333,8 +334,9 @@ async def test_only_relaxed_commits_may_be_lost_in_a_crash(postgres_url: str) ->
 
 
 async def test_sqlite_file_is_in_wal_mode_synced_at_each_commit_and_checks_references(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(under_test, "SQLITE_PRAGMAS", tables.RELEASED_PRAGMAS)
     database = Database(f"sqlite:///{tmp_path}/bus.db")
 
     async with database.begin() as conn:

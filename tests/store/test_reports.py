@@ -1,9 +1,14 @@
 import datetime as dt
 from dataclasses import replace
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from harness.statements import statements_of
+from noticebus.casework.desk import Desk
+from noticebus.casework.report_upkeep import tend_areas
+from noticebus.clock import SystemClock
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Cause,
@@ -30,6 +35,8 @@ from noticebus.contracts.vocabulary import (
 from noticebus.domain.policies import default_policies, policy_to_record
 from noticebus.ids import (
     AgencyId,
+    NoticeId,
+    first_notice_id,
     new_agency_id,
     new_contact_id,
     new_delivery_id,
@@ -40,7 +47,14 @@ from noticebus.ids import (
     new_responsibility_id,
     new_subscription_id,
 )
-from noticebus.store import failing_quality, report_facts, report_quality, reports
+from noticebus.store import (
+    failing_quality,
+    report_areas,
+    report_facts,
+    report_history,
+    report_quality,
+    reports,
+)
 from noticebus.store.agencies import (
     Agency,
     Contact,
@@ -57,7 +71,14 @@ from noticebus.store.obligations import Obligation, facts_of, insert_obligations
 from noticebus.store.questions import Question
 from noticebus.store.reports import Line, Scope, place_of
 from noticebus.store.rows import values_of
-from noticebus.store.tables import attempts, entries, obligation_history, questions, subscriptions
+from noticebus.store.tables import (
+    attempts,
+    entries,
+    notice_areas,
+    obligation_history,
+    questions,
+    subscriptions,
+)
 
 START = dt.datetime(2019, 8, 7, 13, 0, tzinfo=dt.UTC)
 NOW = START + dt.timedelta(hours=3)
@@ -316,6 +337,52 @@ async def test_filters_narrow_by_kind_class_area_and_who_may_see(database: Datab
         assert await ids(replace(ACTUAL, agency_id=poster, posted=True)) == {first.id, second.id}
 
 
+async def test_areas_of_notices_from_an_older_release_are_entered_a_few_at_a_time(
+    database: Database,
+) -> None:
+    async with database.begin() as conn:
+        for _ in range(3):
+            notice = await add_notice(conn, area_keys=["county:28101", "state:28"])
+            await insert_obligations(conn, [owed_to(notice, await add_agency(conn))])
+        await conn.execute(sa.delete(notice_areas))  # it writes none
+    there = replace(ACTUAL, area_key="county:28101")
+
+    async with database.begin() as conn:
+        assert await read_all(conn, there) == []
+        assert await report_areas.is_any_missing(conn, since=None)
+        assert await report_areas.add_missing(conn, since=None, limit=2) == 4
+        assert len(await read_all(conn, there)) == 2
+        assert await report_areas.add_missing(conn, since=None, limit=2) == 2
+        assert len(await read_all(conn, there)) == 3
+        assert not await report_areas.is_any_missing(conn, since=None)
+        assert await report_areas.add_missing(conn, since=None, limit=2) == 0
+
+
+async def test_areas_are_looked_at_whole_once_and_then_without_a_write_where_none_lacks(
+    desk: Desk,
+) -> None:
+    async with desk.database.begin() as conn:
+        for _ in range(2):
+            await add_notice(conn, area_keys=["county:28101"])
+        await conn.execute(sa.delete(notice_areas))
+    await tend_areas(desk)  # enters
+    await tend_areas(desk)  # notes that nothing lacks
+
+    with statements_of(desk) as quiet:
+        await tend_areas(desk)
+    assert [one.split()[0] for one in quiet] == ["SELECT", "SELECT"]
+    async with desk.database.begin() as conn:
+        late = await add_notice(conn, area_keys=["county:28101"])
+        await conn.execute(sa.delete(notice_areas).where(notice_areas.c.notice_id == late.id))
+        soon = first_notice_id(SystemClock().now() + MINUTE)
+        assert soon > late.id > first_notice_id(SystemClock().now() - MINUTE)
+        assert not await report_areas.is_any_missing(conn, since=soon)
+        assert await report_areas.is_any_missing(conn, since=late.id)
+    await tend_areas(desk)
+    async with desk.database.read() as conn:
+        assert not await report_areas.is_any_missing(conn, since=None)
+
+
 async def test_past_line_is_the_latest_history_by_then(database: Database) -> None:
     async with database.begin() as conn:
         owed = owed_to(await add_notice(conn), await add_agency(conn))
@@ -339,7 +406,7 @@ async def test_past_line_is_the_latest_history_by_then(database: Database) -> No
         seen = [
             [
                 line
-                for line, _ in await reports.past_lines(
+                for line, _ in await report_history.past_lines(
                     conn, ACTUAL, index=index, as_of=NOW, after="", limit=10
                 )
             ]
@@ -461,6 +528,68 @@ async def test_uncovered_places_are_those_of_the_latest_released_version(
     assert {one.notice_id for one in before} == {first.id, second.id}
     assert [(one.notice_id, one.uncovered) for one in now] == [(first.id, gap)]
     assert elsewhere == others == []
+
+
+async def test_past_gaps_are_what_the_ledger_had_said_last(database: Database) -> None:
+    cps, school = ({"county_fips": "28123", "missing": one} for one in ("cps", "school"))
+    decided, repeated, returned = "routing.decided", "routing.repeated", "routing.returned"
+    said: list[tuple[str, list[dict[str, str]] | None]] = [
+        ("notice.accepted", None),
+        (decided, [cps]),
+        (decided, []),  # the rest of more recipients than an entry holds
+        ("delivery.started", None),
+        (decided, [cps]),  # whom a decline has added
+        (repeated, [cps, school]),
+        (returned, []),
+        ("notice.accepted", None),
+        (decided, [school]),
+        ("notice.accepted", None),  # an all-clear has no places
+    ]
+    async with database.begin() as conn:
+        notice = await add_notice(conn, uncovered=[cps])
+        for index, (type_, gaps) in enumerate(said):
+            body = {"notice_id": notice.id} | ({} if gaps is None else {"uncovered": gaps})
+            await enter(conn, type_, body, notice=notice, index=index)
+
+    async with database.read() as conn:
+        seen = [await past_gaps_of(conn, index=index) for index in range(-1, len(said))]
+    then = [[], [], [cps], [cps], [cps], [cps], [cps, school], [], [], [school], []]
+    assert seen == [[(notice.id, one)] if one else [] for one in then]
+
+
+async def test_past_gaps_are_of_the_row_where_the_ledger_knows_nothing_of_the_incident(
+    database: Database,
+) -> None:
+    gap = [{"county_fips": "28123", "missing": "cps"}]
+    async with database.begin() as conn:
+        unknown = await add_notice(conn, uncovered=gap)
+        await add_notice(conn, uncovered=[])
+        not_yet = await add_notice(conn, uncovered=gap)
+        await enter(conn, "notice.accepted", {}, notice=not_yet, index=None)
+
+    async with database.read() as conn:
+        assert await past_gaps_of(conn, index=0) == [(unknown.id, gap)]
+        assert await past_gaps_of(conn, index=0, scope=replace(ACTUAL, area_key="lea:1")) == []
+
+
+async def enter(
+    conn: AsyncConnection,
+    type_: str,
+    body: dict[str, Any],
+    *,
+    notice: Notice,
+    index: int | None,
+) -> None:
+    entry = make_entry(type_, body, at=START, incident_id=notice.incident_id)
+    await append(conn, [entry])
+    await conn.execute(sa.update(entries).where(entries.c.id == entry.id).values(index=index))
+
+
+async def past_gaps_of(
+    conn: AsyncConnection, *, index: int, scope: Scope = ACTUAL
+) -> list[tuple[NoticeId, list[dict[str, str]]]]:
+    found = await report_history.past_gaps(conn, scope, index=index, at=NOW)
+    return [(one.notice_id, one.uncovered) for one in found]
 
 
 async def test_poster_owes_open_questions_and_promised_updates(database: Database) -> None:

@@ -9,11 +9,19 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from harness import tables
-from noticebus.store import sequencing
+from harness import desk as furnish
+from harness import owing, tables
+from noticebus.casework.desk import Desk
+from noticebus.domain.policies import default_policies
+from noticebus.domain.tallies import NO_TIME, Counted
+from noticebus.ledger.sequencer import Sequencer
+from noticebus.store import counters, ledger, sequencing
 from noticebus.store.database import Database
+from noticebus.store.tables import obligation_history
 
 LINES = 12_000
+AGENCIES = 20
+INCIDENTS = 100
 BATCH = sequencing.Given(first=2000, last=3999)
 FILL_ENTRIES = """
     INSERT INTO entries (id, index, type, body, salt, leaf_hash, recorded_at)
@@ -39,6 +47,46 @@ async def test_a_database_that_knows_of_no_index_yet_still_goes_by_key(tmp_path:
     assert (begun, ended) == (0, 0)
 
 
+async def test_a_batch_is_counted_by_key_in_a_database_that_was_never_analysed(
+    tmp_path: Path,
+) -> None:
+    """What one more incident costs the counters must not grow with those that were before it."""
+    async with tables.fresh_on_postgresql() as url, furnish.open_desk(tmp_path, url=url) as desk:
+        async with desk.database.begin() as conn:
+            for table in ("entries", "obligation_history", "obligations"):
+                await conn.execute(sa.text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+        await _fill(desk)
+        await Sequencer(desk).sweep()
+
+        async with desk.database.begin() as conn:
+            newest = await ledger.newest_index(conn)
+            given = sequencing.Given(first=newest, last=newest)
+            assert await sequencing.take_lock(conn)
+            plan = await _plan_of(conn, counters.changes_of(given))
+
+    read = [_rows_read(node) for node in _nodes(plan) if "Relation Name" in node]
+    assert AGENCIES <= max(read) <= 3 * AGENCIES
+
+
+async def _fill(desk: Desk) -> None:
+    """Let many agencies owe an answer in each of many incidents, entered one by one."""
+    like = await owing.make_prototype(desk)
+    async with desk.database.begin() as conn:
+        await owing.add_agencies(conn, like, count=AGENCIES)
+        await owing.add_incidents(conn, like, count=INCIDENTS)
+        span = owing.Span(first=1, last=INCIDENTS, agencies=AGENCIES)
+        policy = default_policies()[0]
+        await owing.add_obligations(conn, like, span, policy=policy, started_at=furnish.MORNING)
+        await owing.enter_obligations(conn, at=furnish.MORNING)
+        counted = {"counted": Counted.OPEN, "notice_class": "A", "due_minute": 1, "took": NO_TIME}
+        await conn.execute(sa.update(obligation_history).values(counted))
+
+
+def _rows_read(node: dict[str, Any]) -> float:
+    read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    return float(read * node["Actual Loops"])
+
+
 async def _filled_and_believed_empty(conn: AsyncConnection) -> None:
     await conn.execute(sa.text("SET LOCAL session_replication_role = replica"))  # no foreign keys
     for table in ("entries", "obligation_history"):
@@ -54,18 +102,25 @@ async def _filled_and_believed_empty(conn: AsyncConnection) -> None:
 
 async def _thrown_away(database: Database, statement: sa.Update) -> int:
     """Run a statement and say how many pairs of rows its joins looked at for nothing."""
+    async with database.begin() as conn:
+        plan = await _plan_of(conn, statement)
+    return sum(
+        node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"] for node in _nodes(plan)
+    )
+
+
+async def _plan_of(conn: AsyncConnection, statement: sa.Executable) -> dict[str, Any]:
+    """Run a statement and give the plan it went by."""
+    assert isinstance(statement, sa.ClauseElement)
     compiled = statement.compile(
         dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
         compile_kwargs={"literal_binds": True},
     )
     explained = sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}")
-    async with database.begin() as conn:
-        plan = (await conn.execute(explained)).scalar_one()
+    plan = (await conn.execute(explained)).scalar_one()
     top = plan if isinstance(plan, list) else json.loads(plan)
-    return sum(
-        node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"]
-        for node in _nodes(top[0]["Plan"])
-    )
+    found: dict[str, Any] = top[0]["Plan"]
+    return found
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -25,7 +25,9 @@ PREFIXES = {
     ids.new_replay_id: "rpl",
     ids.new_request_id: "req",
     ids.new_responsibility_id: "rsp",
+    ids.new_session_id: "ses",
     ids.new_subscription_id: "sub",
+    ids.new_user_id: "usr",
 }
 
 

@@ -1,11 +1,17 @@
 import re
 from ipaddress import ip_network
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
-from noticebus.settings import Loaded, SettingError, Settings, load
+from noticebus.access.keyring import Keyring
+from noticebus.access.ways import ways_of
+from noticebus.cli import users as cli_users
+from noticebus.clock import SystemClock
+from noticebus.contracts.vocabulary import UserRole
+from noticebus.settings import Loaded, RoleName, SettingError, Settings, load
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 SOURCES = Path(__file__).parents[2] / "services" / "noticebus"
@@ -38,6 +44,16 @@ def test_every_setting_does_something() -> None:
     unread = [name for name in Settings.model_fields if not re.search(rf"\.{name}\b", code)]
 
     assert unread == []
+
+
+def test_operators_number_is_in_international_form_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTICEBUS_OPERATORS_PHONE", "")
+    assert load().settings.operators_phone is None
+    monkeypatch.setenv("NOTICEBUS_OPERATORS_PHONE", "+16015550110")
+    assert load().settings.operators_phone == "+16015550110"
+    monkeypatch.setenv("NOTICEBUS_OPERATORS_PHONE", "601 555 0110")
+    with pytest.raises(SettingError, match="operators_phone"):
+        load()
 
 
 def test_environment_wins_over_file_and_file_over_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,3 +272,56 @@ def test_account_and_token_of_the_telephone_are_never_shown() -> None:
     assert shown["telephone_account"] == shown["telephone_token"] == "********"
     assert "f00dface" not in repr(loaded.settings)
     assert "AC0123456789abcdef" not in repr(loaded.settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('oidc_issuer = "https://login.example"', "set together"),
+        ('oidc_client_id = "noticebus"', "set together"),
+        ('oidc_issuer = "https://login.example"\noidc_client_id = "x"', "needs oidc_roles"),
+        ('oidc_issuer = "http://login.example"', "oidc_issuer"),
+        ('oidc_issuer = "https://login.example?x=1"', "oidc_issuer"),
+        ('oidc_roles = { "staff" = "emperor" }', "oidc_roles"),
+        ('proxy_user_header = "X-Forwarded-User"', "set together"),
+        ('proxy_allow = ["10.0.4.7/32"]', "set together"),
+        ('proxy_user_header = "X-User"\nproxy_allow = ["0.0.0.0/0"]', "names every address"),
+        ('proxy_user_header = "X User"\nproxy_allow = ["10.0.4.7/32"]', "proxy_user_header"),
+    ],
+)
+def test_a_way_to_sign_in_that_is_set_by_halves_stops_the_start(text: str, said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        _loaded(text)
+
+
+def test_ways_to_sign_in_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTICEBUS_OIDC_ISSUER", "https://login.example/realms/staff")
+    monkeypatch.setenv("NOTICEBUS_OIDC_CLIENT_ID", "noticebus")
+    monkeypatch.setenv("NOTICEBUS_OIDC_CLIENT_SECRET", "hush")
+    monkeypatch.setenv("NOTICEBUS_OIDC_ROLES", '{"bus-operators": "operator"}')
+    monkeypatch.setenv("NOTICEBUS_PROXY_USER_HEADER", "X-Forwarded-User")
+    monkeypatch.setenv("NOTICEBUS_PROXY_ALLOW", "10.0.4.7/32 fd00::7/128")
+
+    loaded = _loaded("")
+    ways = ways_of(loaded.settings, keyring=Keyring(b"k" * 32), machine=SystemClock())
+
+    assert ways.passwords
+    assert ways.oidc is not None
+    assert ways.oidc.provider.host == "login.example"
+    assert ways.proxy is not None
+    assert len(ways.proxy.networks) == 2
+    assert "hush" not in str(loaded.shown())
+
+
+def test_every_role_of_a_person_can_be_given_by_a_provider_and_by_the_command_line() -> None:
+    roles = set(map(str, UserRole))
+
+    assert set(get_args(RoleName)) == roles
+    assert set(map(str, cli_users.RoleName)) == roles
+
+
+def test_times_of_digests_are_times_of_day_and_nothing_else() -> None:
+    assert Settings(digest_times="06:30, 18:30 23:00").digest
+    for bad in ("", "7", "24:00", "07:00Z", "noon"):
+        with pytest.raises(ValidationError):
+            Settings(digest_times=bad)

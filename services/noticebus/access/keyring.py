@@ -14,6 +14,7 @@ import os
 import secrets
 import stat
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +32,7 @@ WEBHOOK_SECRET_BYTES = 32
 _NONCE_BYTES = 12  # NIST SP 800-38D, section 8.2
 _SEAL_MARK = "sealed1."
 _TO_URL_SAFE = str.maketrans("+/", "-_")
+KEPT_MAX = 4096  # secrets of endpoints, about 1 MB
 _RECEIPT_CONTEXT = b"noticebus receipt v1\n"
 
 
@@ -101,6 +103,12 @@ class Keyring:
                     code="weak-root-secret",
                 )
         self._ring = tuple(_Derived(root) for root in (root_secret, *older))
+        self.unseal_often = lru_cache(KEPT_MAX)(self.unseal)
+        """Do the same for what is needed many times a second, and keep what was found.
+
+        That is no worse than unsealing each time: the root secret, which opens them all, lies in
+        the same memory for as long.
+        """
 
     @classmethod
     def from_setting(cls, secret_key: str) -> Self:

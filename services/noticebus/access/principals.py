@@ -5,15 +5,17 @@ import hashlib
 import re
 import secrets
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from noticebus.clock import Clock
 from noticebus.contracts.vocabulary import AgencyKind, Scope
 from noticebus.errors import ForbiddenError, NotFoundError, UnauthenticatedError
-from noticebus.ids import AgencyId, ApiKeyId
+from noticebus.ids import ActorId, AgencyId, ApiKeyId
 from noticebus.store.database import Database
 from noticebus.store.keys import KnownKey, find_key_by_hash
 
+USER_PREFIX = "usr_"
 KEY_PREFIX = "noticebus_live_"
 KEY_SECRET_BYTES = 32
 KEY_FORM = re.compile(r"noticebus_live_[0-9a-z]{26}_[A-Za-z0-9_-]{32,64}", re.ASCII)
@@ -24,13 +26,18 @@ SEES_EVERY_AGENCY = frozenset({Scope.ADMIN, Scope.OPERATE, Scope.AUDIT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """An identified caller. `agency_id` is None for a key of the bus itself, not of an agency."""
+    """Who is asking: the key, person or visitor `id`, of one agency or (None) of the bus itself."""
 
-    key_id: ApiKeyId
+    id: ActorId
     name: str
     agency_id: AgencyId | None
     agency_kind: AgencyKind | None
     scopes: frozenset[Scope]
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Say whether a person of the console asks, whose name is the account's own."""
+        return self.id.startswith(USER_PREFIX)
 
 
 class Principals:
@@ -82,20 +89,46 @@ def hash_key(bearer: str) -> str:
     return hashlib.sha256(bearer.encode()).hexdigest()
 
 
-def require(principal: Principal, *scopes: Scope) -> None:
-    """Raise ForbiddenError unless the key has at least one of `scopes`."""
-    if principal.scopes.isdisjoint(scopes):
-        needed = " or ".join(f"'{scope}'" for scope in scopes)
-        held = ", ".join(sorted(principal.scopes)) or "none"
-        raise ForbiddenError(
-            f"This needs a key with the scope {needed}; yours has: {held}. "
+class MissingScopeError(ForbiddenError):
+    """The principal has none of the scopes that are needed.
+
+    The message is for programs: to people a page names the role that has one.
+    """
+
+    def __init__(self, needed: Collection[Scope], *, held: Collection[Scope]) -> None:
+        named = " or ".join(f"'{scope}'" for scope in needed)
+        super().__init__(
+            f"This needs a key with the scope {named}; yours has: "
+            f"{', '.join(sorted(held)) or 'none'}. "
             "Ask an administrator of the bus for a key that has it."
         )
+        self.needed = frozenset(needed)
+
+
+class NoAgencyError(ForbiddenError):
+    """The principal belongs to no agency. Its message, too, is for programs."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This key belongs to no agency, so it cannot act as one. "
+            "Use a key made for your agency."
+        )
+
+
+def require(principal: Principal, *scopes: Scope) -> None:
+    """Raise MissingScopeError unless the principal has at least one of `scopes`."""
+    if principal.scopes.isdisjoint(scopes):
+        raise MissingScopeError(scopes, held=principal.scopes)
 
 
 def sees_every_agency(principal: Principal) -> bool:
     """Say whether the principal sees the things of agencies other than its own."""
     return not principal.scopes.isdisjoint(SEES_EVERY_AGENCY)
+
+
+def knows_people_of(principal: Principal, agency_id: str) -> bool:
+    """Say whether the principal may be told who an agency's people are, and their telephones."""
+    return sees_every_agency(principal) or principal.agency_id == agency_id
 
 
 def visible_agency(principal: Principal) -> AgencyId | None:
@@ -106,19 +139,16 @@ def visible_agency(principal: Principal) -> AgencyId | None:
 
 
 def own_agency(principal: Principal) -> AgencyId:
-    """Give the principal's agency; ForbiddenError for a key that belongs to none."""
+    """Give the principal's agency; NoAgencyError where it belongs to none."""
     if principal.agency_id is None:
-        raise ForbiddenError(
-            "This key belongs to no agency, so it cannot act as one. "
-            "Use a key made for your agency."
-        )
+        raise NoAgencyError
     return principal.agency_id
 
 
 def require_visible(principal: Principal, agency_id: str, *, what: str) -> None:
     """Raise NotFoundError, as for what does not exist, where `what` is another's and not seen."""
     if not sees_every_agency(principal) and principal.agency_id != agency_id:
-        raise NotFoundError(f"There is no {what} here that your key may see. Check the id.")
+        raise NotFoundError(f"There is no {what} here that you may see. Check the id.")
 
 
 def _living(known: KnownKey | None, *, now: dt.datetime) -> Principal:
@@ -140,7 +170,7 @@ def _living(known: KnownKey | None, *, now: dt.datetime) -> Principal:
             code="key-expired",
         )
     return Principal(
-        key_id=key.id,
+        id=key.id,
         name=key.name,
         agency_id=key.agency_id,
         agency_kind=known.agency_kind,

@@ -29,7 +29,7 @@ def require_manager(principal: Principal, agency_id: str, *, what: str) -> None:
         return
     require_visible(principal, agency_id, what=what)
     if principal.agency_id != agency_id:  # an auditor sees it, and changes nothing
-        raise NotFoundError(f"There is no {what} here that your key may change. Check the id.")
+        raise NotFoundError(f"There is no {what} here that you may change. Check the id.")
 
 
 def require_revision(revision: int | None) -> int:
@@ -97,7 +97,7 @@ async def enter(
     conn: AsyncConnection, type_: str, body: Mapping[str, Any], *, by: Principal, at: dt.datetime
 ) -> None:
     """Write one change into the ledger: ids and names of fields, never personal data or secrets."""
-    await append(conn, [make_entry(type_, {**body, "by": by.key_id}, at=at)])
+    await append(conn, [make_entry(type_, {**body, "by": by.id}, at=at)])
 
 
 def differing(old: object, new: object) -> list[str]:

@@ -269,7 +269,7 @@ async def visible_agency_row(conn: AsyncConnection, principal: Principal, agency
     require_visible(principal, agency_id, what="agency")
     agency = await rows.find_agency(conn, agency_id=agency_id)
     if agency is None:
-        raise NotFoundError("There is no agency here that your key may see. Check the id.")
+        raise NotFoundError("There is no agency here that you may see. Check the id.")
     return agency
 
 

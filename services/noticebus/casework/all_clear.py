@@ -79,11 +79,10 @@ async def all_clear(
     """
     require(principal, Scope.POST)
     fingerprint = _fingerprint(incident_id, post)
-    at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
         await notices.lock_incidents(conn, [incident_id])  # a repeat finds the first's record
         if key is not None:
-            records = await notices.find_idempotency_records(conn, [(principal.key_id, key)])
+            records = await notices.find_idempotency_records(conn, [(principal.id, key)])
             if records:
                 (record,) = records.values()
                 response = accepted.replayed(record, fingerprint)
@@ -93,14 +92,17 @@ async def all_clear(
             principal,
             incident_id=incident_id,
             base_version=post.base_version,
-            now=at.world,
+            now=desk.world.now(),
         )
+        await obligations.lock_obligations(conn, incident_id=incident_id)
+        # Once all is locked: a step that came before a promised update ended is not after it.
+        at = Moment(world=desk.world.now(), machine=desk.machine.now())
         cleared = await _clear(conn, desk, principal, latest=latest, post=post, at=at)
         recorded = await _store(conn, cleared, override=post.override_reason, at=at)
         response = _response(desk, cleared, recorded)
         if key is not None:
             record = IdempotencyRecord(
-                client_id=principal.key_id,
+                client_id=principal.id,
                 key=key,
                 fingerprint=fingerprint,
                 response=response,
@@ -158,19 +160,20 @@ def _refuse_open(owed: Sequence[Obligation], facts: Mapping[AgencyId, AgencyFact
         " override_reason why the all-clear stands all the same.",
         code="class-a-open",
         details=tuple(
-            Detail(pointer="", message=_open_matter(one, facts[one.agency_id]))
+            Detail(pointer="", message=f"{open_matter(one, facts[one.agency_id])} ({one.id}).")
             for one in still[:OPEN_NAMED_MAX]
         ),
     )
 
 
-def _open_matter(owed: Obligation, agency: AgencyFacts) -> str:
+def open_matter(owed: Obligation, agency: AgencyFacts) -> str:
+    """Say which matter of class A is open, for whoever would give the all-clear."""
     what = {
         Owed.NOTICE: "has not accepted the notice",
         Owed.QUESTION: "owes the answer to a question",
         Owed.COVERAGE: "holds a place that nobody answers for",
     }[owed.owed]
-    return f"{agency.name} {what} ({owed.id})."
+    return f"{agency.name} {what}"
 
 
 def _clearing(
@@ -204,7 +207,7 @@ def _clearing(
         release_at=None,
         released_at=now,
         next_update_due=None,
-        posted_by=principal.key_id,
+        posted_by=principal.id,
         body=body,
         body_digest=hashlib.sha256(body).hexdigest(),
         uncovered=[],

@@ -43,7 +43,7 @@ MOOT_CAUSES = (Cause.NOTICE, Cause.STEP, Cause.CORRECTION, Cause.COVERAGE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenAnswer:
-    """An answer as it was given, and by whom."""
+    """An answer as it was given, and by whom; `read_version` is what a page had shown before."""
 
     answer: Answer
     by_name: str
@@ -52,6 +52,7 @@ class GivenAnswer:
     eta: dt.datetime | None = None
     reason: DeclineReason | None = None
     reference: str | None = None
+    read_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ async def answer(
         if several and isinstance(decision, rules.Closes | rules.Declines):
             decision = await _weighed(conn, desk, before, decision, given=given, actor=actor)
         after = _apply(before, decision, version=about.version, answer=given.answer, now=now)
-        closed = before.state is ObligationState.OPEN and after.state is not ObligationState.OPEN
+        closed = after.state is not before.state and after.state is not ObligationState.OPEN
         made = _acknowledgement(
             before.id, given, actor, about, outcome=(decision.late, closed), now=now
         )
@@ -148,7 +149,8 @@ def _measure(desk: Desk, before: Obligation, made: Acknowledgement) -> None:
         obligation_id=before.id,
         outcome=made.answer.value,
     )
-    if made.closed and is_live(before.status) and before.round_started_at is not None:
+    first = made.closed and before.state is ObligationState.OPEN  # what undoes a decline is second
+    if first and is_live(before.status) and before.round_started_at is not None:
         desk.metrics.observe_answer(made.recorded_at - before.round_started_at)
 
 
@@ -169,21 +171,21 @@ async def _locked(
 ) -> Obligation:
     """Lock an obligation, and its incident before it where the answer may route it again.
 
-    Declines of one incident, and what takes them back, come one after the other: the last one sees
-    who is left. What the operators hold of the incident may change with them, and is locked with
-    the obligation, in id order and before any delivery (lock order).
+    Declines and waivers of one incident, and what takes them back, come one after the other: the
+    last one sees who is left. What the operators hold of the incident may change with them, and is
+    locked with the obligation, in id order and before any delivery (lock order).
     """
     seen = await obligations.obligation_by_id(conn, obligation_id)
     if seen is None:
         raise NotFoundError(f"There is no obligation {obligation_id} to answer. Check the id.")
-    routes = given.answer is Answer.DECLINED or seen.state is ObligationState.DECLINED
+    routes = given.answer is Answer.DECLINED or seen.state in _GIVEN_UP
     if routes:
         await notices.lock_incidents(conn, [seen.incident_id])
         return await obligations.lock_with_coverage(
             conn, obligation_id, incident_id=seen.incident_id
         )
     (found,) = await obligations.lock_obligations(conn, ids=[obligation_id])
-    if found.state is ObligationState.DECLINED:
+    if found.state in _GIVEN_UP:
         raise _changed_meanwhile()  # its incident cannot be locked after it
     return found
 
@@ -211,6 +213,8 @@ def rules_view(stored: Obligation) -> rules.Obligation:
         more_time_used=stored.more_time_used,
     )
 
+
+_GIVEN_UP = frozenset({ObligationState.DECLINED, ObligationState.WAIVED})
 
 Taken = rules.Closes | rules.Declines | rules.Extends | rules.Hastens | rules.Notes
 
@@ -244,7 +248,7 @@ async def _rerouted(
     if isinstance(decision, rules.Declines) and decision.reroute:
         return await reroute.after_decline(conn, desk, after)
     back = (
-        before.state is ObligationState.DECLINED
+        before.state in _GIVEN_UP
         and after.state is ObligationState.CLOSED
         and after.owed is Owed.NOTICE
         and after.standing is Standing.MANDATORY

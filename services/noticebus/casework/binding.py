@@ -1,16 +1,17 @@
 """Binding a recipient: from what routing found to the rows that are stored."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
-from noticebus.casework.in_force import in_force
+from noticebus.casework.first_rounds import FirstRounds
 from noticebus.contracts.vocabulary import (
     Cause,
     Channel,
     ContentLevel,
-    DeliveryState,
     HeldReason,
+    NoticeClass,
     NoticeState,
     Notify,
     ObligationState,
@@ -18,9 +19,18 @@ from noticebus.contracts.vocabulary import (
     Status,
 )
 from noticebus.domain.escalation import ContactPoint, Round, start_round
-from noticebus.domain.policies import Policy, policy_from_record, policy_to_record
+from noticebus.domain.policies import policy_from_record, policy_to_record
 from noticebus.domain.routing import Recipient, SubscriptionMatch
-from noticebus.ids import SubscriptionId, new_delivery_id, new_obligation_id
+from noticebus.ids import (
+    AgencyId,
+    DeliveryId,
+    IncidentId,
+    NoticeId,
+    ObligationId,
+    SubscriptionId,
+    new_delivery_id,
+    new_obligation_id,
+)
 from noticebus.store.deliveries import Delivery
 from noticebus.store.matching import AgencyFacts
 from noticebus.store.notices import Notice
@@ -43,7 +53,7 @@ def bind(
     *,
     notice: Notice,
     facts: AgencyFacts,
-    policies: dict[str, Policy],
+    rounds: FirstRounds,
     at: dt.datetime,
     stood_in: bool = False,
 ) -> Obligation:
@@ -51,15 +61,9 @@ def bind(
 
     Its first round runs unless the notice is still embargoed.
     """
-    policy = in_force(
-        policies,
-        facts,
-        notice_class=notice.notice_class,
-        standing=recipient.standing,
-        at=at,
-        stood_in=stood_in,
-    )
-    obligation = Obligation(
+    first = rounds.of(recipient, facts, notice=notice, stood_in=stood_in)
+    runs = notice.state is not NoticeState.SCHEDULED
+    return Obligation(
         id=new_obligation_id(),
         incident_id=notice.incident_id,
         agency_id=recipient.agency_id,
@@ -73,13 +77,13 @@ def bind(
         notice_class=notice.notice_class,
         round_notice_id=notice.id,
         round_version=notice.version,
-        round_started_at=None,
-        held_until=None,
-        due_at=None,
-        policy=policy_to_record(policy),
-        steps_at=[],
+        round_started_at=first.current.started_at if runs else None,
+        held_until=first.current.held_until if runs else None,
+        due_at=first.current.due_at if runs else None,
+        policy=first.policy,
+        steps_at=first.steps_at if runs else [],
         step=0,
-        next_step_at=None,
+        next_step_at=first.next_step_at if runs else None,
         delivered_at=None,
         opened_at=None,
         received_at=None,
@@ -91,10 +95,6 @@ def bind(
         answered_version=0,
         created_at=at,
     )
-    if notice.state is NoticeState.SCHEDULED:
-        return obligation
-    current = start_round(policy=policy, hours=facts.hours, started_at=at)
-    return with_round(obligation, current)
 
 
 def run(obligation: Obligation, facts: AgencyFacts, at: dt.datetime) -> Obligation:
@@ -211,9 +211,8 @@ def to_subscription(  # noqa: PLR0913  (what is carried, where, and why)
     A feed is fetched, never sent; and to one that is paused nothing is.
     """
     waits = order.channel is Channel.INBOX or order.paused
-    made = _delivery(obligation, notice=notice, cause=cause, at=at)
-    return replace(
-        made,
+    return Delivery(
+        **_carries(obligation, notice=notice, cause=cause, at=at),
         subscription_id=order.subscription_id,
         contact_id=order.contact_id,
         destination=order.subscription_id,
@@ -239,12 +238,12 @@ def to_contact(  # noqa: PLR0913  (what is carried, to whom, and why)
     notify: Notify | None = None,
 ) -> Delivery:
     """Make a mail, text message or call to one contact; it carries a link and no content."""
-    made = _delivery(obligation, notice=notice, cause=cause, at=at)
-    return replace(
-        made,
+    return Delivery(
+        **_carries(obligation, notice=notice, cause=cause, at=at),
         contact_id=contact.id,
         destination=f"{contact.id}:{channel}",
         channel=channel,
+        content_level=ContentLevel.ID_ONLY,
         step=step,
         detail=None if notify is None else _step_detail(obligation, notify, step=step),
         due_at=at.world,
@@ -252,7 +251,7 @@ def to_contact(  # noqa: PLR0913  (what is carried, to whom, and why)
     )
 
 
-def number(deliveries: Sequence[Delivery], first: dict[SubscriptionId, int]) -> list[Delivery]:
+def number(deliveries: Sequence[Delivery], first: Mapping[SubscriptionId, int]) -> list[Delivery]:
     """Give each delivery that consumes one its subscription's next number, from `first` on."""
     following = dict(first)
     numbered = []
@@ -294,36 +293,37 @@ def counts_of(deliveries: Iterable[Delivery]) -> dict[SubscriptionId, int]:
     return counts
 
 
-def _delivery(obligation: Obligation, *, notice: Notice, cause: Cause, at: Moment) -> Delivery:
-    return Delivery(
-        id=new_delivery_id(),
-        incident_id=obligation.incident_id,
-        obligation_id=obligation.id,
-        notice_id=notice.id,
-        subscription_id=None,
-        contact_id=None,
-        agency_id=obligation.agency_id,
-        subject=obligation.id,
-        destination="",
-        channel=Channel.EMAIL,
-        cause=cause,
-        version=notice.version,
-        round=obligation.epoch,
-        step=0,
-        notice_class=obligation.notice_class,
-        content_level=ContentLevel.ID_ONLY,
-        sequence=None,
-        answer_due_at=obligation.due_at,
-        state=DeliveryState.QUEUED,
-        attempts=0,
-        recipient_attempts=0,
-        due_at=None,
-        lease_until=at.machine,
-        first_failed_at=None,
-        finished_at=None,
-        detail=None,
-        created_at=at.world,
-    )
+class _Carried(TypedDict):
+    id: DeliveryId
+    incident_id: IncidentId
+    obligation_id: ObligationId
+    notice_id: NoticeId
+    agency_id: AgencyId
+    subject: str
+    cause: Cause
+    version: int
+    round: int
+    notice_class: NoticeClass
+    answer_due_at: dt.datetime | None
+    created_at: dt.datetime
+
+
+def _carries(obligation: Obligation, *, notice: Notice, cause: Cause, at: Moment) -> _Carried:
+    """Say what a delivery carries for an obligation, whatever way it goes."""
+    return {
+        "id": new_delivery_id(),
+        "incident_id": obligation.incident_id,
+        "obligation_id": obligation.id,
+        "notice_id": notice.id,
+        "agency_id": obligation.agency_id,
+        "subject": obligation.id,
+        "cause": cause,
+        "version": notice.version,
+        "round": obligation.epoch,
+        "notice_class": obligation.notice_class,
+        "answer_due_at": obligation.due_at,
+        "created_at": at.world,
+    }
 
 
 def is_live(status: Status) -> bool:

@@ -37,6 +37,8 @@ from noticebus.store.notices import Notice
 
 NEVER_MORE = ContentLevel.ID_ONLY
 LAST_SEQUENCE = "last_sequence"  # in a heartbeat's detail: frozen, since a repeat is the same (I3)
+REMINDER = "reminder"  # in the detail of what an operator had sent again: which one it is
+SHOWN_STEP = "step"  # there too: the step that had fired last
 HOTLINE = (
     "If a child is in danger now, call 911 or your state's child abuse hotline first."
     " An answer here is no report of abuse or neglect."
@@ -112,7 +114,7 @@ def mail_text(
             msg=notice.msg,
             cause=_said_cause(delivery, notice),
             version=notice.version,
-            reminder=delivery.step + 1 if late and notify is Notify.ON_DUTY else 0,
+            reminder=_reminder(delivery) if late and notify is Notify.ON_DUTY else 0,
             escalation=late and notify is not Notify.ON_DUTY,
             owed=_owed(delivery),
             agency=destination.agency_name,
@@ -123,6 +125,7 @@ def mail_text(
             code=links.code_for(desk.keyring, claims),
             hotline=HOTLINE if destination.agency_kind in MEETS_CHILDREN else "",
             reads_along=reads_along(delivery),
+            operators_phone=desk.operators_phone,
         )
     )
 
@@ -159,10 +162,22 @@ def _obligation(delivery: Delivery, *, base_url: str) -> ObligationPart | None:
         due_at=delivery.answer_due_at,
         acknowledge_url=f"{base_url}/v1/notices/{delivery.notice_id}/acknowledgements",
         acknowledge_page=f"{base_url}/obligations/{delivery.obligation_id}",
-        step=None if notify is None else delivery.step,
+        step=None if notify is None else _shown_step(delivery),
         notify=notify,
         owed=None if owed is Owed.NOTICE else owed,
     )
+
+
+def _reminder(delivery: Delivery) -> int:
+    """Give the number of a reminder as its reader counts them, with those sent again by hand."""
+    number: int = (delivery.detail or {}).get(REMINDER, delivery.step + 1)
+    return number
+
+
+def _shown_step(delivery: Delivery) -> int:
+    """Give the step an event names; one sent again by an operator names the last that fired."""
+    step: int = (delivery.detail or {}).get(SHOWN_STEP, delivery.step)
+    return step
 
 
 def _owed(delivery: Delivery) -> Owed:

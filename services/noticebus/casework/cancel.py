@@ -17,6 +17,7 @@ from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
 from noticebus.casework.intake import Answered
 from noticebus.casework.revise import lock_latest, refuse_ended_or_stale
+from noticebus.casework.second_person import is_second_person
 from noticebus.casework.spacing import spaced
 from noticebus.casework.telling import tell_bound
 from noticebus.casework.tracing import notice_entry
@@ -77,7 +78,7 @@ async def request_cancel(
             incident_id=incident_id,
             base_version=post.base_version,
             reason=post.reason,
-            requested_by=principal.key_id,
+            requested_by=principal.id,
             by_name=post.by.name,
             by_role=post.by.role,
             requested_at=now,
@@ -88,7 +89,7 @@ async def request_cancel(
                 return cancel_request_view(before)
             raise _pending_already(before)
         await cancel_requests.put_cancel_request(conn, wanted)
-        data = {"base_version": post.base_version, "requested_by": principal.key_id}
+        data = {"base_version": post.base_version, "requested_by": principal.id}
         entry = make_entry("cancel.requested", data, at=now, incident_id=incident_id)
         await ledger.append(conn, [entry])
     desk.committed()
@@ -103,24 +104,34 @@ async def take_back_cancel(desk: Desk, principal: Principal, *, incident_id: Inc
         if await pending_cancel(conn, incident, now=now) is None:
             return
         await cancel_requests.delete_cancel_request(conn, incident_id)
-        data = {"by": principal.key_id}
+        data = {"by": principal.id}
         entry = make_entry("cancel.taken_back", data, at=now, incident_id=incident_id)
         await ledger.append(conn, [entry])
     desk.committed()
 
 
 async def confirm_cancel(
-    desk: Desk, principal: Principal, *, incident_id: IncidentId, post: CancelConfirmPost
+    desk: Desk,
+    principal: Principal,
+    *,
+    incident_id: IncidentId,
+    post: CancelConfirmPost,
+    requested_at: dt.datetime | None = None,
 ) -> Answered:
     """End an incident: what is open is withdrawn, what is queued moot, all are told (I2, I7).
 
-    Raises ForbiddenError for the person or the key that asked for it. An embargoed notice that is
-    cancelled was told to nobody, and nobody is told now.
+    Raises ForbiddenError for the person or the key that asked for it. Whoever says which request
+    was read, by its `requested_at`, gets a ConflictError where another stands in its place. An
+    embargoed notice that is cancelled was told to nobody, and nobody is told now.
     """
-    at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
         incident = await _lock(conn, principal, incident_id)
+        await obligations.lock_obligations(conn, incident_id=incident_id)
+        # Once all is locked: a step that came before the end is not after it.
+        at = Moment(world=desk.world.now(), machine=desk.machine.now())
         asked = await _to_confirm(conn, incident, now=at.world)
+        if requested_at not in {None, asked.requested_at}:
+            raise _other_request()
         _refuse_same_person(asked, principal, post.by)
         latest = (await notices.notices_by_id(conn, [incident.latest_notice_id]))[
             incident.latest_notice_id
@@ -130,7 +141,7 @@ async def confirm_cancel(
             "cancel_requested_by": {"name": asked.by_name, "role": asked.by_role},
             "cancel_confirmed_by": {"name": post.by.name, "role": post.by.role},
         }
-        notice = cancelling(latest, posted_by=principal.key_id, said=said, now=at.world)
+        notice = cancelling(latest, posted_by=principal.id, said=said, now=at.world)
         ended, recorded = await carry_out(conn, desk, notice, latest, at=at)
         facts = await matching.agencies_by_id(conn, {one.agency_id for one in ended.bound})
         await cancel_requests.delete_cancel_request(conn, incident_id)
@@ -176,7 +187,7 @@ async def _lock(conn: AsyncConnection, principal: Principal, incident_id: Incide
     incident = (await notices.lock_incidents(conn, [incident_id])).get(incident_id)
     operates = Scope.OPERATE in principal.scopes
     if incident is None or not (operates or incident.agency_id == principal.agency_id):
-        raise NotFoundError(f"There is no incident {incident_id} that your key may cancel.")
+        raise NotFoundError(f"There is no incident {incident_id} that you may cancel.")
     return incident
 
 
@@ -196,17 +207,13 @@ async def _to_confirm(
 
 
 def _refuse_same_person(asked: CancelRequest, principal: Principal, second: Person) -> None:
-    if principal.key_id != asked.requested_by and _same(second.name) != _same(asked.by_name):
+    if is_second_person(asked, principal, name=second.name):
         return
     raise ForbiddenError(
         f"{asked.by_name} asked for this cancel with the key {asked.requested_by}. Somebody else"
         " must confirm it, under another name and with another key.",
         code="second-person-needed",
     )
-
-
-def _same(name: str) -> str:
-    return " ".join(name.split()).casefold()
 
 
 def _pending_already(before: CancelRequest) -> ConflictError:
@@ -217,12 +224,19 @@ def _pending_already(before: CancelRequest) -> ConflictError:
     )
 
 
+def _other_request() -> ConflictError:
+    return ConflictError(
+        "That request was taken back, and another was made. Read it, then confirm it.",
+        code="cancel-pending",
+    )
+
+
 def _confirmed(notice: Notice, asked: CancelRequest, principal: Principal) -> Entry:
     """Name both persons by their keys: the ledger keeps no names."""
     data = {
         "notice_id": notice.id,
         "requested_by": asked.requested_by,
-        "confirmed_by": principal.key_id,
+        "confirmed_by": principal.id,
     }
     return make_entry(
         "cancel.confirmed", data, at=notice.accepted_at, incident_id=notice.incident_id

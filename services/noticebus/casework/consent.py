@@ -13,7 +13,6 @@ from noticebus.casework.leases import leased
 from noticebus.contracts.base import write_instant
 from noticebus.contracts.vocabulary import (
     Cause,
-    DeliveryState,
     NoticeClass,
     PauseReason,
     SubscriptionState,
@@ -110,9 +109,6 @@ async def carry(
     version = await rows.next_version(conn, subscription_id=subscription.id, cause=cause)
     delivery = Delivery(
         id=new_delivery_id(),
-        incident_id=None,
-        obligation_id=None,
-        notice_id=None,
         subscription_id=subscription.id,
         contact_id=subscription.contact_id,
         agency_id=subscription.agency_id,
@@ -125,16 +121,8 @@ async def carry(
         step=0,
         notice_class=CLASS,
         content_level=subscription.content_level,
-        sequence=None,
-        answer_due_at=None,
-        state=DeliveryState.QUEUED,
-        attempts=0,
-        recipient_attempts=0,
         due_at=now,
         lease_until=desk.machine.now(),
-        first_failed_at=None,
-        finished_at=None,
-        detail=None,
         created_at=now,
     )
     await insert_deliveries(conn, [delivery])

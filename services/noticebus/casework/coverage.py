@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework.binding import Moment, bind, notice_deliveries
 from noticebus.casework.desk import Desk
+from noticebus.casework.first_rounds import FirstRounds
 from noticebus.casework.in_force import policy_ids
 from noticebus.casework.rounds import begin
 from noticebus.casework.spacing import spaced
@@ -146,12 +147,13 @@ async def _written(
     }
     wanted = {id_ for one in classes for id_ in policy_ids(facts, one, at=at.world)}
     policies = await latest_policies(conn, wanted)
+    rounds = FirstRounds(policies, at=at.world)
     written = Written()
     for one in touched:
         owed = held.get(one.notice.incident_id)
         recipient = operators.as_recipient(one.notice.notice_class)
         if owed is None and one.notice.uncovered:
-            fresh = bind(recipient, notice=one.notice, facts=facts, policies=policies, at=at.world)
+            fresh = bind(recipient, notice=one.notice, facts=facts, rounds=rounds, at=at.world)
             owed = replace(fresh, owed=Owed.COVERAGE)
             written.new.append(owed)
         elif owed is not None and one.added:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from noticebus.access.keyring import Keyring
 from noticebus.bus.port import Bus, Shard
+from noticebus.casework.kept_quality import KeptQuality
+from noticebus.casework.report_workshop import Workshop
 from noticebus.clock import Clock
 from noticebus.domain.gazetteer import Gazetteer
 from noticebus.domain.schedules import Schedules, default_schedules
@@ -45,6 +47,7 @@ class Signals:
     deliveries: Alarm = field(default_factory=Alarm)
     entries: Alarm = field(default_factory=Alarm)
     orders: Alarm = field(default_factory=Alarm)
+    digests: Alarm = field(default_factory=Alarm)
     ticks: dict[str, dt.datetime] = field(default_factory=dict)  # by loop, machine time
 
 
@@ -68,9 +71,14 @@ class Desk:
     lease_days: int = 180  # of a subscription whose endpoint is called; 0: none
     trip_after: int = 10  # failures in a row until an endpoint is held back
     backlog_rate: int = 600  # deliveries a minute of a backlog whose endpoint agreed to no rate
+    calls_from: Sequence[str] = ()  # addresses for agencies' firewalls, as the operator says
+    operators_phone: str = ""  # where people ring the operators; empty: no number is said
+    approval_above: int | None = None  # recipients above which a person needs a second one
     schedules: Schedules = field(default_factory=default_schedules)
     disk: Disk | None = None  # under the embedded profile's database
     signals: Signals = field(default_factory=Signals)
+    quality: KeptQuality = field(default_factory=KeptQuality)
+    workshop: Workshop = field(default_factory=Workshop)  # of the files of reports
 
     def committed(self, shards: Sequence[Shard] = ()) -> None:
         """Hand on what a committed transaction made due; every loop looks."""

@@ -12,7 +12,7 @@ from typing import Any
 from noticebus.access.principals import Principal, own_agency, require
 from noticebus.casework import accepted
 from noticebus.casework.desk import Desk
-from noticebus.contracts.canonical import canonical
+from noticebus.contracts.canonical import canonical, digest
 from noticebus.contracts.notice import NoticePost
 from noticebus.contracts.parts import Area
 from noticebus.contracts.vocabulary import (
@@ -28,8 +28,8 @@ from noticebus.contracts.vocabulary import (
 from noticebus.domain.places import AreaFacts, ResolvedPlaces, resolve
 from noticebus.errors import InvalidError
 from noticebus.ids import (
+    ActorId,
     AgencyId,
-    ApiKeyId,
     IncidentId,
     NoticeId,
     new_incident_id,
@@ -37,6 +37,9 @@ from noticebus.ids import (
 )
 from noticebus.store.matching import AgencyFacts
 from noticebus.store.notices import IdempotencyRecord, Incident, Notice
+
+ABOUT_THE_VERSION = ("base_version", "change_reason", "material")
+HOLDING = frozenset({dict, list})  # what a dump in JSON's kinds is made of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +54,25 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """On whose word a notice that many get goes out: a second person's, or its poster's alone."""
+
+    recipients: int
+    approved_by: ActorId | None
+    asked_at: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A notice ready for its transaction. `content` is what was posted, as JSON.
 
-    `fingerprint` its digest.
+    `fingerprint` its digest. What was typed `from_console` is kept there no longer, once posted.
     """
 
     id: NoticeId
     head: Head
     agency_id: AgencyId
-    posted_by: ApiKeyId
+    posted_by: ActorId
     key: str
     kind: NoticeKind
     status: Status
@@ -71,6 +83,8 @@ class Draft:
     content: dict[str, Any]
     fingerprint: str
     places: ResolvedPlaces
+    from_console: bool = False
+    consent: Consent | None = None
 
     @property
     def idempotency(self) -> tuple[str, str]:
@@ -157,17 +171,12 @@ async def prepare(
         places = await asyncio.to_thread(places_of, desk, post.areas)
     else:
         places = places_of(desk, post.areas)
-    content = post.model_dump(
-        mode="json",
-        by_alias=True,
-        exclude_none=True,
-        exclude={"base_version", "change_reason", "material"},
-    )
+    said = _said(post)
     return Draft(
         id=new_notice_id(),
         head=head,
         agency_id=own_agency(principal),
-        posted_by=principal.key_id,
+        posted_by=principal.id,
         key=key,
         kind=post.kind,
         status=post.status,
@@ -175,12 +184,38 @@ async def prepare(
         occurred_at=post.occurred_at,
         release_at=post.release_at,
         next_update_due=post.next_update_due,
-        content=content,
-        fingerprint=hashlib.sha256(
-            canonical(post.model_dump(mode="json", by_alias=True))
-        ).hexdigest(),
+        content=_content(said),
+        fingerprint=digest(said),
         places=places,
     )
+
+
+def fingerprint_of(post: NoticePost) -> str:
+    """Digest what was posted: the same key with another is refused."""
+    return digest(_said(post))
+
+
+def _said(post: NoticePost) -> dict[str, Any]:
+    return post.model_dump(mode="json", by_alias=True)
+
+
+def _content(said: dict[str, Any]) -> dict[str, Any]:
+    """Keep what the notice says: no nulls, and nothing that is about the version."""
+    content: dict[str, Any] = _without_nulls(said)
+    for name in ABOUT_THE_VERSION:
+        content.pop(name, None)
+    return content
+
+
+def _without_nulls(value: Any) -> Any:
+    """Leave the nulls out of a dumped object or list and of all inside it."""
+    if isinstance(value, dict):
+        return {
+            name: _without_nulls(one) if type(one) in HOLDING else one
+            for name, one in value.items()
+            if one is not None
+        }
+    return [_without_nulls(one) if type(one) in HOLDING else one for one in value]
 
 
 def places_of(desk: Desk, areas: tuple[Area, ...]) -> ResolvedPlaces:

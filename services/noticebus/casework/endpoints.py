@@ -112,6 +112,25 @@ async def rotate_secret(
     return WithSecret(subscription=changed, secret=secret)
 
 
+async def revoke_old_secrets(
+    desk: Desk, principal: Principal, *, subscription_id: str, revision: int | None = None
+) -> Subscription:
+    """Let none but the newest webhook secret sign from now on, without waiting for the overlap."""
+    async with desk.database.begin() as conn:
+        old = await held(conn, principal, subscription_id)
+        check_revision(old.revision, revision=revision)
+        refuse_ended(old)
+        if valid_secrets(old, now=desk.machine.now()) <= 1:
+            raise ConflictError("Only the newest secret signs; there is no older one to revoke.")
+        changed = replace(old.became(old.state), secrets_sealed=old.secrets_sealed[:1])
+        await write(conn, changed, revision=old.revision)
+        body = {**names(old), "revoked": len(old.secrets_sealed) - 1}
+        at = desk.world.now()
+        await enter(conn, "subscription.old_secrets_revoked", body, by=principal, at=at)
+    desk.committed()
+    return changed
+
+
 def _require_endpoint(found: Subscription) -> None:
     if found.state is SubscriptionState.ACTIVE and found.channel in CALLED:
         return

@@ -1,8 +1,10 @@
 """How an exercise went: what each recipient did, its score, and the whole in figures."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal
 from noticebus.casework import exercises
@@ -15,7 +17,7 @@ from noticebus.contracts.exercise import (
     ExerciseView,
 )
 from noticebus.contracts.vocabulary import ObligationState, Owed
-from noticebus.domain.exercise import RULE, Overall, Taken, overall, score
+from noticebus.domain.exercise import IN_TIME, RULE, Overall, Taken, overall, score
 from noticebus.ids import AgencyId, ExerciseId, IncidentId, ObligationId
 from noticebus.store import exercises as stored
 from noticebus.store import matching, obligations
@@ -55,23 +57,37 @@ async def report_exercise(
             )
             if one.owed is Owed.NOTICE
         ]
-        facts = Facts(
-            exercise=exercise,
-            agencies=await matching.agencies_by_id(conn, {one.agency_id for one in bound}),
-            arrivals=await stored.first_arrivals(conn, incident_id),
-            answers=await stored.answer_times(conn, incident_id),
-            steps=await stored.steps_fired(conn, incident_id),
-        )
+        facts = await facts_of(conn, exercise, bound)
     taken = {one.id: _taken(one, facts) for one in bound}
-    ranked = sorted(bound, key=lambda one: (score(taken[one.id]), one.id))
+    ranked = sorted(bound, key=lambda one: (_rank(taken[one.id]), one.id))
     return ExerciseReport(
         as_of=now,
         exercise=exercise,
         rule=RULE,
         summary=_summary(overall(list(taken.values())), facts, recipients=len(bound)),
-        recipients=tuple(_recipient(one, taken[one.id], facts) for one in ranked[:SHOWN_MAX]),
+        recipients=tuple(recipient_of(one, facts) for one in ranked[:SHOWN_MAX]),
         recipients_left_out=max(len(ranked) - SHOWN_MAX, 0),
     )
+
+
+async def facts_of(
+    conn: AsyncConnection, exercise: ExerciseView, bound: Sequence[Obligation]
+) -> Facts:
+    """Read what happened in an exercise: four statements, however many took part."""
+    incident_id = IncidentId(exercise.incident_id)
+    return Facts(
+        exercise=exercise,
+        agencies=await matching.agencies_by_id(conn, {one.agency_id for one in bound}),
+        arrivals=await stored.first_arrivals(conn, incident_id),
+        answers=await stored.answer_times(conn, incident_id),
+        steps=await stored.steps_fired(conn, incident_id),
+    )
+
+
+def _rank(taken: Taken) -> int:
+    """Put the lowest scores first, and after all who have one whose answer was waived."""
+    points = score(taken)
+    return IN_TIME + 1 if points is None else points
 
 
 def _taken(owed: Obligation, facts: Facts) -> Taken:
@@ -85,10 +101,13 @@ def _taken(owed: Obligation, facts: Facts) -> Taken:
         due_at=owed.due_at,
         settled_at=(owed.closed_at or closing) if owed.state in SETTLED else None,
         steps=facts.steps.get(owed.id, 0),
+        waived=owed.state is ObligationState.WAIVED,
     )
 
 
-def _recipient(owed: Obligation, taken: Taken, facts: Facts) -> ExerciseRecipient:
+def recipient_of(owed: Obligation, facts: Facts) -> ExerciseRecipient:
+    """Say what one recipient did."""
+    taken = _taken(owed, facts)
     arrival, answers = facts.arrivals.get(owed.id), facts.answers.get(owed.id)
     starts_at = facts.exercise.starts_at
     return ExerciseRecipient(
@@ -126,6 +145,7 @@ def _summary(figures: Overall, facts: Facts, *, recipients: int) -> ExerciseSumm
         never_answered=tuple(
             agency_ref(facts.agencies[one]) for one in figures.never_answered[:NAMED_MAX]
         ),
+        waived=tuple(agency_ref(facts.agencies[one]) for one in figures.waived[:NAMED_MAX]),
     )
 
 

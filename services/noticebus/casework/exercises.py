@@ -32,6 +32,7 @@ from noticebus.domain.exercise import state_at
 from noticebus.errors import ConflictError, Detail, InvalidError, NotFoundError
 from noticebus.ids import AgencyId, ExerciseId, IncidentId, new_api_key_id, new_exercise_id
 from noticebus.store import deliveries, exercises, ledger, matching, notices, obligations
+from noticebus.store.agencies import Agency
 from noticebus.store.exercises import Exercise
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.notices import IdempotencyRecord
@@ -76,7 +77,7 @@ async def _take_in(
             state=ExerciseState.SCHEDULED,
             starts_at=post.starts_at,
             ends_at=post.ends_at,
-            created_by=principal.key_id,
+            created_by=principal.id,
             created_at=at.world,
         )
         await exercises.insert_exercise(conn, made)
@@ -131,9 +132,9 @@ async def cancel_exercise(
                 code="exercise-started",
             )
         said = {"reason": "The exercise was called off before it began."}
-        notice = cancelling(latest, posted_by=principal.key_id, said=said, now=at.world)
+        notice = cancelling(latest, posted_by=principal.id, said=said, now=at.world)
         await carry_out(conn, desk, notice, latest, at=at)
-        data = {"exercise_id": found.id, "by": principal.key_id}
+        data = {"exercise_id": found.id, "by": principal.id}
         entry = make_entry("exercise.cancelled", data, at=at.world, incident_id=found.incident_id)
         await ledger.append(conn, [entry])
         view = await _view(conn, desk, replace(found, state=ExerciseState.CANCELLED))
@@ -148,6 +149,14 @@ async def get_exercise(
     require(principal, *READERS)
     async with desk.database.read() as conn:
         return await _view(conn, desk, await _found(conn, principal, exercise_id))
+
+
+async def view_exercise(
+    conn: AsyncConnection, desk: Desk, *, exercise_id: ExerciseId
+) -> ExerciseView | None:
+    """Read an exercise whoever asks; the caller says who may see what of it."""
+    found = await exercises.find_exercise(conn, exercise_id)
+    return None if found is None else await _view(conn, desk, found)
 
 
 async def list_exercises(
@@ -166,17 +175,36 @@ async def list_exercises(
         return await _views(conn, desk, found)
 
 
+async def completed_among(desk: Desk, found: Sequence[ExerciseView]) -> frozenset[str]:
+    """Say which of some exercises somebody completed: of these there are certificates."""
+    async with desk.database.read() as conn:
+        incident_ids = {IncidentId(one.incident_id) for one in found}
+        done = await exercises.incidents_completed(conn, incident_ids)
+    return frozenset(one.id for one in found if one.incident_id in done)
+
+
+async def never_completed(
+    desk: Desk, principal: Principal, *, after: str, limit: int
+) -> list[Agency]:
+    """List at most `limit` agencies that must answer for places and never completed a drill."""
+    require(principal, *READERS)
+    async with desk.database.read() as conn:
+        return await exercises.never_completed(
+            conn, agency_id=visible_agency(principal), after=after, limit=limit
+        )
+
+
 async def end_due_exercises(desk: Desk) -> int:
     """End what has reached its end: what is open is withdrawn in silence; say how many ended."""
-    at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        due = await exercises.find_due_ends(conn, now=at.world, batch_size_max=ENDS_BATCH_MAX)
+        now = desk.world.now()
+        due = await exercises.find_due_ends(conn, now=now, batch_size_max=ENDS_BATCH_MAX)
         if not due:
             return 0
         await notices.lock_incidents(conn, {one.incident_id for one in due})
         for one in due:
             if await exercises.mark_exercise(conn, one.id, state=ExerciseState.ENDED):
-                await _end(conn, one, at=at)
+                await _end(conn, desk, one)
     desk.signals.entries.ring()
     return len(due)
 
@@ -187,20 +215,21 @@ async def next_end_at(desk: Desk) -> dt.datetime | None:
         return await exercises.next_end_at(conn)
 
 
-async def _end(conn: AsyncConnection, exercise: Exercise, *, at: Moment) -> None:
+async def _end(conn: AsyncConnection, desk: Desk, exercise: Exercise) -> None:
     bound = await obligations.lock_obligations(conn, incident_id=exercise.incident_id)
-    silent = [_withdrawn(one, at=at) for one in bound if one.state is ObligationState.OPEN]
+    now = desk.world.now()  # once all is locked: a step that came before the end is not after it
+    silent = [_withdrawn(one, now=now) for one in bound if one.state is ObligationState.OPEN]
     await obligations.save_all(conn, silent)
     if bound:
         await deliveries.make_moot(
-            conn, [one.id for one in bound], finished_at=at.world, causes=MOOT_CAUSES
+            conn, [one.id for one in bound], finished_at=now, causes=MOOT_CAUSES
         )
     await _end_untold(conn, exercise)
-    await offers.lapse_all(conn, exercise.incident_id, now=at.world)
+    await offers.lapse_all(conn, exercise.incident_id, now=now)
     entry = make_entry(
         "exercise.ended",
         {"exercise_id": exercise.id, "bound": len(bound), "unanswered": len(silent)},
-        at=at.world,
+        at=now,
         incident_id=exercise.incident_id,
     )
     await ledger.append(conn, [entry])
@@ -221,8 +250,8 @@ async def _end_untold(conn: AsyncConnection, exercise: Exercise) -> None:
         await notices.mark_notices(conn, untold, state=NoticeState.CANCELLED, released_at=None)
 
 
-def _withdrawn(owed: Obligation, *, at: Moment) -> Obligation:
-    return replace(owed, state=ObligationState.WITHDRAWN, next_step_at=None, closed_at=at.world)
+def _withdrawn(owed: Obligation, *, now: dt.datetime) -> Obligation:
+    return replace(owed, state=ObligationState.WITHDRAWN, next_step_at=None, closed_at=now)
 
 
 def _poster(principal: Principal, post: ExercisePost) -> Principal:
@@ -249,7 +278,7 @@ async def _draft(desk: Desk, poster: Principal, post: ExercisePost, *, key: str 
 async def _found(conn: AsyncConnection, principal: Principal, exercise_id: ExerciseId) -> Exercise:
     found = await exercises.find_exercise(conn, exercise_id)
     if found is None:
-        raise NotFoundError(f"There is no exercise {exercise_id} that your key may see.")
+        raise NotFoundError(f"There is no exercise {exercise_id} that you may see.")
     require_visible(principal, found.agency_id, what="exercise")
     return found
 

@@ -5,7 +5,6 @@ Nothing is disabled here: a tripped endpoint is kept on, probed, and warned abou
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,19 +13,23 @@ from noticebus.casework.consent import CLASS
 from noticebus.casework.desk import Desk
 from noticebus.casework.warn import WarningKind
 from noticebus.contracts.base import write_instant
-from noticebus.contracts.vocabulary import Cause, Channel, ContentLevel, DeliveryState, Fault
+from noticebus.contracts.vocabulary import Cause, Channel, ContentLevel, Fault
 from noticebus.domain.delivery import counts_against_recipient
 from noticebus.domain.escalation import ContactPoint
 from noticebus.domain.health import DOWN, Change, Tally, after_batch
 from noticebus.domain.heartbeats import minute_of
 from noticebus.ids import AgencyId, SubscriptionId, new_delivery_id
+from noticebus.records import lean
 from noticebus.store import deliveries, endpoints, ledger, matching
 from noticebus.store.deliveries import Delivery
 from noticebus.store.endpoints import Called
 from noticebus.store.ledger import Entry, make_entry
 
+_UNHEARD = Tally(succeeded=False, failures=0)
+_WELL = Tally(succeeded=True, failures=0)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@lean
 class Heard:
     """What one attempt says of the endpoint it went to: a success has no fault."""
 
@@ -75,10 +78,10 @@ def _tallies(heard: Sequence[Heard]) -> dict[SubscriptionId, Tally]:
         id_ = one.delivery.subscription_id
         if id_ is None or one.delivery.channel not in endpoints.CALLED:
             continue
-        before = tallies.get(id_, Tally(succeeded=False, failures=0))
         if one.fault is None:
-            tallies[id_] = Tally(succeeded=True, failures=0)
+            tallies[id_] = _WELL
         elif counts_against_recipient(one.fault) and one.delivery.cause is not Cause.HANDSHAKE:
+            before = tallies.get(id_, _UNHEARD)
             tallies[id_] = Tally(
                 succeeded=before.succeeded,
                 failures=before.failures + 1,
@@ -157,9 +160,6 @@ def _mail(
     assert since is not None, "what is warned of fails since then"
     return Delivery(
         id=new_delivery_id(),
-        incident_id=None,
-        obligation_id=None,
-        notice_id=None,
         subscription_id=None,  # it is about the endpoint, and goes by mail
         contact_id=contact.id,
         agency_id=agency_id,
@@ -172,15 +172,8 @@ def _mail(
         step=minute_of(since.replace(minute=0, second=0, microsecond=0)),
         notice_class=CLASS,
         content_level=ContentLevel.ID_ONLY,
-        sequence=None,
-        answer_due_at=None,
-        state=DeliveryState.QUEUED,
-        attempts=0,
-        recipient_attempts=0,
         due_at=now,
         lease_until=desk.machine.now(),
-        first_failed_at=None,
-        finished_at=None,
         detail={
             "warning": WarningKind.ENDPOINT.value,
             "subscription_id": order.id,

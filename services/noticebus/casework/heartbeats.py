@@ -9,7 +9,6 @@ from noticebus.casework.bodies import LAST_SEQUENCE
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import (
     Cause,
-    DeliveryState,
     EndpointState,
     NoticeClass,
     SubscriptionState,
@@ -58,11 +57,7 @@ def heartbeat(to: Listener, *, now: dt.datetime, machine_now: dt.datetime) -> De
     """Make the delivery that tells a subscription its last number, due now."""
     return Delivery(
         id=new_delivery_id(),
-        incident_id=None,
-        obligation_id=None,
-        notice_id=None,
         subscription_id=to.subscription_id,
-        contact_id=None,
         agency_id=to.agency_id,
         subject=to.subscription_id,
         destination=to.subscription_id,
@@ -73,15 +68,8 @@ def heartbeat(to: Listener, *, now: dt.datetime, machine_now: dt.datetime) -> De
         step=minute_of(now),
         notice_class=NoticeClass.B,
         content_level=to.content_level,
-        sequence=None,
-        answer_due_at=None,
-        state=DeliveryState.QUEUED,
-        attempts=0,
-        recipient_attempts=0,
         due_at=now,
         lease_until=machine_now,
-        first_failed_at=None,
-        finished_at=None,
         detail={LAST_SEQUENCE: to.last_sequence},
         created_at=now,
     )

@@ -23,7 +23,10 @@ from noticebus.store.subscriptions import Subscription
 MASKED = "[masked]"
 READS_BODIES = frozenset({Scope.SUBSCRIBE, Scope.ANSWER})
 NOT_SENT = "Nothing has been put on the wire yet."
-NOT_YOURS = "Only a key of the agency it went to, with the scope subscribe or answer, may read it."
+NOT_YOURS = (
+    "Only the agency it went to may read it: its people, or a key of it with the scope subscribe or"
+    " answer."
+)
 ENDED = "The subscription has ended, and with it the right to what it carried."
 CHALLENGE = "It holds the challenge, which only its endpoint may see."
 CHANGED = "What this subscription may see has changed since, so it is not shown as it was then."
@@ -69,7 +72,7 @@ async def inspect_delivery(
         if found.channel in CALLED:
             body, withheld = await _body(conn, desk, principal, order=order, carried=carried)
             sent = Sent(
-                url=_address(order), headers=_headers(carried), body=body, withheld=withheld
+                url=shown_address(order), headers=_headers(carried), body=body, withheld=withheld
             )
     return Inspected(delivery=found, attempts=tries, sent=sent)
 
@@ -121,7 +124,7 @@ async def _made_again(
     return body, None
 
 
-def _address(order: Subscription) -> str | None:
+def shown_address(order: Subscription) -> str | None:
     """Give where it goes, without what of a query or a password may be secret."""
     if order.url is None:
         return None

@@ -23,20 +23,21 @@ from noticebus.casework.binding import Moment, counts_of, number
 from noticebus.casework.coverage import Holding
 from noticebus.casework.desk import Desk
 from noticebus.casework.drafts import Draft
+from noticebus.casework.post_drafts import withdraw
 from noticebus.casework.recipients import Bound, bind_all, find, route_notice, uncovered_of
 from noticebus.casework.spacing import spaced
-from noticebus.casework.tracing import routing_entries
+from noticebus.casework.tracing import consent_entry, routing_entries
 from noticebus.domain.routing import Routing
-from noticebus.errors import NoticebusError, RefusedError, UnavailableError
+from noticebus.errors import ConflictError, NoticebusError, RefusedError, UnavailableError
 from noticebus.faultpoints import FaultPoint, reach
-from noticebus.store import ledger, matching, notices, obligations
+from noticebus.store import ledger, matching, notices, obligations, post_drafts
 from noticebus.store.deliveries import insert_deliveries
 from noticebus.store.notices import IdempotencyRecord, Notice
 
 log = structlog.get_logger(__name__)
 
 BATCH_NOTICES_MAX = 64
-BATCH_RECIPIENTS_MAX = 2_500  # with their deliveries about 5,000 rows
+BATCH_RECIPIENTS_MAX = 2_500  # with their deliveries about 5,000 rows; two areas count as one
 WAITING_MAX = 1_000
 ANSWER_WAIT_S = 10.0
 UNCONFIRMED = (
@@ -44,6 +45,22 @@ UNCONFIRMED = (
     " it will not be stored twice."
 )
 TRIES_ALONE = 2  # the second finds what a concurrent post of the same key has stored
+
+
+class NotStoredError(UnavailableError):
+    """Nothing of it is stored; the same again may be."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The notice could not be stored, nor any of it. Send it again with the same key."
+        )
+
+
+class UnconfirmedError(UnavailableError):
+    """Nobody knows yet whether it is stored; the same again tells, and stores nothing twice."""
+
+    def __init__(self) -> None:
+        super().__init__(UNCONFIRMED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +124,7 @@ class Intake:
             async with asyncio.timeout(ANSWER_WAIT_S):
                 return await waiting.answer
         except TimeoutError:
-            raise UnavailableError(UNCONFIRMED) from None
+            raise UnconfirmedError from None
 
     async def run(self) -> None:
         """Commit whatever waits, batch after batch; what still waits when it ends is told so."""
@@ -118,7 +135,7 @@ class Intake:
                 await self._commit(batch)
         finally:
             for one in batch:  # those that were answered have been told already
-                one.settle(UnavailableError(UNCONFIRMED))
+                one.settle(UnconfirmedError())
             stopping = UnavailableError("The bus is stopping. Nothing was stored; send it again.")
             while not self._queue.empty():
                 self._held_over.append(self._queue.get_nowait())
@@ -189,9 +206,7 @@ class Intake:
                 log.exception("intake.broken", notice_id=draft.id)
                 break
             return answer
-        return UnavailableError(
-            "The notice could not be stored, nor any of it. Send it again with the same key."
-        )
+        return NotStoredError()
 
 
 async def take_in(desk: Desk, drafts: Sequence[Draft]) -> list[Answer]:
@@ -280,7 +295,7 @@ async def _bind(
         notice = draft.notice(poster=found.facts[draft.agency_id], now=at.world)
         notice = replace(notice, uncovered=uncovered_of(notice, found))
         routing = route_notice(notice, found)
-        recipients += len(routing.recipients)
+        recipients += len(routing.recipients) + len(notice.area_keys) // 2
         if taken and recipients > BATCH_RECIPIENTS_MAX:
             break
         taken.append(draft)
@@ -305,7 +320,14 @@ async def _store(
     traces = [
         routing_entries(one.notice, one.obligations, one.routing, at=at.world) for one in bound
     ]
-    recorded = await ledger.append(conn, [entry for one in traces for entry in one.entries])
+    consents = [
+        consent_entry(one.notice, draft.consent, at=at.world)
+        for draft, one in zip(drafts, bound, strict=True)
+        if draft.consent is not None
+    ]
+    written = [entry for one in traces for entry in one.entries]
+    recorded = await ledger.append(conn, [*written, *consents])
+    await _take_drafts(conn, desk, [one for one in drafts if one.from_console])
     await ledger.append_history(conn, [line for one in traces for line in one.history])
     await debts.promise(conn, [one.notice for one in bound], at=at)
     leaves = {one.id: one for one in recorded}
@@ -328,3 +350,23 @@ async def _store(
         ],
     )
     return responses
+
+
+async def _take_drafts(conn: AsyncConnection, desk: Desk, drafts: Sequence[Draft]) -> None:
+    """Delete what is posted from where it was typed.
+
+    What a second person approved must wait still, as it was asked for: it may have been changed,
+    sent back or thrown away since it was read.
+    """
+    asked = [
+        (*one.idempotency, one.consent.asked_at)
+        for one in drafts
+        if one.consent is not None and one.consent.asked_at is not None
+    ]
+    if await post_drafts.delete_waiting(conn, asked) != len(asked):
+        raise ConflictError(
+            "It was changed, sent back or thrown away while you approved it. Nothing was posted."
+            " See Post a notice for what waits now."
+        )
+    gone = await post_drafts.delete_drafts(conn, [one.idempotency for one in drafts])
+    await withdraw(desk, conn, gone, why="posted")  # sent alone, or no longer asked for

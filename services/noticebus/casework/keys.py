@@ -62,7 +62,7 @@ async def create_key(desk: Desk, principal: Principal, *, post: ApiKeyPost) -> N
     made = _make(post, now=now)
     async with desk.database.begin() as conn:
         await _check_scopes(conn, post)
-        await _store(conn, made, by=principal.key_id, at=desk.world.now())
+        await _store(conn, made, by=principal.id, at=desk.world.now())
     desk.committed()
     return made
 
@@ -77,7 +77,7 @@ async def list_keys(desk: Desk, principal: Principal, *, after: str, limit: int)
 async def revoke_key(desk: Desk, principal: Principal, *, key_id: str) -> ApiKey:
     """Revoke a key: it stops working within five seconds in every process, for good."""
     require(principal, Scope.ADMIN)
-    if key_id == principal.key_id:
+    if key_id == principal.id:
         raise ConflictError(
             "This is the key you are using. "
             "Make another administrator's key and revoke this one with it."
@@ -90,7 +90,7 @@ async def revoke_key(desk: Desk, principal: Principal, *, key_id: str) -> ApiKey
                 "There is no such API key. Check the id; keys are listed at /v1/api-keys."
             )
         if revoked:
-            body = {"key_id": key.id, "agency_id": key.agency_id, "by": principal.key_id}
+            body = {"key_id": key.id, "agency_id": key.agency_id, "by": principal.id}
             await ledger.append(conn, [ledger.make_entry("key.revoked", body, at=desk.world.now())])
     desk.committed()
     return key

@@ -154,13 +154,16 @@ async def answer_by_code(
 ) -> AnsweredByLink:
     """Record the answer of whoever holds the code of a message, however the code came back."""
     facts = await facts_of(desk, claims)
-    if not facts.may_answer:
-        raise ForbiddenError(
-            "This link lets the bus's operators read along. Record what the recipient tells you"
-            " as an operator's record, with how it reached you.",
-            code="link-read-only",
-        )
+    _refuse_read_only(facts)
     await check_code(desk, facts.claims, code=code)
+    return await record_answer(desk, facts, given=given, by=by)
+
+
+async def record_answer(
+    desk: Desk, facts: LinkFacts, *, given: GivenAnswer, by: VerifiedBy
+) -> AnsweredByLink:
+    """Record an answer about one part of a message whose code has been found right."""
+    _refuse_read_only(facts)
     answered = await answer(
         desk,
         obligation_id=facts.claims.obligation_id,
@@ -208,6 +211,15 @@ async def _facts(conn: AsyncConnection, claims: LinkClaims, *, now: dt.datetime)
         latest_eta=await more_time.latest_eta(conn, owed, now=now),
         now=now,
     )
+
+
+def _refuse_read_only(facts: LinkFacts) -> None:
+    if not facts.may_answer:
+        raise ForbiddenError(
+            "This link lets the bus's operators read along. Record what the recipient tells you"
+            " as an operator's record, with how it reached you.",
+            code="link-read-only",
+        )
 
 
 def _refuse_ended(contact: Contact, incident: Incident, *, now: dt.datetime) -> None:

@@ -12,7 +12,7 @@ from noticebus.contracts.vocabulary import Cause, Channel, ContentLevel, Deliver
 from noticebus.domain.delivery import next_channel
 from noticebus.domain.escalation import ContactPoint, resolve
 from noticebus.ids import AgencyId, ContactId, new_delivery_id
-from noticebus.store import deliveries, matching
+from noticebus.store import claims, deliveries, matching
 from noticebus.store.deliveries import Carried, Delivery
 
 CARRIES_DUTY = frozenset({Cause.NOTICE, Cause.STEP, Cause.CORRECTION})
@@ -59,7 +59,7 @@ async def start(
     """Queue what follows each of `failed`; one that waits already is hastened where it is time.
 
     An agency's endpoint or topic is followed by its desk on duty, and a contact's channel by its
-    next.
+    next. Nothing follows what a cancel or a waiver has overtaken: it would be newer than the end.
     """
     started = [one for one in failed if has_next(one.delivery)]
     of_contacts = {
@@ -70,6 +70,8 @@ async def start(
     of_agencies = {one.delivery.agency_id for one in started if one.delivery.channel in TO_AGENCY}
     if not of_contacts and not of_agencies:
         return
+    ended = await claims.ended_among(conn, [one.delivery.id for one in started])
+    started = [one for one in started if one.delivery.id not in ended]
     people = await matching.points_of_contacts(conn, of_contacts, at=now, telephone=desk.dials)
     desks = await matching.contact_points(conn, of_agencies, at=now, telephone=desk.dials)
     made = [

@@ -10,12 +10,14 @@ from noticebus.contracts.answers import ObligationView
 from noticebus.contracts.receipt import Receipt
 from noticebus.contracts.report import LastAttempt
 from noticebus.contracts.vocabulary import ObligationState, Owed
+from noticebus.contracts.waiver import WaiverView
 from noticebus.domain.obligation import closes_with
 from noticebus.ids import AgencyId, IncidentId, ObligationId
 from noticebus.store.acknowledgements import Acknowledgement
 from noticebus.store.matching import AgencyFacts
 from noticebus.store.obligations import Obligation
 from noticebus.store.report_facts import Tries
+from noticebus.store.waivers import WaiveRequest
 
 ANSWERS_SHOWN_MAX = 20  # the latest ones; every one is in the ledger
 
@@ -29,6 +31,7 @@ class ObligationFacts:
     tries: Mapping[ObligationId, Tries]
     acknowledgements: Mapping[ObligationId, Sequence[Acknowledgement]]
     latest: Mapping[IncidentId, int]
+    waivers: Mapping[ObligationId, WaiveRequest]
 
 
 def agency_ref(facts: AgencyFacts) -> AgencyRef:
@@ -40,6 +43,7 @@ def obligation_view(owed: Obligation, facts: ObligationFacts) -> ObligationView:
     """Show one obligation: its state, its times, what was tried and what was answered."""
     tries = facts.tries.get(owed.id)
     answers = facts.acknowledgements.get(owed.id, ())[-ANSWERS_SHOWN_MAX:]
+    waiver = facts.waivers.get(owed.id)
     return ObligationView(
         id=owed.id,
         incident_id=owed.incident_id,
@@ -73,6 +77,7 @@ def obligation_view(owed: Obligation, facts: ObligationFacts) -> ObligationView:
         if tries
         else None,
         acknowledgements=tuple(acknowledgement_view(one, owed) for one in answers),
+        waiver=None if waiver is None else waiver_view(owed, waiver),
     )
 
 
@@ -105,6 +110,24 @@ def acknowledgement_view(
         acted_at=made.acted_at,
         recorded_at=made.recorded_at,
         receipt=None if receipt is None else Receipt.model_validate(receipt),
+    )
+
+
+def waiver_view(owed: Obligation, asked: WaiveRequest) -> WaiverView:
+    """Show a waiver: asked for, or carried out."""
+    return WaiverView(
+        obligation_id=owed.id,
+        incident_id=owed.incident_id,
+        obligation_state=owed.state,
+        epoch=asked.epoch,
+        reason=asked.reason,
+        by_name=asked.by_name,
+        requested_by=asked.requested_by,
+        requested_at=asked.requested_at,
+        needs_second_person=owed.state is ObligationState.OPEN,
+        confirmed_by=asked.confirmed_by,
+        confirmed_by_name=asked.confirmed_by_name,
+        confirmed_at=asked.confirmed_at,
     )
 
 

@@ -385,6 +385,6 @@ def _entry(type_: str, offer: Offer, *, at: dt.datetime, by: Principal | None = 
         "held_until": accepted.wire_instant(offer.held_until),
         "answered_by": offer.answered_by,
         "accepted": (offer.answer or {}).get("quantity"),
-        "by": None if by is None else by.key_id,
+        "by": None if by is None else by.id,
     }
     return make_entry(type_, data, at=at, incident_id=offer.incident_id)

@@ -34,7 +34,7 @@ async def held(conn: AsyncConnection, principal: Principal, subscription_id: str
 def visible(principal: Principal, found: Subscription | None) -> Subscription:
     """Give `found` if the principal may see it; 404 as for one that does not exist."""
     if found is None:
-        raise NotFoundError("There is no subscription here that your key may see. Check the id.")
+        raise NotFoundError("There is no subscription here that you may see. Check the id.")
     require_visible(principal, found.agency_id, what="subscription")
     return found
 

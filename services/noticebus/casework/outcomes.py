@@ -4,8 +4,9 @@ A batch of outcomes, one transaction, and what follows from each.
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -38,7 +39,8 @@ from noticebus.domain.heartbeats import SCHEDULE
 from noticebus.domain.schedules import Schedules
 from noticebus.faultpoints import FaultPoint, reach
 from noticebus.ids import DeliveryId, ObligationId
-from noticebus.store import deliveries, exercises, ledger, obligations, subscriptions
+from noticebus.records import lean
+from noticebus.store import claims, deliveries, exercises, ledger, obligations, subscriptions
 from noticebus.store.deliveries import Attempt, Delivery, Recording
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.obligations import facts_of
@@ -48,7 +50,7 @@ log = structlog.get_logger(__name__)
 Claim = tuple[DeliveryId, int]  # a delivery and the number of its attempt: the fence
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Tried:
     """One claimed delivery and what its attempt came to. Instants are world time.
 
@@ -85,18 +87,21 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     verdicts = {one.claim: _verdict(one, desk.schedules) for one in tried}
     delivered = [one for one in tried if isinstance(verdicts[one.claim], Delivered)]
     async with desk.database.begin() as conn:
-        history = await mark_obligations(conn, [one.delivery for one in delivered], now=now)
+        told = {one.delivery.id: _told(one) for one in delivered}
+        reached = await mark_obligations(
+            conn, [one.delivery for one in delivered], told=told, now=now
+        )
         await _lock_orders(conn, delivered)
-        ours = await deliveries.held_deliveries(conn, [one.claim for one in tried])
+        done = {one.claim for one in delivered}
+        others = [one.claim for one in tried if one.claim not in done]
+        ours = await claims.finish_claimed(conn, done, finished_at=now)
+        ours |= await deliveries.held_deliveries(conn, others)
         kept = [one for one in tried if one.claim in ours]
         handed = [one for one in kept if isinstance(verdicts[one.claim], HandedOver)]
         failed = [one for one in kept if isinstance(verdicts[one.claim], RetryAt | GiveUp)]
         await deliveries.write_attempts(conn, [_attempt(one) for one in kept])
         late = [one for one in tried if one.claim not in ours]
         await deliveries.insert_attempts(conn, [_attempt(one) for one in late])
-        done = [one.delivery.id for one in delivered if one.claim in ours]
-        if done:
-            await deliveries.finish_delivered(conn, done, finished_at=now)
         recovered = [
             one.delivery
             for one in delivered
@@ -112,9 +117,14 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
             await deliveries.record(conn, recordings, machine_now=machine_now)
         undelivered = [_undelivered(one, verdicts[one.claim], now=now) for one in handed + failed]
         await next_channel.start(conn, desk, undelivered, now=now, machine_now=machine_now)
-        entries = [entry for one in kept if (entry := _entry(one, verdicts, now=now)) is not None]
-        await ledger.append(conn, [*entries, *(entry for entry, _ in history)])
-        await ledger.append_history(conn, [line for _, line in history])
+        said = {entry.body["delivery_id"] for entry, _ in reached}
+        entries = [
+            entry
+            for one in kept
+            if one.delivery.id not in said and (entry := _entry(one, verdicts, now=now)) is not None
+        ]
+        await ledger.append(conn, [*entries, *(entry for entry, _ in reached)])
+        await ledger.append_history(conn, [line for _, line in reached])
         for one in kept:
             await _after_handshake(conn, desk, one, verdicts[one.claim])
         heard = [_heard(one) for one in kept]
@@ -123,8 +133,7 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
         reach(FaultPoint.DISPATCHER_RECORDING)
     reach(FaultPoint.DISPATCHER_RECORDED)
     _count(desk, [one for one in kept if one.delivery.id in live])
-    for one in kept:
-        _log_attempt(one)
+    _log(kept)
     if waits := bool(failed or handed):
         reach(FaultPoint.RETRY_RECORDED)
     desk.committed_many(steps_by=None, deliveries_by=now if waits else None)
@@ -157,9 +166,20 @@ def _count(desk: Desk, live: Sequence[Tried]) -> None:
         desk.metrics.count_delivery(one.delivery.channel, one.result.outcome, one.result.duration)
 
 
-def _log_attempt(one: Tried) -> None:
+def _log(kept: Sequence[Tried]) -> None:
+    """Say how many came to what; each that failed apart. Their rows say all of it."""
+    if not kept:
+        return
+    counts = Counter(one.result.outcome.value for one in kept)
+    log.info("deliveries.attempted", **counts)
+    for one in kept:
+        if one.result.outcome is not Outcome.DELIVERED:
+            _log_failure(one)
+
+
+def _log_failure(one: Tried) -> None:
     log.info(
-        "delivery.attempted",
+        "delivery.failed",
         delivery_id=one.delivery.id,
         cause=one.delivery.cause.value,
         channel=one.delivery.channel.value,
@@ -215,19 +235,27 @@ def _verdict(one: Tried, schedules: Schedules) -> Verdict:
 
 
 async def mark_obligations(
-    conn: AsyncConnection, delivered: Sequence[Delivery], *, now: dt.datetime
+    conn: AsyncConnection,
+    delivered: Sequence[Delivery],
+    *,
+    told: Mapping[DeliveryId, Mapping[str, Any]],
+    now: dt.datetime,
 ) -> list[tuple[Entry, History]]:
-    """Note first deliveries on their obligations, locked before any delivery is (lock order)."""
+    """Note first deliveries on their obligations, locked before any delivery is (lock order).
+
+    The entry of an obligation's first delivery is the delivery's own as well: it says what is
+    `told` of that one.
+    """
     reached = [one for one in delivered if _reaches_recipient(one)]
     if not reached:
         return []
-    told: dict[ObligationId | None, list[Delivery]] = {}
+    of: dict[ObligationId | None, list[Delivery]] = {}
     for one in reached:
-        told.setdefault(one.obligation_id, []).append(one)
+        of.setdefault(one.obligation_id, []).append(one)
     lines = []
     for owed in await obligations.mark_delivered(conn, [one.id for one in reached], at=now):
-        first = next(one.id for one in told[owed.id] if one.version >= owed.round_version)
-        data = {"obligation_id": owed.id, "delivery_id": first}
+        first = next(one.id for one in of[owed.id] if one.version >= owed.round_version)
+        data = {"obligation_id": owed.id, "delivery_id": first, **told.get(first, {})}
         entry = make_entry("obligation.delivered", data, at=now, incident_id=owed.incident_id)
         line = History(obligation_id=owed.id, entry_id=entry.id, facts=facts_of(owed))
         lines.append((entry, line))
@@ -268,6 +296,10 @@ def _attempt(one: Tried) -> Attempt:
         duration_ms=round(one.result.duration.total_seconds() * 1000),
         provider_id=one.result.provider_id,
         response_headers=one.result.response_headers,
+        dns_ms=one.result.spent.dns_ms,
+        connect_ms=one.result.spent.connect_ms,
+        tls_ms=one.result.spent.tls_ms,
+        first_byte_ms=one.result.spent.first_byte_ms,
     )
 
 
@@ -287,7 +319,7 @@ def _recording(one: Tried, verdict: Verdict, *, now: dt.datetime) -> Recording:
 def _entry(one: Tried, verdicts: Mapping[Claim, Verdict], *, now: dt.datetime) -> Entry | None:
     """Enter a delivery's first success, first refusal and exhaustion.
 
-    Attempts in between are rows only.
+    Attempts in between are rows only. A success that is its obligation's first is entered with it.
     """
     match verdicts[one.claim]:
         case Delivered():
@@ -300,6 +332,11 @@ def _entry(one: Tried, verdicts: Mapping[Claim, Verdict], *, now: dt.datetime) -
             type_ = "delivery.refused"
         case _:
             return None
+    return make_entry(type_, _told(one), at=now, incident_id=one.delivery.incident_id)
+
+
+def _told(one: Tried) -> dict[str, Any]:
+    """Say of an attempt what its entry says."""
     data = {
         "delivery_id": one.delivery.id,
         "obligation_id": one.delivery.obligation_id,
@@ -315,7 +352,7 @@ def _entry(one: Tried, verdicts: Mapping[Claim, Verdict], *, now: dt.datetime) -
     }
     if one.result.provider_id is not None:
         data["provider_id"] = one.result.provider_id
-    return make_entry(type_, data, at=now, incident_id=one.delivery.incident_id)
+    return data
 
 
 def _refused(one: Tried) -> bool:

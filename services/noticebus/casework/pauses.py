@@ -24,7 +24,7 @@ async def pause_subscription(
         paused = replace(
             old.became(SubscriptionState.PAUSED),
             paused_at=now,
-            paused_by=principal.key_id,
+            paused_by=principal.id,
             pause_reason=PauseReason.REQUESTED,
         )
         await write(conn, paused, revision=old.revision)

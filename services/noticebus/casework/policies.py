@@ -80,6 +80,24 @@ async def get_policy(desk: Desk, principal: Principal, *, policy_id: str) -> Sto
         return _living(await rows.find_policy(conn, policy_id), policy_id)
 
 
+async def policy_versions(
+    desk: Desk, principal: Principal, *, policy_id: str, limit: int
+) -> list[StoredPolicy]:
+    """Read at most `limit` versions of a policy, the newest first, ended ones too."""
+    _require_readable(principal, policy_id)
+    async with desk.database.read() as conn:
+        found = await rows.versions_of(conn, policy_id, limit=limit)
+    if not found:
+        raise _unknown(policy_id)
+    return found
+
+
+async def zone_of(desk: Desk, principal: Principal, *, agency_id: str) -> str:
+    """Give the time zone of an agency that the principal may see."""
+    async with desk.database.read() as conn:
+        return (await visible_facts(conn, principal, agency_id)).zone
+
+
 async def change_policy(
     desk: Desk, principal: Principal, *, policy_id: str, put: PolicyPut, revision: int | None
 ) -> Changed:
@@ -201,17 +219,21 @@ async def visible_facts(conn: AsyncConnection, principal: Principal, agency_id: 
     """Read an agency that the principal may see; 404 where there is none."""
     require_visible(principal, agency_id, what="agency")
     if await find_agency(conn, agency_id=agency_id) is None:
-        raise NotFoundError("There is no agency here that your key may see. Check the id.")
+        raise NotFoundError("There is no agency here that you may see. Check the id.")
     found = await matching.agencies_by_id(conn, [AgencyId(agency_id)])
     return found[AgencyId(agency_id)]
 
 
 def _living(found: StoredPolicy | None, policy_id: str) -> StoredPolicy:
     if found is None or found.ended_at is not None:
-        raise NotFoundError(
-            f"No policy {policy_id} is in force. `GET /v1/policies` lists those that are."
-        )
+        raise _unknown(policy_id)
     return found
+
+
+def _unknown(policy_id: str) -> NotFoundError:
+    return NotFoundError(
+        f"No policy {policy_id} is in force. The list of policies has those that are."
+    )
 
 
 def _written(old: Policy, put: PolicyPut, *, version: int) -> Policy:

@@ -1,5 +1,7 @@
 """A dry run of a notice: who would get it, and what each would see. Stores nothing."""
 
+from dataclasses import dataclass
+
 from noticebus.casework import accepted
 from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
@@ -21,8 +23,27 @@ from noticebus.store.obligations import Obligation
 MADE_ON_POSTING = ("id", "incident_id", "accepted_at")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A draft routed and bound as if it were posted now, and the places nobody answers for."""
+
+    draft: Draft
+    bound: Bound
+    uncovered: list[dict[str, str]]
+
+    @property
+    def pairs(self) -> list[tuple[Obligation, Recipient]]:
+        """Give what each recipient would owe, beside how it would be told."""
+        return list(zip(self.bound.obligations, self.bound.routing.recipients, strict=True))
+
+
 async def preview(desk: Desk, *, draft: Draft) -> Preview:
     """Route a draft as if it were posted now, the first 200 recipients by name."""
+    return shown(await try_out(desk, draft=draft))
+
+
+async def try_out(desk: Desk, *, draft: Draft) -> Tried:
+    """Route and bind a draft as if it were posted now; nothing is stored."""
     at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.read() as conn:
         found = await find(
@@ -35,16 +56,20 @@ async def preview(desk: Desk, *, draft: Draft) -> Preview:
         notice = draft.notice(poster=found.facts[draft.agency_id], now=at.world)
         routing = route_notice(notice, found)
         (bound,) = await bind_all(conn, [(notice, routing)], found, at=at)
-        uncovered = uncovered_of(notice, found)
+    return Tried(draft=draft, bound=bound, uncovered=uncovered_of(notice, found))
+
+
+def shown(tried: Tried) -> Preview:
+    """Show what was tried, the first 200 recipients by name."""
+    bound, routing = tried.bound, tried.bound.routing
     mandatory = sum(one.standing is Standing.MANDATORY for one in bound.obligations)
-    pairs = list(zip(bound.obligations, routing.recipients, strict=True))
     return Preview(
-        count=len(pairs),
+        count=len(tried.pairs),
         mandatory=mandatory,
-        advisory=len(pairs) - mandatory,
+        advisory=len(tried.pairs) - mandatory,
         recipients=tuple(
             _recipient(owed, recipient, bound)
-            for owed, recipient in pairs[: accepted.RECIPIENTS_SHOWN_MAX]
+            for owed, recipient in tried.pairs[: accepted.RECIPIENTS_SHOWN_MAX]
         ),
         unreachable=tuple(
             UnreachableView(
@@ -53,9 +78,10 @@ async def preview(desk: Desk, *, draft: Draft) -> Preview:
             for one in routing.unreachable[: accepted.RECIPIENTS_SHOWN_MAX]
             if one.unreachable_reason is not None
         ),
-        uncovered=tuple(UncoveredView(**one) for one in uncovered),
+        uncovered=tuple(UncoveredView(**one) for one in tried.uncovered),
         warnings=tuple(
-            WarningView(**one) for one in (*draft.warnings, *accepted.loud(routing, uncovered))
+            WarningView(**one)
+            for one in (*tried.draft.warnings, *accepted.loud(routing, tried.uncovered))
         ),
     )
 

@@ -17,6 +17,7 @@ from noticebus.casework.binding import Moment
 from noticebus.casework.desk import Desk
 from noticebus.casework.ended import refuse_ended_exercise
 from noticebus.casework.informing import Message, inform
+from noticebus.casework.revise import refuse_stale
 from noticebus.casework.spacing import spaced
 from noticebus.casework.tracing import obligation_entry
 from noticebus.casework.views import level_of
@@ -99,16 +100,22 @@ async def ask(
 
 
 async def answer_question(
-    desk: Desk, principal: Principal, *, question_id: QuestionId, post: AnswerPost
+    desk: Desk,
+    principal: Principal,
+    *,
+    question_id: QuestionId,
+    post: AnswerPost,
+    base_version: int | None = None,
 ) -> Seen:
     """Answer a question of one's own incident, and tell everybody who asked it.
 
-    A promise to report later moves the poster's own steps, once, and closes nothing.
+    A promise to report later moves the poster's own steps, once, and closes nothing. Whoever says
+    which `base_version` was read gets a ConflictError where there is a newer one.
     """
     require(principal, Scope.POST)
-    at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
-        question, owed = await _lock_owed(conn, principal, question_id)
+        question, owed = await _lock_owed(conn, principal, question_id, base_version=base_version)
+        at = Moment(world=desk.world.now(), machine=desk.machine.now())
         promised = post.unknown_will_report_at
         if promised is None:
             after = debts.answered(owed, now=at.world)
@@ -288,7 +295,11 @@ async def _latest(conn: AsyncConnection, incident: Incident) -> Notice:
 
 
 async def _lock_owed(
-    conn: AsyncConnection, principal: Principal, question_id: QuestionId
+    conn: AsyncConnection,
+    principal: Principal,
+    question_id: QuestionId,
+    *,
+    base_version: int | None,
 ) -> tuple[Question, Obligation]:
     """Lock the incident, so that nobody joins meanwhile, and what is owed for the question."""
     unknown = NotFoundError(f"No question {question_id} was put to your agency. Check the id.")
@@ -306,6 +317,8 @@ async def _lock_owed(
             "The question is answered already. Post an update if the answer has changed.",
             code="question-answered",
         )
+    if base_version is not None:
+        refuse_stale(incidents[found.incident_id], base_version=base_version)
     return question, owed
 
 

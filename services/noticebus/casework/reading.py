@@ -13,6 +13,7 @@ from noticebus.casework.cancel import cancel_request_view, pending_cancel
 from noticebus.casework.desk import Desk
 from noticebus.casework.obligation_views import ObligationFacts, agency_ref, obligation_view
 from noticebus.casework.views import level_of, whole
+from noticebus.casework.waiving import waivers_for
 from noticebus.contracts.agency import AgencyRef
 from noticebus.contracts.answers import ObligationView
 from noticebus.contracts.incident import IncidentView, VersionView
@@ -45,9 +46,9 @@ async def get_notice(desk: Desk, principal: Principal, *, notice_id: str) -> See
     async with desk.database.read() as conn:
         found = await notices.notices_by_id(conn, [NoticeId(notice_id)])
         notice = found.get(NoticeId(notice_id))
-        if notice is None or not await _is_told(conn, principal, notice):
-            raise NotFoundError(f"There is no notice {notice_id} that your key may see.")
-    return _seen(notice, principal)
+        if notice is None or not await is_told(conn, principal, notice):
+            raise NotFoundError(f"There is no notice {notice_id} that you may see.")
+    return seen_notice(notice, principal)
 
 
 async def list_notices(
@@ -66,14 +67,14 @@ async def list_notices(
             before=NoticeId(before) if before else None,
             limit=limit,
         )
-    return [_seen(one, principal) for one in found]
+    return [seen_notice(one, principal) for one in found]
 
 
 async def get_incident(desk: Desk, principal: Principal, *, incident_id: str) -> IncidentView:
     """Read an incident with its versions; a recipient sees those that were released."""
     require(principal, *READERS)
     async with desk.database.read() as conn:
-        incident, owed = await _seen_incident(conn, principal, incident_id)
+        incident, owed = await seen_incident(conn, principal, incident_id)
         versions = await notices.versions_of(conn, incident.id)
         poster = (await matching.agencies_by_id(conn, [incident.agency_id]))[incident.agency_id]
         counts = None if owed else await obligations.counts_by_state(conn, incident.id)
@@ -103,7 +104,7 @@ async def list_obligations(
     """
     require(principal, *READERS)
     async with desk.database.read() as conn:
-        incident, owed = await _seen_incident(conn, principal, incident_id)
+        incident, owed = await seen_incident(conn, principal, incident_id)
         if owed is None:
             found = await obligations.obligations_of(
                 conn,
@@ -113,7 +114,7 @@ async def list_obligations(
             )
         else:
             found = [owed] if owed.id > after else []
-        return await _views(conn, found, now=desk.world.now())
+        return await _views(conn, found, now=desk.world.now(), reader=principal)
 
 
 async def get_obligation(desk: Desk, principal: Principal, *, obligation_id: str) -> ObligationView:
@@ -121,9 +122,9 @@ async def get_obligation(desk: Desk, principal: Principal, *, obligation_id: str
     require(principal, *READERS)
     async with desk.database.read() as conn:
         owed = await obligations.obligation_by_id(conn, ObligationId(obligation_id))
-        if owed is None or not await _may_see(conn, principal, owed):
-            raise NotFoundError(f"There is no obligation {obligation_id} that your key may see.")
-        (view,) = await _views(conn, [owed], now=desk.world.now())
+        if owed is None or not await may_see(conn, principal, owed):
+            raise NotFoundError(f"There is no obligation {obligation_id} that you may see.")
+        (view,) = await _views(conn, [owed], now=desk.world.now(), reader=principal)
     return view
 
 
@@ -138,7 +139,8 @@ def _owns(principal: Principal, agency_id: AgencyId) -> bool:
     return sees_every_agency(principal) or principal.agency_id == agency_id
 
 
-async def _is_told(conn: AsyncConnection, principal: Principal, notice: Notice) -> bool:
+async def is_told(conn: AsyncConnection, principal: Principal, notice: Notice) -> bool:
+    """Say whether the caller may see a notice: poster, bus's people, whom it was released to."""
     if _owns(principal, notice.agency_id):
         return True
     if principal.agency_id is None or notice.released_at is None:
@@ -149,7 +151,7 @@ async def _is_told(conn: AsyncConnection, principal: Principal, notice: Notice) 
     return owed is not None
 
 
-async def _seen_incident(
+async def seen_incident(
     conn: AsyncConnection, principal: Principal, incident_id: str
 ) -> tuple[Incident, Obligation | None]:
     """Read an incident, and what the caller owes it where that is all it may see."""
@@ -162,11 +164,12 @@ async def _seen_incident(
             conn, incident_id=incident.id, agency_id=principal.agency_id
         )
     if incident is None or owed is None or owed.round_started_at is None:
-        raise NotFoundError(f"There is no incident {incident_id} that your key may see.")
+        raise NotFoundError(f"There is no incident {incident_id} that you may see.")
     return incident, owed
 
 
-async def _may_see(conn: AsyncConnection, principal: Principal, owed: Obligation) -> bool:
+async def may_see(conn: AsyncConnection, principal: Principal, owed: Obligation) -> bool:
+    """Say whether the caller may see an obligation: who owes it, the poster, the bus's people."""
     if sees_every_agency(principal):
         return True
     if principal.agency_id == owed.agency_id and owed.round_started_at is not None:
@@ -177,9 +180,9 @@ async def _may_see(conn: AsyncConnection, principal: Principal, owed: Obligation
 
 
 async def _views(
-    conn: AsyncConnection, found: Sequence[Obligation], *, now: dt.datetime
+    conn: AsyncConnection, found: Sequence[Obligation], *, now: dt.datetime, reader: Principal
 ) -> list[ObligationView]:
-    """Show obligations: five statements, however many there are."""
+    """Show obligations: six statements, however many there are."""
     if not found:
         return []
     ids = [one.id for one in found]
@@ -189,11 +192,13 @@ async def _views(
         tries=await tries_of(conn, ids, by=now),
         acknowledgements=await acknowledgements.acknowledgements_of(conn, ids),
         latest=await latest_versions(conn, {one.incident_id for one in found}, at=now),
+        waivers=await waivers_for(conn, reader, ids),
     )
     return [obligation_view(one, facts) for one in found]
 
 
-def _seen(notice: Notice, principal: Principal) -> SeenNotice:
+def seen_notice(notice: Notice, principal: Principal) -> SeenNotice:
+    """Show a notice that the caller may see: whole to its poster and the bus's people."""
     everything = whole(notice) | {
         "state": notice.state.value,
         "released_at": accepted.wire_instant(notice.released_at),

@@ -3,7 +3,7 @@
 One look at the database for a whole batch of notices, then plain rules.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,11 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.casework import accepted, reach
 from noticebus.casework.binding import Moment, bind, notice_deliveries
 from noticebus.casework.desk import Desk
+from noticebus.casework.first_rounds import FirstRounds
 from noticebus.casework.in_force import policy_ids
 from noticebus.casework.reach import People
-from noticebus.contracts.vocabulary import Channel, NoticeKind, NoticeState, Notify
+from noticebus.contracts.vocabulary import (
+    Channel,
+    NoticeKind,
+    NoticeState,
+    Notify,
+    ObligationState,
+    Owed,
+)
 from noticebus.domain.escalation import ContactPoint, resolve
-from noticebus.domain.policies import Policy
 from noticebus.domain.routing import (
     County,
     Recipient,
@@ -130,8 +137,19 @@ def route_notice(notice: Notice, found: Found) -> Routing:
     return routing if found.sends_mail else without_mail(routing)
 
 
+def in_state(owed: Iterable[Obligation], state: ObligationState) -> frozenset[AgencyId]:
+    """Name the recipients whose obligations of one incident stand in `state`."""
+    return frozenset(
+        one.agency_id for one in owed if one.owed is Owed.NOTICE and one.state is state
+    )
+
+
 def uncovered_of(
-    notice: Notice, found: Found, *, lost: frozenset[AgencyId] = frozenset()
+    notice: Notice,
+    found: Found,
+    *,
+    lost: frozenset[AgencyId] = frozenset(),
+    waived: frozenset[AgencyId] = frozenset(),
 ) -> list[dict[str, str]]:
     """List the places of a notice that nobody answers for, as they are stored and shown."""
     keys = set(notice.area_keys)
@@ -140,6 +158,7 @@ def uncovered_of(
         lea_ids=_codes(keys, "lea:"),
         responsibilities=[one for one in found.duties if one.area_key in keys],
         lost=lost,
+        waived=waived,
     )
     return [accepted.uncovered_view(one) for one in gaps]
 
@@ -152,16 +171,19 @@ async def bind_all(
     at: Moment,
 ) -> list[Bound]:
     """Bind every recipient of every routed notice under the policies in force."""
-    wanted = {
-        policy_id
+    asked = {
+        (one.agency_id, notice.notice_class)
         for notice, routing in routed
         for one in routing.recipients
-        for policy_id in policy_ids(found.facts[one.agency_id], notice.notice_class, at=at.world)
+    }
+    wanted = {
+        policy_id
+        for agency_id, notice_class in asked
+        for policy_id in policy_ids(found.facts[agency_id], notice_class, at=at.world)
     }
     policies = await latest_policies(conn, wanted) if wanted else {}
-    return [
-        _bind(notice, routing, found=found, policies=policies, at=at) for notice, routing in routed
-    ]
+    rounds = FirstRounds(policies, at=at.world)
+    return [_bind(notice, routing, found=found, rounds=rounds, at=at) for notice, routing in routed]
 
 
 async def tell(
@@ -207,7 +229,7 @@ def _bind(
     routing: Routing,
     *,
     found: Found,
-    policies: dict[str, Policy],
+    rounds: FirstRounds,
     at: Moment,
 ) -> Bound:
     owed: list[Obligation] = []
@@ -218,7 +240,7 @@ def _bind(
             recipient,
             notice=notice,
             facts=facts,
-            policies=policies,
+            rounds=rounds,
             at=at.world,
             stood_in=recipient.agency_id in found.stood_in,
         )

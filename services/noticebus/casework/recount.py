@@ -1,4 +1,4 @@
-"""The full audit, part by part: incidents recounted from rows and ledger, entries hashed again.
+"""The full audit, part by part: incidents recounted, entries hashed again, counters compared.
 
 A part is a few short transactions, so that an audit of a large bus holds nothing up and needs no
 more memory than one part.
@@ -20,7 +20,7 @@ from noticebus.casework.desk import Desk
 from noticebus.casework.findings import LATE, Finding, of_ids, views
 from noticebus.contracts.audit import AuditView, Check
 from noticebus.errors import BadRequestError
-from noticebus.store import audit
+from noticebus.store import audit, audit_counters, counters
 from noticebus.store.audit import COUNT_MAX, Leaf
 from noticebus.store.database import Database
 
@@ -29,7 +29,8 @@ INCIDENTS_AT_ONCE = 20
 ENTRIES_PER_PART = 2_000
 ENTRIES_AT_ONCE = 200
 LEAF_PREFIX = b"\x00"  # RFC 6962, section 2.1
-_CURSOR = re.compile(r"(incidents|entries):([0-9a-z_]{0,40})")
+COUNTERS = "counters:"
+_CURSOR = re.compile(r"(incidents|entries|counters):([0-9a-z_]{0,40})")
 _OBLIGATION = re.compile(rb'"(obl_[0-9a-z]{26})"')
 
 
@@ -77,7 +78,10 @@ async def view_of(
 
 
 async def audit_part(database: Database, *, cursor: str) -> Part:
-    """Recount the part at `cursor`: first all incidents in id order, then all entries by index."""
+    """Recount the part at `cursor`.
+
+    First all incidents in id order, then all entries by index, and the report's counters at last.
+    """
     found = _CURSOR.fullmatch(cursor or "incidents:")
     if found is None or (found[1] == "entries" and not found[2].isdecimal()):
         raise BadRequestError(
@@ -85,6 +89,8 @@ async def audit_part(database: Database, *, cursor: str) -> Part:
         )
     if found[1] == "incidents":
         return await _incidents(database, after=found[2])
+    if found[1] == "counters":
+        return await _counters(database)
     return await _entries(database, first=int(found[2]))
 
 
@@ -132,8 +138,17 @@ async def _entries(database: Database, *, first: int) -> Part:
     return Part(
         findings=findings,
         entries=done,
-        next=f"entries:{first}" if done >= ENTRIES_PER_PART else None,
+        next=f"entries:{first}" if done >= ENTRIES_PER_PART else COUNTERS,
     )
+
+
+async def _counters(database: Database) -> Part:
+    """Compare the report's counters with the rows; those not counted yet are read by nobody."""
+    async with database.read() as conn:
+        if await counters.are_stale(conn):
+            return Part(findings=[], next=None)
+        different = await audit_counters.differences(conn)
+    return Part(findings=of_ids(Check.COUNTERS, different), next=None)
 
 
 def _changed(leaves: Sequence[Leaf]) -> list[str]:

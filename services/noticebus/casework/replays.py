@@ -90,16 +90,26 @@ async def count_replay(
 
 
 async def begin_replay(
-    desk: Desk, principal: Principal, *, subscription_id: str, wanted: Wanted
+    desk: Desk,
+    principal: Principal,
+    *,
+    subscription_id: str,
+    wanted: Wanted,
+    counted: int | None = None,
 ) -> Progress:
-    """Begin a replay; its items follow in their turn. One that has nothing to send has ended."""
+    """Begin a replay; its items follow in their turn. One that has nothing to send has ended.
+
+    Whoever has confirmed a number says it as `counted`; where it is another now, nothing begins.
+    """
     now = desk.world.now()
     async with desk.database.begin() as conn:
         order = await held(conn, principal, subscription_id)
         _refuse_uncalled(order)
         require_state(order, SubscriptionState.ACTIVE, verb="replayed")
         _refuse_second(await rows.running_of(conn, order.id))
-        new = _new(order, await _span(conn, order, wanted), wanted, by=principal, at=now)
+        span = await _span(conn, order, wanted)
+        _refuse_other_count(span, counted)
+        new = _new(order, span, wanted, by=principal, at=now)
         await rows.insert_replay(conn, new)
         await enter(conn, "replay.requested", _facts(order, new), by=principal, at=now)
         if new.state is ReplayState.RUNNING:
@@ -245,8 +255,8 @@ def _refuse_uncalled(order: Subscription) -> None:
     if order.channel not in CALLED:
         raise ConflictError(
             f"Only a webhook or a Kafka topic is sent anything again; the channel of this "
-            f"subscription is '{order.channel}'. Read what it was sent from "
-            f"/v1/inbox?subscription={order.id}&after=N instead."
+            f"subscription is '{order.channel}'. A program reads what it was sent from "
+            f"/v1/inbox?subscription={order.id}&after=N."
         )
 
 
@@ -256,6 +266,14 @@ def _refuse_second(running: Replay | None) -> None:
             f"The replay {running.id} of this subscription runs still. Wait until it is done, or "
             "cancel it with POST …/cancel; then ask again.",
             code="replay-running",
+        )
+
+
+def _refuse_other_count(span: Span, counted: int | None) -> None:
+    if counted is not None and counted != span.total:
+        raise ConflictError(
+            f"It would be {span.total} deliveries now, not the {counted} that were confirmed."
+            " Nothing was sent. Count again."
         )
 
 
@@ -285,7 +303,7 @@ def _new(
         queued=0,
         cursor=span.after,
         state=ReplayState.RUNNING,
-        requested_by=by.key_id,
+        requested_by=by.id,
         created_at=at,
         finished_at=None,
     )

@@ -2,15 +2,19 @@
 
 import datetime as dt
 import heapq
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from noticebus.casework.report_figures import read_figures
+from noticebus.contracts.report import Age
 from noticebus.contracts.vocabulary import ObligationState
 from noticebus.domain import figures
 from noticebus.domain.figures import Figures, Owing
-from noticebus.store import ledger, reports
+from noticebus.store import ledger, report_areas, report_history, reports
+from noticebus.store.report_scoped import Narrowed, Scoped, plan_each_time, read_scoped
 from noticebus.store.reports import Line, Place, Scope, place_of
 
 CHUNK = 500
@@ -27,48 +31,75 @@ class Wanted:
     is_past: bool
     after: Place | None
     limit: int
+    age: Age | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """One page's lines in order, whether more follow, the figures of all, and the ledger index."""
+    """One page's lines in order, whether more follow, the figures of all, and the ledger index.
+
+    `ages` counts the open lines by age where the history was read for it, whatever was listed;
+    `scoped` is what a report of an area, an agency or a poster was read from.
+    """
 
     index: int
     figures: Figures
     lines: list[Line]
     more: bool
+    ages: Mapping[Age, int] = field(default_factory=dict)
+    scoped: Scoped | None = None
 
 
 async def live(conn: AsyncConnection, wanted: Wanted) -> Basis:
     """Read the present: a bounded page, and counts by the database."""
     scope, now = wanted.selection, wanted.at
+    if scope.area_key is not None or scope.agency_id is not None:
+        return await _scoped(conn, wanted)
     index = await ledger.newest_index(conn)
-    counted = await reports.count(conn, scope, now=now)
-    p50, p90 = [
-        await reports.time_to_close_at(conn, scope, counted=counted, percent=percent, now=now)
-        for percent in (50, 90)
-    ]
+    counted = await read_figures(conn, scope, now=now)
     lines = await reports.open_lines(
         conn,
         scope,
         overdue=wanted.overdue,
+        age=wanted.age,
         now=wanted.ranked_at,
         after=wanted.after,
         limit=wanted.limit + 1,
     )
     return Basis(
         index=index,
-        figures=Figures(
-            open=counted.open,
-            overdue=counted.overdue,
-            oldest_due_at=counted.oldest_due_at,
-            due=counted.due,
-            closed_within=counted.closed_within,
-            p50=p50,
-            p90=p90,
-        ),
+        figures=counted,
         lines=lines[: wanted.limit],
         more=len(lines) > wanted.limit,
+    )
+
+
+async def _scoped(conn: AsyncConnection, wanted: Wanted) -> Basis:
+    """Read an area, an agency or a poster, which the counters do not know, at one go."""
+    narrowed = Narrowed(
+        overdue=wanted.overdue,
+        age=wanted.age,
+        after=wanted.after,
+        limit=wanted.limit + 1,
+        ranked_at=wanted.ranked_at,
+    )
+    await plan_each_time(conn)
+    found = await read_scoped(conn, wanted.selection, narrowed, now=wanted.at)
+    counts = found.counts
+    return Basis(
+        index=await ledger.newest_index(conn),
+        figures=Figures(
+            open=counts.open,
+            overdue=counts.overdue,
+            oldest_due_at=counts.oldest_due_at,
+            due=counts.due,
+            closed_within=counts.closed_within,
+            p50=found.p50,
+            p90=found.p90,
+        ),
+        lines=found.lines[: wanted.limit],
+        more=len(found.lines) > wanted.limit,
+        scoped=found,
     )
 
 
@@ -78,13 +109,13 @@ async def past(conn: AsyncConnection, wanted: Wanted) -> Basis:
     tally = Tally(wanted=wanted)
     after = ""
     while True:
-        chunk = await reports.past_lines(
+        chunk = await report_history.past_lines(
             conn, wanted.selection, index=index, as_of=wanted.at, after=after, limit=CHUNK
         )
         if not chunk:
             return tally.basis(index)
         after = chunk[-1][0].id
-        tally.take(await _selected(conn, wanted.selection, reports.begun(chunk)))
+        tally.take(await _selected(conn, wanted.selection, report_history.begun(chunk)))
 
 
 async def _selected(conn: AsyncConnection, scope: Scope, lines: list[Line]) -> list[Line]:
@@ -92,7 +123,7 @@ async def _selected(conn: AsyncConnection, scope: Scope, lines: list[Line]) -> l
         lines = [line for line in lines if line.notice_class is scope.notice_class]
     if scope.area_key is None:
         return lines
-    there = await reports.touching(
+    there = await report_areas.touching(
         conn, {line.round_notice_id for line in lines}, area_key=scope.area_key
     )
     return [line for line in lines if line.round_notice_id in there]
@@ -110,6 +141,7 @@ class Tally:
     oldest_due_at: dt.datetime | None = None
     answered: list[dt.timedelta] = field(default_factory=list)
     page: list[tuple[Place, Line]] = field(default_factory=list)
+    ages: Counter[Age] = field(default_factory=Counter)
 
     def take(self, lines: Iterable[Line]) -> None:
         """Count lines, and keep those that belong on the page so far."""
@@ -142,6 +174,7 @@ class Tally:
             ),
             lines=[line for _, line in self.page[:limit]],
             more=len(self.page) > limit,
+            ages={age: self.ages[age] for age in Age},
         )
 
     def _count(self, owing: Owing) -> None:
@@ -164,7 +197,9 @@ class Tally:
         if line.state is not ObligationState.OPEN:
             return False
         is_overdue = line.due_at is not None and line.due_at <= self.wanted.at
-        return self.wanted.overdue in {None, is_overdue}
+        age = figures.age_of(line.due_at, now=self.wanted.at)
+        self.ages[age] += 1
+        return self.wanted.overdue in {None, is_overdue} and self.wanted.age in {None, age}
 
 
 def _owing(line: Line) -> Owing:

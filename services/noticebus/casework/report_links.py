@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from noticebus.access.keyring import base64url, from_base64url
-from noticebus.access.principals import Principal, visible_agency
+from noticebus.access.principals import Principal, require, visible_agency
 from noticebus.casework.desk import Desk
+from noticebus.casework.reading import READERS
 from noticebus.casework.reports import Asked
 from noticebus.contracts.canonical import canonical
 from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Status
@@ -44,14 +45,15 @@ async def make_link(
 ) -> ReportLink:
     """Make a link to one report as the caller sees it, and enter in the ledger that it was made."""
     assert dt.timedelta() < valid_for <= VALID_FOR_MAX, "held by the wire model"
+    require(principal, *READERS)
     visible_agency(principal)  # refuses a key that sees no report
     expires_at = (desk.machine.now() + valid_for).replace(microsecond=0)
-    claims = {"key": principal.key_id, "expires": int(expires_at.timestamp()), **_chosen(asked)}
+    claims = {"key": principal.id, "expires": int(expires_at.timestamp()), **_chosen(asked)}
     packed = canonical(claims)
     token = base64url(desk.keyring.token_mac([_PURPOSE, packed])[:_MAC_BYTES] + packed)
     entry = ledger.make_entry(
         ENTRY_TYPE,
-        {"by": principal.key_id, "expires_at": expires_at.isoformat(), "filter": _chosen(asked)},
+        {"by": principal.id, "expires_at": expires_at.isoformat(), "filter": _chosen(asked)},
         at=desk.world.now(),
     )
     async with desk.database.begin() as conn:
@@ -75,7 +77,7 @@ async def open_link(desk: Desk, token: str) -> tuple[Principal, Asked]:
     if key is None or key.revoked_at is not None or (key.expires_at and key.expires_at <= now):
         raise _ended()
     principal = Principal(
-        key_id=key.id,
+        id=key.id,
         name=key.name,
         agency_id=key.agency_id,
         agency_kind=agency.kind if agency else None,

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from noticebus.casework.report_trusted import trusted
 from noticebus.contracts.report import PlaceView
 from noticebus.domain.gazetteer import Gazetteer
 from noticebus.domain.places import NATION_KEY, state_key
@@ -20,7 +21,7 @@ def places_of(
     shared = [key for key in specific if _answers(key, answered_for)]
     counties = [key for key in specific if key.startswith("county:")]
     found = _whole_states(set(shared or counties), gazetteer)
-    return tuple(PlaceView(key=key, name=name_of(gazetteer, key)) for key in sorted(found))
+    return tuple(trusted(PlaceView, key=key, name=name_of(gazetteer, key)) for key in sorted(found))
 
 
 def name_of(gazetteer: Gazetteer, key: str) -> str | None:
@@ -52,7 +53,10 @@ def _answers(key: str, answered_for: Collection[str]) -> bool:
 def _whole_states(keys: set[str], gazetteer: Gazetteer) -> set[str]:
     states = {key.partition(":")[2][:_OF_STATE] for key in keys if key.startswith("county:")}
     for fips in states:
-        every = {f"county:{county}" for county in gazetteer.counties_of_state(fips)}
-        if len(every) > 1 and every <= keys:
+        counties = gazetteer.counties_of_state(fips)
+        if not 1 < len(counties) <= len(keys):
+            continue
+        every = {f"county:{county}" for county in counties}
+        if every <= keys:
             keys = (keys - every) | {state_key(fips)}
     return keys

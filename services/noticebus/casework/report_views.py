@@ -3,8 +3,10 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from noticebus.casework.report_places import places_of
+from noticebus.casework.report_trusted import trusted
 from noticebus.contracts.agency import AgencyRef
 from noticebus.contracts.report import (
     CallNow,
@@ -21,13 +23,14 @@ from noticebus.contracts.vocabulary import Notify, Position
 from noticebus.domain import figures
 from noticebus.domain.figures import Figures
 from noticebus.domain.gazetteer import Gazetteer
-from noticebus.ids import AgencyId, IncidentId, NoticeId, ObligationId
+from noticebus.ids import AgencyId, NoticeId, ObligationId
 from noticebus.store.agencies import Contact
 from noticebus.store.obligations import StepRow
 from noticebus.store.offers import Offer
 from noticebus.store.paused_quality import SUBSCRIPTION_MOVED, SUBSCRIPTION_PAUSED
 from noticebus.store.policy_quality import POLICY_REACHES_NOBODY
 from noticebus.store.report_facts import Debt, Named, Tries
+from noticebus.store.report_lines import Callee, OfNotice
 from noticebus.store.report_quality import (
     CANCEL_PENDING,
     CERTIFICATE_EXPIRES,
@@ -48,6 +51,8 @@ from noticebus.store.report_quality import (
 from noticebus.store.reports import Line
 from noticebus.store.roster_quality import NOBODY_ON_DUTY, ROSTER_ENDS, ROSTER_GAP
 from noticebus.store.terms_quality import TERMS_END
+
+Person = TypeVar("Person", Contact, Callee)
 
 _ORDER = (Position.ON_DUTY, Position.SECOND, Position.HEAD, Position.OTHER)
 _SENTENCES = {
@@ -90,6 +95,19 @@ _SENTENCES = {
     NO_SECOND_CONTACT: "has no second contact that anything reaches: if the first is silent,"
     " nobody else is told.",
 }
+TO_DO = frozenset(
+    {CERTIFICATE_EXPIRES, NEVER_EXERCISED, NO_SECOND_CONTACT, ROSTER_ENDS, ROSTER_GAP, TERMS_END}
+)
+"""Warnings of what is to be done before it counts: today a notice arrives all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """Whom a report names, whom of them to ring, and whom the steps of the clock have reached."""
+
+    agencies: Mapping[AgencyId, Named]
+    contacts: Mapping[AgencyId, Sequence[Callee]]
+    steps: Mapping[ObligationId, Sequence[StepRow]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,66 +116,72 @@ class Page:
 
     now: dt.datetime
     places: Gazetteer
-    agencies: Mapping[AgencyId, Named]
+    who: Who
     tries: Mapping[ObligationId, Tries]
-    areas: Mapping[NoticeId, Sequence[str]]
+    notices: Mapping[NoticeId, OfNotice]
     answering: Mapping[AgencyId, frozenset[str]]
-    contacts: Mapping[AgencyId, Sequence[Contact]]
-    steps: Sequence[StepRow]
-    latest: Mapping[IncidentId, int]
+
+
+def items_of(lines: Sequence[Line], page: Page) -> tuple[ReportItem, ...]:
+    """Show a page of lines: for a thread, where they may be many."""
+    return tuple(item_view(line, page) for line in lines)
 
 
 def item_view(line: Line, page: Page) -> ReportItem:
     """Show one open obligation."""
     tries = page.tries.get(line.id)
-    return ReportItem(
+    notice = page.notices[line.round_notice_id]
+    return trusted(
+        ReportItem,
         obligation_id=line.id,
-        agency=agency_ref(page.agencies[line.agency_id]),
+        agency=agency_ref(page.who.agencies[line.agency_id]),
         notice_id=line.round_notice_id,
         incident_id=line.incident_id,
         notice_class=line.notice_class,
         state=line.state,
         standing=line.standing,
         answered_version=line.answered_version,
-        latest_version=page.latest[line.incident_id],
+        latest_version=notice.latest_version,
         due_at=line.due_at,
         overdue_s=_overdue_s(line.due_at, now=page.now),
         step=line.step,
         attempts=tries.count if tries else 0,
-        last_attempt=LastAttempt(channel=tries.channel, outcome=tries.outcome, at=tries.at)
+        last_attempt=trusted(LastAttempt, channel=tries.channel, outcome=tries.outcome, at=tries.at)
         if tries
         else None,
         next_action=_next_action(line),
         contact=call_now(
-            page.contacts.get(line.agency_id, ()),
-            reached=[
-                row
-                for row in page.steps
-                if row.obligation_id == line.id and row.epoch == line.epoch
-            ],
+            page.who.contacts.get(line.agency_id, ()),
+            reached=[row for row in page.who.steps.get(line.id, ()) if row.epoch == line.epoch],
         ),
         places=places_of(
-            page.areas.get(line.round_notice_id, ()),
+            notice.area_keys,
             page.answering.get(line.agency_id, frozenset()),
             page.places,
         ),
     )
 
 
-def call_now(contacts: Sequence[Contact], *, reached: Sequence[StepRow]) -> CallNow | None:
+def call_now(contacts: Sequence[Person], *, reached: Sequence[StepRow]) -> CallNow | None:
     """Choose whom to ring: whom the last fired step reached, else who is on duty, with a telephone.
 
     Without any telephone the person is named all the same, so that somebody looks for a number.
     """
+    ranked = ranked_to_call(contacts, reached=reached)
+    if not ranked:
+        return None
+    first = ranked[0]
+    return trusted(CallNow, name=first.name, role=first.role, phone=first.phone)
+
+
+def ranked_to_call(contacts: Sequence[Person], *, reached: Sequence[StepRow]) -> list[Person]:
+    """Give everybody who speaks for an agency, whom to ring first in front."""
     fired = [row for row in reached if not row.skipped]
     last = set(fired[-1].contact_ids) if fired else set()
-    ranked = sorted(
+    return sorted(
         contacts,
         key=lambda one: (one.phone is None, one.id not in last, _ORDER.index(one.position), one.id),
     )
-    if not ranked:
-        return None
-    return CallNow(name=ranked[0].name, role=ranked[0].role, phone=ranked[0].phone)
 
 
 def summary(counted: Figures, *, now: dt.datetime) -> ReportSummary:
@@ -179,23 +203,13 @@ def summary(counted: Figures, *, now: dt.datetime) -> ReportSummary:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Debtors:
-    """The facts that lines of what posters owe need; `is_past` leaves out how things stand now."""
-
-    now: dt.datetime
-    is_past: bool
-    agencies: Mapping[AgencyId, Named]
-    contacts: Mapping[AgencyId, Sequence[Contact]]
-    steps: Sequence[StepRow]
-
-
-def debt_view(debt: Debt, debtors: Debtors) -> OwedItem:
-    """Show what a poster owes, and whom of it to ring."""
-    reached = [one for one in debtors.steps if one.obligation_id == debt.obligation_id]
-    return OwedItem(
+def debt_view(debt: Debt, who: Who, *, now: dt.datetime, is_past: bool) -> OwedItem:
+    """Show what a poster owes, and whom of it to ring; `is_past` leaves out how it stands now."""
+    reached = () if debt.obligation_id is None else who.steps.get(debt.obligation_id, ())
+    return trusted(
+        OwedItem,
         obligation_id=debt.obligation_id,
-        agency=agency_ref(debtors.agencies[debt.agency_id]),
+        agency=agency_ref(who.agencies[debt.agency_id]),
         incident_id=debt.incident_id,
         notice_id=debt.notice_id,
         owed=debt.owed,
@@ -203,16 +217,17 @@ def debt_view(debt: Debt, debtors: Debtors) -> OwedItem:
         topic=debt.topic,
         asks=debt.asks,
         due_at=debt.due_at,
-        overdue_s=_overdue_s(debt.due_at, now=debtors.now),
-        promised_until=None if debtors.is_past else debt.promised_until,
-        next_action=None if debtors.is_past else _next_action(debt),
-        contact=call_now(debtors.contacts.get(debt.agency_id, ()), reached=reached),
+        overdue_s=_overdue_s(debt.due_at, now=now),
+        promised_until=None if is_past else debt.promised_until,
+        next_action=None if is_past else _next_action(debt),
+        contact=call_now(who.contacts.get(debt.agency_id, ()), reached=reached),
     )
 
 
 def offer_view(offer: Offer, agency: Named) -> OfferItem:
     """Show an offer that waits for an answer."""
-    return OfferItem(
+    return trusted(
+        OfferItem,
         id=offer.id,
         incident_id=offer.incident_id,
         agency=agency_ref(agency),
@@ -268,14 +283,14 @@ def data_quality_view(warned: Warned) -> DataQualityItem:
 
 def agency_ref(agency: Named) -> AgencyRef:
     """Name an agency."""
-    return AgencyRef(id=agency.id, name=agency.name, kind=agency.kind)
+    return trusted(AgencyRef, id=agency.id, name=agency.name, kind=agency.kind)
 
 
 def _next_action(line: Line | Debt) -> NextAction | None:
     steps = line.policy["steps"] if line.policy is not None else []
     if line.next_step_at is None or line.step >= len(steps):
         return None
-    return NextAction(what=Notify(steps[line.step]["notify"]), at=line.next_step_at)
+    return trusted(NextAction, what=Notify(steps[line.step]["notify"]), at=line.next_step_at)
 
 
 def _overdue_s(due_at: dt.datetime | None, *, now: dt.datetime) -> int | None:

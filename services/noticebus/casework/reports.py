@@ -5,32 +5,34 @@ questions about now, so in a past report `contact` is null and `data_quality` em
 their present names.
 """
 
+import asyncio
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.access.principals import Principal, own_agency, sees_every_agency
+from noticebus.access.principals import Principal, own_agency, require, sees_every_agency
 from noticebus.casework import report_places
 from noticebus.casework.desk import Desk
+from noticebus.casework.kept_quality import Found
+from noticebus.casework.reading import READERS
 from noticebus.casework.report_basis import Basis, Wanted, live, past
+from noticebus.casework.report_beside import Beside, read_beside
 from noticebus.casework.report_cursor import read_cursor, write_cursor
+from noticebus.casework.report_page import owing_of, page_of
+from noticebus.casework.report_trusted import trusted
 from noticebus.casework.report_views import (
-    Debtors,
-    Page,
     data_quality,
-    debt_view,
-    item_view,
-    offer_view,
+    items_of,
     summary,
 )
 from noticebus.casework.silent_policies import silent_policies
 from noticebus.contracts.report import (
+    Age,
     DataQualityItem,
     HeldView,
-    OfferItem,
     ReportFilter,
     UnacknowledgedReport,
     UncoveredItem,
@@ -38,20 +40,17 @@ from noticebus.contracts.report import (
 from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Scope, Status
 from noticebus.domain.places import NATION_KEY, county_key
 from noticebus.errors import Detail, InvalidError
-from noticebus.ids import AgencyId
 from noticebus.store import (
     failing_quality,
     ledger,
-    obligations,
-    offers,
     report_facts,
+    report_history,
     report_quality,
     roster_quality,
     terms_quality,
 )
-from noticebus.store.report_facts import Debt
+from noticebus.store.reports import Line, place_of
 from noticebus.store.reports import Scope as Selection
-from noticebus.store.reports import place_of
 
 LIMIT_MAX = 200
 AREA_FORM = re.compile(
@@ -59,6 +58,7 @@ AREA_FORM = re.compile(
 )
 COUNTY_FORM = re.compile(r"[0-9]{5}", re.ASCII)
 ENTRY_TYPE = "report.read"
+PAGE_OUTPUT = "html"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +73,15 @@ class Asked:
     as_of: dt.datetime | None = None
     limit: int = LIMIT_MAX
     cursor: str = ""
+    age: Age | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportRead:
-    """A report and who asked for it; by id, agencies' zones and what no channel reaches."""
+    """A report and who asked for it; by id, agencies' zones and what no channel reaches.
+
+    Whoever watches sees every agency; whoever neither watches nor posts sees its own lines alone.
+    """
 
     report: UnacknowledgedReport
     asked_by: str
@@ -85,23 +89,30 @@ class ReportRead:
     unreachable: frozenset[str]
     is_past: bool
     is_first: bool = True
+    watches: bool = True
+    posts: bool = True
+    beside: Beside | None = None  # of what goes out as a page
 
 
 async def read_report(desk: Desk, principal: Principal, *, asked: Asked, output: str) -> ReportRead:
     """Read one page of the report as `principal` may see it, and enter that it was read.
 
-    `output` names the form it is given out in: json, csv or html.
+    `output` names the form it is given out in: json or html; of files see `report_export`.
     """
-    now = desk.world.now()
-    wanted = _wanted(desk, principal, asked, now=now)
+    wanted = wanted_for(desk, principal, asked, now=desk.world.now())
     async with desk.database.read() as conn:
-        if asked.as_of is None:
-            basis = await live(conn, wanted)
-        else:
-            basis = await past(conn, wanted)
-        read = await _read(conn, desk, principal, wanted=wanted, basis=basis)
-    await _enter(desk, principal, read.report, output=output)
+        basis = await basis_of(conn, wanted)
+        read = await read_basis(conn, desk, principal, wanted=wanted, basis=basis)
+        if output == PAGE_OUTPUT:
+            beside = await read_beside(conn, wanted, basis, read.report.items)
+            read = replace(read, beside=beside)
+    await enter(desk, principal, read.report, output=output, rows=len(read.report.items))
     return read
+
+
+async def basis_of(conn: AsyncConnection, wanted: Wanted) -> Basis:
+    """Read what a report stands on: its first lines and its figures, live or rebuilt."""
+    return await (past(conn, wanted) if wanted.is_past else live(conn, wanted))
 
 
 def selection_for(principal: Principal, asked: Asked, *, area_key: str | None) -> Selection:
@@ -121,7 +132,12 @@ def selection_for(principal: Principal, asked: Asked, *, area_key: str | None) -
     )
 
 
-def _wanted(desk: Desk, principal: Principal, asked: Asked, *, now: dt.datetime) -> Wanted:
+def wanted_for(desk: Desk, principal: Principal, asked: Asked, *, now: dt.datetime) -> Wanted:
+    """Bound what is asked for; InvalidError where it names no area, or a time to come.
+
+    ForbiddenError for who may read no notice either, like a technician with the scope `subscribe`.
+    """
+    require(principal, *READERS)
     if asked.as_of is not None and asked.as_of > now:
         raise _refused(
             "as_of",
@@ -138,6 +154,7 @@ def _wanted(desk: Desk, principal: Principal, asked: Asked, *, now: dt.datetime)
         is_past=asked.as_of is not None,
         after=cursor.place if cursor else None,
         limit=asked.limit,
+        age=asked.age,
     )
 
 
@@ -165,41 +182,63 @@ def _no_county(desk: Desk, code: str) -> bool:
     return desk.places.county(code) is None and desk.places.retired_county(code) is None
 
 
-async def _read(
+async def read_basis(
     conn: AsyncConnection, desk: Desk, principal: Principal, *, wanted: Wanted, basis: Basis
 ) -> ReportRead:
-    page = await _page(conn, desk, principal, wanted=wanted, basis=basis)
-    gaps = await report_facts.gaps(conn, wanted.selection, at=wanted.at)
-    owed = await report_facts.debts(conn, wanted.selection, at=wanted.at)
-    debtors = await _debtors(conn, principal, owed, wanted=wanted)
-    offered = await _offered(conn, wanted)
-    quality = () if wanted.is_past else await _quality(conn, desk, wanted)
+    """Read everything that stands beside a report's lines, in a constant number of statements."""
+    owing = await owing_of(conn, wanted, index=basis.index)
+    page = await page_of(conn, desk, principal, wanted=wanted, lines=basis.lines, owing=owing)
+    gaps = await _gaps(conn, wanted, index=basis.index)
+    quality = await _quality(conn, desk, wanted)
     report = UnacknowledgedReport(
         as_of=wanted.at,
         index=basis.index,
         filter=_filter(wanted),
         summary=summary(basis.figures, now=wanted.at),
-        items=tuple(item_view(line, page) for line in basis.lines),
-        uncovered=tuple(_uncovered(desk, gaps, is_past=wanted.is_past)),
-        owed_by_posters=tuple(debt_view(one, debtors) for one in owed),
-        offers_unanswered=offered,
-        data_quality=quality,
-        next=_next(wanted, basis),
+        items=await asyncio.to_thread(items_of, basis.lines, page),
+        uncovered=tuple(_uncovered(desk, gaps)),
+        owed_by_posters=owing.debt_items(page, is_past=wanted.is_past),
+        offers_unanswered=owing.offer_items(page),
+        data_quality=() if quality is None else quality.items,
+        data_quality_as_of=None if quality is None else quality.as_of,
+        next=next_of(wanted, basis.lines, more=basis.more),
     )
     return ReportRead(
         report=report,
         asked_by=principal.name,
-        zones={one.id: one.zone for one in (*page.agencies.values(), *debtors.agencies.values())},
+        zones={one.id: one.zone for one in page.who.agencies.values()},
         unreachable=frozenset(line.id for line in basis.lines if not line.reachable),
         is_past=wanted.is_past,
         is_first=wanted.after is None,
+        watches=sees_every_agency(principal),
+        posts=Scope.POST in principal.scopes,
     )
 
 
-async def _quality(
+async def _gaps(conn: AsyncConnection, wanted: Wanted, *, index: int) -> list[report_facts.Gaps]:
+    """Read the places that nobody answers for, now or as of then."""
+    scope, at = wanted.selection, wanted.at
+    if wanted.is_past:
+        return await report_history.past_gaps(conn, scope, index=index, at=at)
+    return await report_facts.gaps(conn, scope, at=at)
+
+
+async def _quality(conn: AsyncConnection, desk: Desk, wanted: Wanted) -> Found | None:
+    """Say what is wrong with the records now, or as it was a moment ago."""
+    if wanted.is_past:
+        return None
+
+    async def read() -> tuple[DataQualityItem, ...]:
+        return await _read_quality(conn, desk, wanted)
+
+    of = (wanted.selection.status, wanted.selection.agency_id)
+    return await desk.quality.read(of, read, as_of=wanted.at, now=desk.machine.now)
+
+
+async def _read_quality(
     conn: AsyncConnection, desk: Desk, wanted: Wanted
 ) -> tuple[DataQualityItem, ...]:
-    """Say what is wrong with the records now, in a constant number of statements."""
+    """Read it in a constant number of statements."""
     agency_id, now, telephone = wanted.selection.agency_id, wanted.at, desk.dials
     status = wanted.selection.status
     warned = [
@@ -214,67 +253,12 @@ async def _quality(
     return data_quality(warned, mail_missing=not desk.sends_mail, failed_by_us=failed_by_us)
 
 
-async def _debtors(
-    conn: AsyncConnection, principal: Principal, owed: Sequence[Debt], *, wanted: Wanted
-) -> Debtors:
-    """Read what the lines of what posters owe need, each kind of fact in one statement."""
-    agency_ids = {one.agency_id for one in owed}
-    ids = {one.obligation_id for one in owed if one.obligation_id is not None}
-    callable_ = frozenset() if wanted.is_past else _whose_contacts(principal, agency_ids)
-    return Debtors(
-        now=wanted.at,
-        is_past=wanted.is_past,
-        agencies=await report_facts.named(conn, agency_ids),
-        contacts=await report_facts.living_contacts(conn, callable_, at=wanted.at),
-        steps=await obligations.steps_of(conn, ids) if callable_ and ids else [],
-    )
-
-
-async def _offered(conn: AsyncConnection, wanted: Wanted) -> tuple[OfferItem, ...]:
-    """Read the offers that nobody has decided on: for those who see every agency."""
-    if wanted.selection.agency_id is not None:
-        return ()
-    found = await offers.unanswered(
-        conn, status=wanted.selection.status, at=wanted.at, limit=report_facts.SHOWN_MAX
-    )
-    named = await report_facts.named(conn, {one.agency_id for one in found}) if found else {}
-    return tuple(offer_view(one, named[one.agency_id]) for one in found)
-
-
-async def _page(
-    conn: AsyncConnection, desk: Desk, principal: Principal, *, wanted: Wanted, basis: Basis
-) -> Page:
-    """Read what the page's lines need, each kind of fact in one statement."""
-    lines = basis.lines
-    ids, agency_ids = {line.id for line in lines}, {line.agency_id for line in lines}
-    callable_ = frozenset() if wanted.is_past else _whose_contacts(principal, agency_ids)
-    return Page(
-        now=wanted.at,
-        places=desk.places,
-        agencies=await report_facts.named(conn, agency_ids),
-        tries=await report_facts.tries_of(conn, ids, by=wanted.at),
-        areas=await report_facts.areas_of_notices(conn, {line.round_notice_id for line in lines}),
-        answering=await report_facts.areas_answered_for(conn, agency_ids, at=wanted.at),
-        contacts=await report_facts.living_contacts(conn, callable_, at=wanted.at),
-        steps=await obligations.steps_of(conn, ids) if callable_ else [],
-        latest=await report_facts.latest_versions(
-            conn, {line.incident_id for line in lines}, at=wanted.at
-        ),
-    )
-
-
-def _whose_contacts(principal: Principal, agency_ids: set[AgencyId]) -> frozenset[AgencyId]:
-    """Choose the agencies whose people's numbers the caller may see: a poster rings operators."""
-    if sees_every_agency(principal):
-        return frozenset(agency_ids)
-    return frozenset(one for one in agency_ids if one == principal.agency_id)
-
-
-def _next(wanted: Wanted, basis: Basis) -> str | None:
-    if not basis.more:
+def next_of(wanted: Wanted, lines: Sequence[Line], *, more: bool) -> str | None:
+    """Write the cursor of what follows `lines`, None where nothing does."""
+    if not more:
         return None
     ranked_at = wanted.ranked_at
-    return write_cursor(place_of(basis.lines[-1], now=ranked_at), ranked_at=ranked_at)
+    return write_cursor(place_of(lines[-1], now=ranked_at), ranked_at=ranked_at)
 
 
 def _filter(wanted: Wanted) -> ReportFilter:
@@ -284,19 +268,21 @@ def _filter(wanted: Wanted) -> ReportFilter:
         notice_class=wanted.selection.notice_class,
         overdue=wanted.overdue,
         status=wanted.selection.status,
+        age=wanted.age,
     )
 
 
-def _uncovered(desk: Desk, gaps: list[report_facts.Gaps], *, is_past: bool) -> list[UncoveredItem]:
+def _uncovered(desk: Desk, gaps: list[report_facts.Gaps]) -> list[UncoveredItem]:
     return [
-        UncoveredItem(
+        trusted(
+            UncoveredItem,
             incident_id=one.incident_id,
             notice_id=one.notice_id,
             county_fips=place.get("county_fips"),
             lea_id=place.get("lea_id"),
             name=report_places.county_name(desk.places, place.get("county_fips")),
             missing=place["missing"],
-            held=None if is_past else _held(one),
+            held=_held(one),
         )
         for one in gaps
         for place in one.uncovered
@@ -306,23 +292,25 @@ def _uncovered(desk: Desk, gaps: list[report_facts.Gaps], *, is_past: bool) -> l
 def _held(gaps: report_facts.Gaps) -> HeldView | None:
     if gaps.held_id is None or gaps.held_state is None:
         return None
-    return HeldView(obligation_id=gaps.held_id, state=gaps.held_state, due_at=gaps.held_due_at)
+    return trusted(
+        HeldView, obligation_id=gaps.held_id, state=gaps.held_state, due_at=gaps.held_due_at
+    )
 
 
-async def _enter(
-    desk: Desk, principal: Principal, report: UnacknowledgedReport, *, output: str
+async def enter(
+    desk: Desk, principal: Principal, report: UnacknowledgedReport, *, output: str, rows: int
 ) -> None:
     """Enter who read which report in which form; apart, so that reading stays reading."""
     entry = ledger.make_entry(
         ENTRY_TYPE,
         {
-            "by": principal.key_id,
+            "by": principal.id,
             "report": "unacknowledged",
             "format": output,
             "filter": report.filter.model_dump(mode="json"),
             "as_of": report.as_of.isoformat(),
             "index": report.index,
-            "rows": len(report.items),
+            "rows": rows,
         },
         at=desk.world.now(),
     )

@@ -21,6 +21,7 @@ from noticebus.casework.recipients import (
     Bound,
     bind_all,
     find_for,
+    in_state,
     route_notice,
     tell,
     uncovered_of,
@@ -83,12 +84,11 @@ async def update(
     """
     require(principal, Scope.POST)
     draft = await _draft(desk, principal, incident_id, post, key or "")
-    at = Moment(world=desk.world.now(), machine=desk.machine.now())
     async with desk.database.begin() as conn:
         # Under the lock, so that a repeat that waited for the first finds its record.
         await notices.lock_incidents(conn, [incident_id])
         if key is not None:
-            records = await notices.find_idempotency_records(conn, [(principal.key_id, key)])
+            records = await notices.find_idempotency_records(conn, [(principal.id, key)])
             if records:
                 (record,) = records.values()
                 response = accepted.replayed(record, draft.fingerprint)
@@ -98,8 +98,11 @@ async def update(
             principal,
             incident_id=incident_id,
             base_version=post.base_version,
-            now=at.world,
+            now=desk.world.now(),
         )
+        await obligations.lock_obligations(conn, incident_id=incident_id)
+        # Once all is locked: a step that came before a promised update ended is not after it.
+        at = Moment(world=desk.world.now(), machine=desk.machine.now())
         draft = _checked(draft, incident, latest, post=post)
         revision = await _revise(conn, desk, draft, latest, at=at)
         recorded = await _store(conn, revision, at=at)
@@ -139,6 +142,11 @@ def refuse_ended_or_stale(incident: Incident, *, base_version: int) -> None:
             "The incident was cancelled and takes no further version. Post a new notice instead.",
             code="incident-cancelled",
         )
+    refuse_stale(incident, base_version=base_version)
+
+
+def refuse_stale(incident: Incident, *, base_version: int) -> None:
+    """Raise ConflictError where the incident has a newer version than the one looked at."""
     if incident.latest_version != base_version:
         message = (
             f"The incident is at version {incident.latest_version}, not {base_version}."
@@ -263,9 +271,14 @@ async def _revise(
         stood_in=found.stood_in,
     )
     reopened = [_reopen(one, made, before, at=at) for one in known]
-    # Who has declined, and is not asked again, still answers for nothing.
-    lost = frozenset(one.agency_id for one in reopened if one.state is ObligationState.DECLINED)
-    notice = replace(made, uncovered=uncovered_of(made, found, lost=lost))
+    # Who has declined or was waived, and is not asked again, still answers for nothing.
+    uncovered = uncovered_of(
+        made,
+        found,
+        lost=in_state(reopened, ObligationState.DECLINED),
+        waived=in_state(reopened, ObligationState.WAIVED),
+    )
+    notice = replace(made, uncovered=uncovered)
     asked = replace(notice, notice_class=_gravest([*versions, notice]))
     added = without(route_notice(asked, found), {one.agency_id for one in known})
     (bound,) = await bind_all(conn, [(asked, added)], found, at=at)

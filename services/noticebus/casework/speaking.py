@@ -1,5 +1,7 @@
 """Who may answer for whom: an agency for itself, its delegate, or an operator who was told."""
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.access.principals import Principal, own_agency, require
@@ -31,6 +33,7 @@ async def answer_as_agency(
                 f"There is no notice {notice_id} that your agency must answer. Check the id."
             )
         actor = await _actor(conn, principal, agency_id, owed)
+        given = _by_account(principal, given)
     about = About(notice_id=notice.id, version=notice.version)
     return await answer(desk, obligation_id=owed.id, about=about, given=given, actor=actor)
 
@@ -47,18 +50,21 @@ async def answer_obligation(
     """Record an answer to the round that is running.
 
     An operator says how the recipient told it and for whom that person spoke; the recipient itself
-    and its delegate answer with their own key and say neither.
+    and its delegate answer with their own key, or signed in, and say neither. Whoever is signed in
+    answers by that name. Nothing is recorded where a newer version runs than the one that was read.
     """
     require(principal, Scope.OPERATE, Scope.ANSWER)
     async with desk.database.read() as conn:
         owed = await obligations.obligation_by_id(conn, obligation_id)
         if owed is None or owed.owed not in ANSWERABLE or owed.round_started_at is None:
             raise _nothing(obligation_id)
+        if given.read_version not in {None, owed.round_version}:
+            raise _newer(owed)
         if Scope.OPERATE in principal.scopes:
             _require_told(how, on_behalf_of)
             actor = Actor(
                 verified_by=VerifiedBy.OPERATOR,
-                id=principal.key_id,
+                id=principal.id,
                 how=how,
                 on_behalf_of=on_behalf_of,
             )
@@ -68,6 +74,7 @@ async def answer_obligation(
             if not await speaks_for(conn, agency_id, owed.agency_id):
                 raise _nothing(obligation_id)
             actor = await _actor(conn, principal, agency_id, owed)
+            given = _by_account(principal, given)
     about = About(notice_id=owed.round_notice_id, version=owed.round_version)
     return await answer(desk, obligation_id=owed.id, about=about, given=given, actor=actor)
 
@@ -97,11 +104,16 @@ async def _actor(
     conn: AsyncConnection, principal: Principal, agency_id: AgencyId, owed: Obligation
 ) -> Actor:
     return Actor(
-        verified_by=VerifiedBy.API_KEY,
-        id=principal.key_id,
+        verified_by=VerifiedBy.SESSION if principal.is_signed_in else VerifiedBy.API_KEY,
+        id=principal.id,
         on_behalf_of=await on_behalf(conn, agency_id, owed.agency_id),
         agency_id=agency_id,
     )
+
+
+def _by_account(principal: Principal, given: GivenAnswer) -> GivenAnswer:
+    """Put an account's own name under its answer: one account is one person of a quorum."""
+    return replace(given, by_name=principal.name) if principal.is_signed_in else given
 
 
 async def _owed_by(
@@ -152,6 +164,14 @@ def _refuse_hearsay(how: How | None, on_behalf_of: str | None) -> None:
             "An answer with your agency's own key is its own. Nothing was stored.",
             details=tuple(faults),
         )
+
+
+def _newer(owed: Obligation) -> ConflictError:
+    return ConflictError(
+        f"A newer version of this notice is what must be answered now: version"
+        f" {owed.round_version}. Nothing was recorded. Read it, then answer it.",
+        code="stale-version",
+    )
 
 
 def _nothing(obligation_id: ObligationId) -> NotFoundError:

@@ -55,9 +55,10 @@ from noticebus.domain.egress_rules import Network, check_url
 from noticebus.errors import ConflictError, ForbiddenError, InvalidError
 from noticebus.ids import AgencyId, SubscriptionId, new_subscription_id
 from noticebus.store import agencies as agency_rows
-from noticebus.store import backlogs
+from noticebus.store import backlogs, notices
 from noticebus.store import replays as replay_rows
 from noticebus.store import subscriptions as rows
+from noticebus.store.notices import IdempotencyRecord
 from noticebus.store.subscriptions import Subscription
 
 CHALLENGE_BYTES = 24
@@ -67,12 +68,26 @@ LEVELS = (ContentLevel.ID_ONLY, ContentLevel.PUBLIC, ContentLevel.PARTNER, Conte
 _State = SubscriptionState
 
 
+class MadeAlreadyError(ConflictError):
+    """What is asked for was made under the same key before; its secret is not shown again."""
+
+    def __init__(self, subscription_id: SubscriptionId) -> None:
+        super().__init__("This subscription was made already, by the same form.")
+        self.subscription_id = subscription_id
+
+
 async def create_subscription(
-    desk: Desk, principal: Principal, *, post: SubscriptionPost, allow: Sequence[Network] = ()
+    desk: Desk,
+    principal: Principal,
+    *,
+    post: SubscriptionPost,
+    allow: Sequence[Network] = (),
+    once: str | None = None,
 ) -> WithSecret:
     """Ask for a subscription; one that an administrator or operator creates counts as approved.
 
-    `allow` are the networks that an operator opened for endpoints (I11).
+    `allow` are the networks that an operator opened for endpoints (I11). Under one key `once` a
+    principal makes one: MadeAlreadyError for a repeat.
     """
     agency_id = post.agency_id or own_agency(principal)
     require_manager(principal, agency_id, what="agency")
@@ -84,6 +99,8 @@ async def create_subscription(
     if administers_bus(principal):
         await _open_topic(desk, new)
     async with desk.database.begin() as conn:
+        if once is not None:
+            await _claim(conn, new, by=principal, key=f"subscribe {once}")
         await _check_agency(conn, new)
         await rows.insert_subscription(conn, new)
         await enter(conn, "subscription.created", order_facts(new), by=principal, at=new.created_at)
@@ -91,6 +108,19 @@ async def create_subscription(
             new = await _approve(conn, desk, new, by=principal)
     desk.committed()
     return WithSecret(subscription=new, secret=secret)
+
+
+async def _claim(conn: AsyncConnection, new: Subscription, *, by: Principal, key: str) -> None:
+    record = IdempotencyRecord(
+        client_id=by.id,
+        key=key,
+        fingerprint="",
+        response={"subscription_id": new.id},
+        created_at=new.created_at,
+    )
+    if not await notices.claim_idempotency_record(conn, record):
+        (before,) = (await notices.find_idempotency_records(conn, [(by.id, key)])).values()
+        raise MadeAlreadyError(SubscriptionId(before.response["subscription_id"]))
 
 
 async def get_subscription(
@@ -262,7 +292,7 @@ async def _approve(
     else:
         await _check_mailbox(conn, old)
         approved = old.became(_State.ACTIVE, verified_at=now)
-    approved = replace(approved, approved_at=now, approved_by=by.key_id)
+    approved = replace(approved, approved_at=now, approved_by=by.id)
     await write(conn, approved, revision=old.revision)
     await rows.index_areas(conn, approved)
     await enter(conn, "subscription.approved", order_facts(approved), by=by, at=now)
@@ -324,7 +354,7 @@ async def _check_agency(conn: AsyncConnection, order: Subscription) -> None:
     """Refuse content above an agency's kind, another's mailbox, a webhook with nobody behind."""
     agency = await agency_rows.find_agency(conn, agency_id=order.agency_id)
     if agency is None:
-        raise invalid("/agency_id", "There is no such agency. Agencies are listed at /v1/agencies.")
+        raise invalid("/agency_id", "There is no such agency. The list of agencies has their ids.")
     if order.content_level is ContentLevel.CPS and agency.kind not in MAY_READ_CPS:
         raise invalid(
             "/content_level", "Only child welfare agencies may have 'cps'; use 'partner'."

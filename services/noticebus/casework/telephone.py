@@ -167,7 +167,7 @@ def _arrived_unasked(case: _Case) -> bool:
 async def _reached(conn: AsyncConnection, case: _Case) -> _Written:
     """Mark a delivery delivered, as an endpoint's 2xx would; its next channel is not needed."""
     delivery = case.delivery
-    lines = await mark_obligations(conn, [delivery], now=case.now)
+    lines = await mark_obligations(conn, [delivery], told={}, now=case.now)
     await deliveries.finish_delivered(conn, [delivery.id], finished_at=case.now)
     if next_channel.has_next(delivery):
         await deliveries.drop_next_channel(conn, next_channel.carried([delivery]), now=case.now)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from noticebus.casework.drafts import Consent
 from noticebus.contracts.vocabulary import Owed
 from noticebus.domain.routing import Recipient, Routing
 from noticebus.store.ledger import Entry, History, make_entry
@@ -15,6 +16,8 @@ from noticebus.store.notices import Notice
 from noticebus.store.obligations import Obligation, facts_of
 
 ROUTING_CHUNK = 500
+APPROVED, SENT_ALONE = "notice.approved", "notice.sent_alone"
+CONSENT_TYPES = (APPROVED, SENT_ALONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,20 @@ def routing_entries(
             History(obligation_id=one.id, entry_id=entry.id, facts=facts_of(one)) for one in chunk
         ]
     return Trace(entries=entries, history=history)
+
+
+def consent_entry(notice: Notice, consent: Consent, *, at: dt.datetime) -> Entry:
+    """Say on whose word a notice that many get was let out: a second person's, or nobody else's."""
+    alone = consent.approved_by is None
+    data = {
+        "notice_id": notice.id,
+        "by": consent.approved_by or notice.posted_by,
+        "requested_by": notice.posted_by,
+        "asked_at": _text(consent.asked_at),
+        "recipients": consent.recipients,
+    }
+    type_ = SENT_ALONE if alone else APPROVED
+    return make_entry(type_, data, at=at, incident_id=notice.incident_id)
 
 
 def obligation_entry(

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from noticebus.casework.accepted import wire_instant
+from noticebus.contracts.canonical import Written, written
 from noticebus.contracts.rendering import redact
 from noticebus.contracts.vocabulary import AgencyKind, ContentLevel
 from noticebus.domain.gazetteer import Gazetteer
@@ -24,20 +25,24 @@ def notice_content(notice: Notice, level: ContentLevel) -> dict[str, Any]:
 
 
 class Contents:
-    """What each level may see of the notices in hand, made once and shared by their recipients."""
+    """What each level may see of the notices in hand, written once and shared by their recipients.
+
+    A notice never changes, nor does what a level may see of it.
+    """
 
     def __init__(self, most: int = 256) -> None:
         self._most = most
-        self._made: OrderedDict[tuple[NoticeId, ContentLevel], dict[str, Any]] = OrderedDict()
+        self._made: OrderedDict[tuple[NoticeId, ContentLevel], Written] = OrderedDict()
 
-    def of(self, notice: Notice, level: ContentLevel) -> dict[str, Any]:
-        """Give what `notice_content` gives; the oldest is forgotten when there are too many."""
+    def of(self, notice: Notice, level: ContentLevel) -> Written:
+        """Write what `notice_content` gives; the oldest is forgotten when there are too many."""
         key = (notice.id, level)
-        if key not in self._made:
-            self._made[key] = notice_content(notice, level)
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = written(notice_content(notice, level))
             if len(self._made) > self._most:
                 self._made.popitem(last=False)
-        return self._made[key]
+        return made
 
 
 def whole(notice: Notice) -> dict[str, Any]:

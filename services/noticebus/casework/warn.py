@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework.desk import Desk
-from noticebus.contracts.vocabulary import Cause, Channel, ContentLevel, DeliveryState, NoticeClass
+from noticebus.contracts.vocabulary import Cause, Channel, ContentLevel, NoticeClass
 from noticebus.domain.endpoint_mail import EndpointMail, compose_endpoint_mail
 from noticebus.domain.escalation import ContactPoint
 from noticebus.domain.heartbeats import minute_of
@@ -143,9 +143,6 @@ def _mail(
     now = desk.world.now()
     return Delivery(
         id=new_delivery_id(),
-        incident_id=None,
-        obligation_id=None,
-        notice_id=None,
         subscription_id=None,  # it must arrive while the subscription is paused, too
         contact_id=contact.id,
         agency_id=agency_id,
@@ -158,15 +155,7 @@ def _mail(
         step=minute_of(now),
         notice_class=NoticeClass.B,
         content_level=ContentLevel.ID_ONLY,
-        sequence=None,
-        answer_due_at=None,
-        state=DeliveryState.QUEUED,
-        attempts=0,
-        recipient_attempts=0,
         due_at=now,
         lease_until=desk.machine.now(),
-        first_failed_at=None,
-        finished_at=None,
-        detail=None,
         created_at=now,
     )

@@ -30,6 +30,7 @@ from noticebus.cli import (
     schedules,
     serve,
     unacked,
+    users,
 )
 from noticebus.cli.demo import command as demo
 from noticebus.cli.output import EXIT_FAILED, EXIT_USAGE, CommandError, report_failure, say
@@ -107,6 +108,7 @@ def install() -> None:
         **rosters.GROUPS,
         **policies.GROUPS,
         **schedules.GROUPS,
+        "user": users.app,
         "notice": notices.app,
         "exercise": exercises.app,
     }.items():

@@ -2,13 +2,16 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from noticebus.cli.output import Format, FormatOption, note, say, show_record
 from noticebus.cli.session import effective, session_of
 from noticebus.settings import Settings
+
+if TYPE_CHECKING:
+    from noticebus.casework.recounting import Recounted
 
 app = typer.Typer(help="The database.", no_args_is_help=True)
 
@@ -35,6 +38,36 @@ def upgrade(
         say(f"applied {revision}")
     if not applied:
         say("Nothing to do: the database is up to date.")
+
+
+@app.command("recount")
+def recount(
+    context: typer.Context, database_url: UrlOption = None, data_dir: FolderOption = None
+) -> None:
+    """Count the report's counters anew, after a finding of `audit`; safe to repeat.
+
+    The ledger waits for its indexes meanwhile; notices and answers go on. Stop `serve` before on
+    the embedded profile's file.
+    """
+    settings = _settings(context, database_url, data_dir)
+    note("Counting …")
+    counted = asyncio.run(_recount(settings.database_url))
+    assert counted is not None, "it was asked for whatever there is"
+    say(
+        f"{counted.lines} obligations counted in {counted.counters} counters;"
+        f" {counted.mended} of them had been put down as something else."
+    )
+
+
+async def _recount(url: str) -> "Recounted | None":
+    from noticebus.casework import recounting  # noqa: PLC0415 - loads the database
+    from noticebus.store.database import Database  # noqa: PLC0415
+
+    database = Database(url)
+    try:
+        return await recounting.recount(database)
+    finally:
+        await database.close()
 
 
 @app.command("current")

@@ -24,10 +24,10 @@ from noticebus.bus.reasons import explain, find_cause
 from noticebus.cli.session import address_of, sqlite_path
 from noticebus.clock import SystemClock
 from noticebus.errors import NoticebusError
+from noticebus.ports import KEY_FILE, kafka_options, telephone_of
 from noticebus.settings import Settings
 from noticebus.store import installation, migrate
 from noticebus.store.database import Database
-from noticebus.wiring import KEY_FILE, kafka_options, telephone_of
 
 CHECK_LIMIT_S = 15.0
 SMTP_LIMIT_S = 5.0
@@ -230,6 +230,13 @@ async def _base_url(settings: Settings) -> tuple[State, str, str]:
     return State.OK, settings.base_url, ""
 
 
+async def _operators_phone(settings: Settings) -> tuple[State, str, str]:
+    if not settings.operators_phone:
+        remedy = "Set operators_phone: whoever cannot answer is told to ring, and finds no number."
+        return State.WARN, "no number of the operators is set", remedy
+    return State.OK, settings.operators_phone, ""
+
+
 async def _egress(settings: Settings) -> tuple[State, str, str]:
     if not settings.egress_allow:
         return State.OK, "endpoints on public https addresses only", ""
@@ -277,6 +284,7 @@ CHECKS: dict[str, Check] = {
     "bus": _bus,
     "mail relay": _mail,
     "telephone": _telephone,
+    "operators_phone": _operators_phone,
     "base_url": _base_url,
     "egress_allow": _egress,
     "port": _port,

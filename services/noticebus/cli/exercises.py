@@ -168,6 +168,7 @@ def _say_report(found: dict[str, Any]) -> None:
     for words, named in (
         ("Never reached", summary["never_reached"]),
         ("Never answered", summary["never_answered"]),
+        ("Waived, and not counted", summary["waived"]),
     ):
         if named:
             say(f"{words}: {', '.join(one['name'] for one in named)}.")

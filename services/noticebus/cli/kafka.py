@@ -19,7 +19,7 @@ def begin() -> None:
 def init(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
     """Make the topics that are missing and compare the others; nothing that exists is changed."""
     from noticebus.bus.topics import TopicState, init_topics  # noqa: PLC0415 - slow to load
-    from noticebus.wiring import kafka_options  # noqa: PLC0415 - loads the whole bus
+    from noticebus.ports import kafka_options  # noqa: PLC0415 - loads the whole bus
 
     settings = session_of(context).load().settings
     if settings.kafka_bootstrap is None:

@@ -17,11 +17,16 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from noticebus.access.passwords import Passwords
+from noticebus.casework.desk import Desk
 from noticebus.casework.keys import create_first_key
+from noticebus.casework.users import create_first_user
 from noticebus.cli.output import CommandError, say
 from noticebus.cli.session import FIRST_KEY_FILE, KEY_FILE, URL, address_of, sqlite_path
+from noticebus.collector import spare_what_is_loaded
 from noticebus.settings import Settings
 from noticebus.store import migrate
+from noticebus.store.users import User
 from noticebus.telemetry import configure_logging
 from noticebus.wiring import Role, running
 
@@ -32,6 +37,7 @@ BACKLOG = 2048
 KEEP_ALIVE_S = 30  # longer than a proxy's or a poller's pause, shorter than a day of idle sockets
 HEAD_BYTES_MAX = 64 * 1024
 INTERRUPTED = 130
+FIRST_SIGN_IN_FILE = "first-sign-in.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +178,7 @@ class Announcement:
     listening: str
     key_file: Path | None
     new_key: str | None
+    first_user: User | None
 
     def say(self) -> None:
         """Say where it is, where the key is, and what to do next."""
@@ -187,6 +194,10 @@ class Announcement:
             say(f"key file: {self.key_file} (first administrator's, {said})")
         if self.new_key is not None and sys.stdout.isatty():
             say(f"key:      {self.new_key}")
+        if self.first_user is not None:
+            file = self.settings.data_dir.absolute() / FIRST_SIGN_IN_FILE
+            said = f"as {self.first_user.login}; its one-time password is in {file}"
+            say(f"sign in:  {self.listening}/sign-in ({said})")
         say(f"next:     {self._next()}")
 
     def _next(self) -> str:
@@ -208,19 +219,30 @@ async def _serve(settings: Settings, roles: Sequence[Role], listening: socket.so
             # A dispatcher may run on a machine that no administrator looks at.
             makes_keys = Role.GATEWAY in roles
             made = await create_first_key(system.desk, path=key_file) if makes_keys else None
+            first = await _first_user(system.desk, settings) if makes_keys else None
             announcement = Announcement(
                 settings=settings,
                 roles=roles,
                 listening=_address(listening),
                 key_file=key_file if made is not None or key_file.exists() else None,
                 new_key=None if made is None else made.secret,
+                first_user=first,
             )
+            spare_what_is_loaded()
             await _until_stopped(system.app, stop, announcement, listening=listening)
     except asyncio.CancelledError:
         if not stop.wished.is_set():
             raise
         return INTERRUPTED
     return 0
+
+
+async def _first_user(desk: Desk, settings: Settings) -> User | None:
+    """Enter a first supervisor where people sign in with passwords, and nobody is known."""
+    if not settings.password_sign_in or settings.oidc_issuer is not None:
+        return None
+    path = (settings.data_dir / FIRST_SIGN_IN_FILE).absolute()
+    return await create_first_user(desk, Passwords(), path=path)
 
 
 async def _until_stopped(

@@ -1,8 +1,9 @@
 """The page behind `/a/{token}`: opening it shows, its one POST answers (I4)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from http import HTTPStatus
 from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -13,13 +14,16 @@ from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 
 from noticebus.access.links import CODE_DIGITS
-from noticebus.casework import links
+from noticebus.casework import bundled, links
 from noticebus.casework.answer import GivenAnswer
+from noticebus.casework.bundled import AnsweredOther, Other
 from noticebus.casework.desk import Desk
 from noticebus.casework.links import LinkFacts, WrongCodeError
 from noticebus.console.acknowledge_view import Writer
+from noticebus.console.remembering import COOKIE, Reader, forget, read_reader, remember
+from noticebus.console.static_files import static
 from noticebus.console.texts import Language, text
-from noticebus.console.wording import choose_language
+from noticebus.console.wording import choose_language, telephones
 from noticebus.contracts.acknowledgement import AcknowledgementPost
 from noticebus.contracts.faults import details
 from noticebus.contracts.vocabulary import Answer
@@ -34,10 +38,9 @@ from noticebus.errors import (
 )
 
 FORM_BYTES_MAX = 16 * 1024
-FORM_FIELDS_MAX = 20
+FORM_FIELDS_MAX = 20 + bundled.SHOWN_MAX
 FORM_TYPE = "application/x-www-form-urlencoded"
-STYLE_PATH = "/static/acknowledge.css"
-STYLE_MAX_AGE_S = 3600
+STYLE_PATH = static("acknowledge.css")
 RETRY_AFTER_S = "60"
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self';"
@@ -49,7 +52,6 @@ HEADERS = {
 }
 
 _HERE = files("noticebus.console")
-_STYLE = (_HERE / "static" / "acknowledge.css").read_text("utf-8")
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.DictLoader(
         {
@@ -67,6 +69,7 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_TEMPLATES.filters["telephones"] = telephones
 _FIELD_OF = {
     "/answer": "answer",
     "/by/name": "name",
@@ -76,6 +79,8 @@ _FIELD_OF = {
     "/reason": "reason",
 }
 _CODE = re.compile(rf"[0-9]{{{CODE_DIGITS}}}")
+EVERY = "every"
+_TO_ALL = frozenset({Answer.ACCEPTED, Answer.RECEIVED})
 _RULED = {"eta-past", "eta-too-far", "more-time-used"}
 _REFUSED = {  # code: what the page says, and its status
     "link-unknown": ("unknown", 404),
@@ -100,6 +105,9 @@ class Typed:
     note: str = ""
     eta: str = ""
     reason: str = ""
+    remember: str = ""
+    all: str = ""  # the answer pressed for this and all that are ticked
+    also: str = EVERY  # ids of what is ticked, a space between; all before anything was sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +117,7 @@ class Visit:
     desk: Desk
     token: str
     language: Language
+    others: Sequence[Other] = ()  # of the same message
 
     def refused(self, error: NoticebusError) -> Response:
         """Answer with the page for links and forms that lead nowhere."""
@@ -138,22 +147,35 @@ class Visit:
             "acknowledge.html",
             status=status,
             page=writer.page(chosen_eta=typed.eta),
+            others=writer.others(self.others),
+            may_be_more=len(self.others) >= bundled.SHOWN_MAX,
+            ticked=None if typed.also == EVERY else typed.also.split(),
             typed=typed,
             faults=faults or {},
         )
 
-    def receipt(self, outcome: links.AnsweredByLink) -> Response:
+    def receipt(
+        self, outcome: links.AnsweredByLink, *, others: Sequence[AnsweredOther] = ()
+    ) -> Response:
         """Answer with what was recorded, and with what the code has opened."""
         writer = Writer(outcome.facts, language=self.language, places=self.desk.places)
         answered = outcome.answered
+        fresh = answered.fresh or any(one.fresh for one in others)
+        left = len(self.others) - len(others)
+        may_be_more = len(self.others) >= bundled.SHOWN_MAX
+        beside_open = may_be_more or left > 0 or any(one.is_open for one in others)
         return self._render(
             "acknowledge_receipt.html",
-            status=201 if answered.fresh else 200,
+            status=201 if fresh else 200,
             page=writer.page(),
-            heading=text(self.language, "done" if answered.fresh else "done_again"),
+            heading=text(self.language, "done" if fresh else "done_again"),
             receipt=writer.receipt(answered),
-            following=writer.following(answered.acknowledgement),
+            following=writer.following(answered.acknowledgement, beside_open=beside_open),
+            todo=writer.todo(answered.acknowledgement),
             details=writer.details(),
+            others=writer.answered_others(others),
+            left=left,
+            may_be_more=may_be_more,
         )
 
     def _render(self, template: str, *, status: int, **facts: Any) -> Response:
@@ -166,6 +188,7 @@ class Visit:
             other=other,
             other_name=text(other, "language_name"),
             style_path=STYLE_PATH,
+            operators_phone=self.desk.operators_phone,
             t=say,
             **facts,
         )
@@ -189,7 +212,11 @@ async def show(
         facts = await read(visit.desk, token)
     except (RefusedError, UnavailableError) as error:
         return visit.refused(error)
-    return visit.form(facts)
+    visit = await _beside(visit, facts)
+    reader = read_reader(request)
+    if reader is None:
+        return visit.form(facts)
+    return visit.form(facts, typed=Typed(name=reader.name, role=reader.role, remember="yes"))
 
 
 @router.post("/a/{token}")
@@ -206,17 +233,14 @@ async def take_answer(
         facts = await links.look(visit.desk, token)
     except (RefusedError, UnavailableError) as error:
         return visit.refused(error)
+    visit = await _beside(visit, facts)
     given, faults = _given(typed, language=visit.language)
     if given is None or faults:
         return visit.form(facts, typed=typed, faults=faults, status=422)
-    return await _answer(visit, facts, typed=typed, given=given)
-
-
-@router.get(STYLE_PATH)
-async def style() -> Response:
-    """Give the page's style sheet."""
-    headers = {"Cache-Control": f"public, max-age={STYLE_MAX_AGE_S}"}
-    return Response(_STYLE, media_type="text/css", headers=headers)
+    response = await _answer(visit, facts, typed=typed, given=given)
+    if response.status_code < HTTPStatus.BAD_REQUEST:
+        _keep(request, response, typed=typed, given=given)
+    return response
 
 
 def _visit(request: Request, token: str, *, lang: str | None, accept_language: str) -> Visit:
@@ -225,8 +249,25 @@ def _visit(request: Request, token: str, *, lang: str | None, accept_language: s
     return Visit(desk=desk, token=token, language=language)
 
 
+async def _beside(visit: Visit, facts: LinkFacts) -> Visit:
+    """Read what else the message held. The page does without where the database is away by now."""
+    try:
+        return replace(visit, others=await bundled.others_of(visit.desk, facts))
+    except UnavailableError:
+        return visit
+
+
 async def _answer(visit: Visit, facts: LinkFacts, *, typed: Typed, given: GivenAnswer) -> Response:
     try:
+        if typed.all:
+            outcome, others = await bundled.answer_all(
+                visit.desk,
+                visit.token,
+                code=typed.code,
+                given=given,
+                chosen=typed.also.split(),
+            )
+            return visit.receipt(outcome, others=others)
         outcome = await links.answer_by_link(visit.desk, visit.token, code=typed.code, given=given)
     except WrongCodeError as error:
         sentence = text(visit.language, "err_code_wrong", left=error.tries_left)
@@ -241,6 +282,16 @@ async def _answer(visit: Visit, facts: LinkFacts, *, typed: Typed, given: GivenA
     except RefusedError as error:
         return _closed(visit, facts, error)
     return visit.receipt(outcome)
+
+
+def _keep(request: Request, response: Response, *, typed: Typed, given: GivenAnswer) -> None:
+    """Remember who has answered, or forget it, as was wished on the form."""
+    desk: Desk = request.app.state.desk
+    if typed.remember:
+        reader = Reader(name=given.by_name, role=given.by_role)
+        remember(response, reader, secure=desk.base_url.startswith("https://"))
+    elif COOKIE in request.cookies:
+        forget(response)
 
 
 def _closed(visit: Visit, facts: LinkFacts, error: RefusedError) -> Response:
@@ -271,18 +322,22 @@ async def _typed(request: Request) -> Typed:
         )
     except ValueError as error:
         raise BadRequestError("The form cannot be read. Send it from the page.") from error
-    names = [one.name for one in fields(Typed) if one.name in found]
-    return Typed(**{name: found[name][0].replace("\r\n", "\n") for name in names})
+    names = [one.name for one in fields(Typed) if one.name in found and one.name != "also"]
+    typed = Typed(**{name: found[name][0].replace("\r\n", "\n") for name in names})
+    return replace(typed, also=" ".join(found.get("also", ())))
 
 
 def _given(typed: Typed, *, language: Language) -> tuple[GivenAnswer | None, dict[str, str]]:
     """Check what was typed: the answer, or a sentence for each field that needs another look."""
+    answer = typed.answer
+    if typed.all:
+        answer = typed.all if typed.all in _TO_ALL else ""
     post = {
-        "answer": typed.answer,
+        "answer": answer,
         "by": {"name": typed.name, "role": typed.role},
         "note": typed.note.strip() or None,
-        "eta": (typed.eta or None) if typed.answer == Answer.NEED_MORE_TIME else None,
-        "reason": (typed.reason or None) if typed.answer == Answer.DECLINED else None,
+        "eta": (typed.eta or None) if answer == Answer.NEED_MORE_TIME else None,
+        "reason": (typed.reason or None) if answer == Answer.DECLINED else None,
     }
     faults: dict[str, str] = {}
     given = None

@@ -1,15 +1,16 @@
 """What the acknowledge page shows: labelled lines in the reader's language and zone."""
 
-import contextlib
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from noticebus.casework.answer import Answered
+from noticebus.casework.bundled import AnsweredOther, Other
 from noticebus.casework.links import LinkFacts
 from noticebus.casework.views import place_names
 from noticebus.casework.votes import quorum_of
+from noticebus.console import etas
 from noticebus.console.texts import Language, text
 from noticebus.console.wording import children_line, local_time, number
 from noticebus.contracts.vocabulary import (
@@ -18,6 +19,7 @@ from noticebus.contracts.vocabulary import (
     DeclineReason,
     NoticeClass,
     ObligationState,
+    Owed,
     Status,
 )
 from noticebus.domain.gazetteer import Gazetteer
@@ -36,12 +38,7 @@ HOTLINE_FIRST = frozenset(
         AgencyKind.COMMUNITY,
     }
 )
-_MORE_TIME_HOURS: Mapping[NoticeClass, Sequence[float]] = {
-    NoticeClass.A: (0.5, 1, 2),
-    NoticeClass.B: (0.5, 1, 2, 4, 8),
-    NoticeClass.C: (4, 8, 24, 48),
-    NoticeClass.D: (),
-}
+_FOLDED = frozenset({"note", "eta", "reason"})
 _DRILLS = {Status.EXERCISE: "exercise", Status.TEST: "test"}
 
 Rows = list[tuple[str, str]]
@@ -49,7 +46,11 @@ Rows = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageView:
-    """The page's words. `blocked` says why there is no form; `mark` precedes a drill's title."""
+    """The page's words. `blocked` says why there is no form; `mark` precedes a drill's title.
+
+    `answers` are the buttons with what each means; `otherwise` names what is folded away.
+    `elsewhere` is the page that closes what a poster owes, and what it is called.
+    """
 
     agency: str
     mark: str
@@ -62,6 +63,17 @@ class PageView:
     answers: Rows
     etas: Rows
     reasons: Rows
+    otherwise: str
+    elsewhere: tuple[str, str] | None
+
+    def anchor(self, field: str) -> str:
+        """Name the place on the page where a fault is mended."""
+        gone = (field == "eta" and not self.etas) or (field == "reason" and not self.reasons)
+        return "answer" if gone else field
+
+    def unfolds(self, faults: Collection[str]) -> bool:
+        """Say whether a fault lies in what is folded away."""
+        return not _FOLDED.isdisjoint(faults)
 
 
 class Writer:
@@ -76,6 +88,10 @@ class Writer:
         """Write the page that a link opens, from the public tier alone."""
         facts, summary = self._facts, self._facts.summary()
         drill = _DRILLS.get(facts.notice.status)
+        offered = self._offered()
+        folded = [one for one in (Answer.NEED_MORE_TIME, Answer.DECLINED) if one in offered]
+        named = [*(f"answer_{one}" for one in folded), "note"]
+        declines = Answer.DECLINED in offered
         return PageView(
             agency=facts.agency.name,
             mark="" if drill is None else f"[{self._say(drill).split('.')[0]}] ",
@@ -85,9 +101,11 @@ class Writer:
             newer=self._newer(),
             rows=list(self._rows(summary)),
             blocked=self._blocked(),
-            answers=[(one, self._say(f"answer_{one}")) for one in self._answers()],
-            etas=self._etas(chosen=chosen_eta),
-            reasons=[(one, self._say(f"reason_{one}")) for one in DeclineReason],
+            answers=[(one, self._meaning(one)) for one in offered if one not in folded],
+            etas=self._etas(chosen=chosen_eta) if Answer.NEED_MORE_TIME in offered else [],
+            reasons=[(one, self._say(f"reason_{one}")) for one in DeclineReason if declines],
+            otherwise=" · ".join(self._say(one) for one in named),
+            elsewhere=self._elsewhere(),
         )
 
     def receipt(self, answered: Answered) -> Rows:
@@ -104,31 +122,59 @@ class Writer:
             rows.append((self._say("receipt"), answered.receipt["entry_id"]))
         return rows
 
-    def following(self, made: Acknowledgement) -> str:
-        """Say what an answer sets off."""
+    def following(self, made: Acknowledgement, *, beside_open: bool = False) -> str:
+        """Say what an answer sets off; `beside_open` if more of the same message is open."""
         owed = self._facts.obligation
+        closed = "next_closed_here" if beside_open else "next_closed"
         if made.closed:
-            return self._say("next_declined" if made.answer is Answer.DECLINED else "next_closed")
+            return self._say("next_declined" if made.answer is Answer.DECLINED else closed)
         if owed.state is ObligationState.DECLINED and made.answer is not Answer.DECLINED:
-            return self._say("next_declined_two" if self._is_one_yes(made) else "next_declined_yet")
+            is_one_yes = _is_one_yes(made, owed)
+            return self._say("next_declined_two" if is_one_yes else "next_declined_yet")
         if owed.state is not ObligationState.OPEN:
-            return self._say("next_closed" if _takes_back(made, owed) else "next_noted")
+            return self._say(closed if _takes_back(made, owed) else "next_noted")
         return self._still_open(made)
 
+    def others(self, found: Sequence[Other]) -> list[tuple[str, str, str]]:
+        """Write what else was in the message: its id, its headline, and of whom and by when."""
+        return [(one.claims.obligation_id, one.headline, self._of_other(one)) for one in found]
+
+    def answered_others(self, found: Sequence[AnsweredOther]) -> Rows:
+        """Write what became of what else was answered, with the numbers to quote."""
+        return [(one.other.headline, self._outcome(one)) for one in found]
+
+    def todo(self, made: Acknowledgement) -> list[str]:
+        """Say what the reader does now: who has taken it on sees to it, and all keep this."""
+        is_called_off = self._facts.obligation.state is ObligationState.WITHDRAWN
+        acts = made.answer is Answer.ACCEPTED and not is_called_off
+        return [self._say(key) for key in ("todo_act", "todo_keep") if acts or key != "todo_act"]
+
+    def _of_other(self, other: Other) -> str:
+        reported = self._say("all_reported", time=self._time_in(other.zone, other.reported_at))
+        due = other.due_at
+        said = "" if due is None else self._say("all_due", time=self._time_in(other.zone, due))
+        return ". ".join(one for one in (other.agency, reported, said) if one)
+
+    def _outcome(self, found: AnsweredOther) -> str:
+        if found.answered is None:
+            return self._say("all_left")
+        made = found.answered.acknowledgement
+        when = self._time_in(found.other.zone, made.recorded_at)
+        late = f" ({self._say('late')})" if made.late else ""
+        said = f"{self._say(f'answer_{made.answer}')}, {when}{late}. {made.id}"
+        owed = found.answered.obligation
+        if owed.state is not ObligationState.OPEN:
+            return said
+        return f"{said}. {self._say('all_still_two' if _is_one_yes(made, owed) else 'all_still')}"
+
     def _still_open(self, made: Acknowledgement) -> str:
-        if self._is_one_yes(made):
+        if _is_one_yes(made, self._facts.obligation):
             return self._say("next_two")
         if made.answer is Answer.RECEIVED:
             return self._say("next_received")
         if made.answer is Answer.NEED_MORE_TIME and made.eta is not None:
             return self._say("next_more_time", eta=self._time(made.eta))
         return self._say("next_noted")
-
-    def _is_one_yes(self, made: Acknowledgement) -> bool:
-        """Say whether it is the yes of one person where the policy asks for several."""
-        owed = self._facts.obligation
-        yes = made.answer in closing_answers(owed.notice_class)
-        return yes and made.version >= owed.round_version and quorum_of(owed) > 1
 
     def details(self) -> Rows:
         """Write what the recipient may read beyond the summary: only after the right code."""
@@ -157,15 +203,15 @@ class Writer:
         facts = self._facts
         reported = facts.notice.released_at or facts.notice.accepted_at
         yield self._say("for"), facts.agency.name
-        yield self._say("where"), self._where()
-        yield self._say("reported"), self._time(reported)
-        yield self._say("children"), self._children(summary["children"])
-        if detained := (summary.get("counts") or {}).get("detained_total"):
-            yield self._say("detained"), number(detained, language=self._language)
         yield self._say("asked"), self._asked()
         if facts.obligation.due_at is not None:
             yield self._say("due"), self._due(facts.obligation.due_at)
         yield self._say("state"), self._state()
+        yield self._say("children"), self._children(summary["children"])
+        if detained := (summary.get("counts") or {}).get("detained_total"):
+            yield self._say("detained"), number(detained, language=self._language)
+        yield self._say("where"), self._where()
+        yield self._say("reported"), self._time(reported)
         if line := _line(summary.get("family_line") or {}, "phone", "hours"):
             yield self._say("family_line"), line
         yield self._say("version"), self._version(facts.claims.version)
@@ -174,7 +220,10 @@ class Writer:
         return text(self._language, key, **facts)
 
     def _time(self, instant: dt.datetime) -> str:
-        return local_time(instant, zone=self._facts.agency.zone, language=self._language)
+        return self._time_in(self._facts.agency.zone, instant)
+
+    def _time_in(self, zone: str, instant: dt.datetime) -> str:
+        return local_time(instant, zone=zone, language=self._language)
 
     def _instant(self, written: str | None) -> str:
         return "" if written is None else self._time(dt.datetime.fromisoformat(written))
@@ -203,6 +252,16 @@ class Writer:
                 return self._say("asked_nothing")
             case _:
                 return self._say("asked_receive")
+
+    def _elsewhere(self) -> tuple[str, str] | None:
+        owed = self._facts.obligation
+        if owed.state is not ObligationState.OPEN:
+            return None
+        if owed.owed is Owed.QUESTION:
+            return f"/questions/{owed.owed_for}/answer", self._say("go_question")
+        if owed.owed is Owed.UPDATE:
+            return f"/incidents/{owed.incident_id}#change", self._say("go_update")
+        return None
 
     def _due(self, due_at: dt.datetime) -> str:
         facts, due = self._facts, self._time(due_at)
@@ -246,27 +305,30 @@ class Writer:
         nothing = self._facts.obligation.notice_class is NoticeClass.D
         return self._say("asked_nothing") if nothing else ""
 
-    def _answers(self) -> list[Answer]:
-        offered = list(Answer)
-        if self._facts.obligation.owed in OWED_BY_POSTERS:
-            offered = [Answer.RECEIVED, Answer.NEED_MORE_TIME]  # nothing here closes it
-        if not self._etas():
-            offered.remove(Answer.NEED_MORE_TIME)
-        return offered
+    def _offered(self) -> list[Answer]:
+        """Give the answers there are, the one that closes it first."""
+        owed = self._facts.obligation
+        if owed.owed in OWED_BY_POSTERS:
+            offered = [Answer.RECEIVED]  # nothing here closes it
+        else:
+            closing = closes_with(owed.notice_class)
+            offered = sorted((Answer.ACCEPTED, Answer.RECEIVED), key=lambda one: one != closing)
+            offered.append(Answer.DECLINED)
+        return [*offered, Answer.NEED_MORE_TIME] if self._etas() else offered
+
+    def _meaning(self, answer: Answer) -> str:
+        """Say what pressing a button means."""
+        owed = self._facts.obligation
+        closes = owed.owed not in OWED_BY_POSTERS and answer in closing_answers(owed.notice_class)
+        ending = "" if closes or answer is not Answer.RECEIVED else "_only"
+        return self._say(f"means_{answer}{ending}")
 
     def _etas(self, *, chosen: str = "") -> Rows:
-        owed = self._facts.obligation
-        if owed.due_at is None or owed.more_time_used:
-            return []
-        # Whole minutes as of now: the same choice sent twice is the same answer.
-        start = self._facts.now.astimezone(dt.UTC).replace(second=0, microsecond=0)
-        moments = [start + dt.timedelta(hours=one) for one in _MORE_TIME_HOURS[owed.notice_class]]
-        if (latest := self._facts.latest_eta) is not None:
-            moments = [one for one in moments if one <= latest]
-        with contextlib.suppress(ValueError, TypeError):  # what was chosen stays on offer
-            kept = dt.datetime.fromisoformat(chosen)
-            moments = sorted({*moments, kept}) if kept > self._facts.now else moments
-        return [(f"{one:%Y-%m-%dT%H:%M:%SZ}", self._time(one)) for one in moments]
+        facts = self._facts
+        found = etas.moments(
+            facts.obligation, latest=facts.latest_eta, now=facts.now, chosen=chosen
+        )
+        return [(etas.written(one), self._time(one)) for one in found]
 
     def _instruction(self, spoken: Mapping[str, str]) -> str:
         return spoken.get(self._language) or spoken.get("en") or next(iter(spoken.values()), "")
@@ -294,6 +356,12 @@ class Writer:
         )
         as_of = self._say("as_of", time=self._instant(counts["as_of"]))
         return f"{site['label']}: {said} ({as_of})"
+
+
+def _is_one_yes(made: Acknowledgement, owed: Obligation) -> bool:
+    """Say whether it is the yes of one person where the policy asks for several."""
+    yes = made.answer in closing_answers(owed.notice_class)
+    return yes and made.version >= owed.round_version and quorum_of(owed) > 1
 
 
 def _takes_back(made: Acknowledgement, owed: Obligation) -> bool:

@@ -1,67 +1,115 @@
-"""The report as a page: it prints, works without a script, and opens by a short-lived link."""
+"""The report as a page: it prints, works without a script, and opens by a short-lived link.
+
+Whoever is signed in has it in the console's frame, with its filter and its files; behind a link and
+from the interface for programs it stands alone and leads nowhere.
+"""
 
 import asyncio
-import datetime as dt
-import hashlib
-from importlib.resources import files
-from typing import Annotated
-from zoneinfo import ZoneInfo
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from noticebus.access.sessions import Visitor
 from noticebus.casework.desk import Desk
 from noticebus.casework.report_cursor import CURSOR_MAX
+from noticebus.casework.report_export import FileForm, export_report
 from noticebus.casework.report_links import TOKEN_MAX, open_link
-from noticebus.casework.reports import Asked, ReportRead, read_report
-from noticebus.contracts.report import Percentile, UnacknowledgedReport
-from noticebus.contracts.vocabulary import Notify, Outcome, Owed, Standing, Status
-from noticebus.domain.figures import how_long
+from noticebus.casework.report_views import TO_DO
+from noticebus.casework.reports import PAGE_OUTPUT, Asked, ReportRead, read_report, wanted_for
+from noticebus.casework.signs_of_life import Signs, read_signs
+from noticebus.console.pages import PageRoute, duration, local, render, utc, words, zulu
+from noticebus.console.report_query import (
+    PATH,
+    Typed,
+    Understood,
+    faults_of,
+    get_typed,
+    understand,
+)
+from noticebus.console.report_view import AGES, WORDS, page_of, title_of
+from noticebus.console.signs import icon
+from noticebus.console.static_files import static
+from noticebus.console.visitors import TheDesk, TheVisitor
+from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Status
 from noticebus.domain.mail import CLASS_WORDS
-from noticebus.errors import NoticebusError, RefusedError
+from noticebus.domain.phone_numbers import telephone
+from noticebus.errors import Detail, InvalidError, NoticebusError, RefusedError
 
-STYLE_PATH = "/static/report.css"
 PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; font-src 'self';"
+    " img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Robots-Tag": "noindex, nofollow",
 }
-_STYLE = (files("noticebus.console") / "static" / "report.css").read_bytes()
-_STYLE_VERSION = hashlib.sha256(_STYLE).hexdigest()[:12]
-_STEPS = {
-    Notify.ON_DUTY: "remind the desk on duty",
-    Notify.FIRST_TWO: "tell the first two people up the line",
-    Notify.SECOND: "tell the second contact",
-    Notify.HEAD: "tell the head of the agency",
-    Notify.ALL_CONTACTS: "tell every contact of the agency",
-    Notify.DELEGATE: "tell who stands in for the agency",
-    Notify.OPERATORS: "hand over to the operators",
-}
-_OUTCOMES = {
-    Outcome.DELIVERED: "✓ delivered",
-    Outcome.HANDED_OVER: "… with the telephone provider",
-    Outcome.REFUSED: "✗ refused",
-    Outcome.GONE: "✗ address gone",
-    Outcome.FAILED: "✗ failed",
-    Outcome.TIMED_OUT: "✗ no reply in time",
-    Outcome.BLOCKED: "✗ address not allowed",
-    Outcome.UNSENDABLE: "✗ could not be sent",
-}
-_DEBTS = {
-    Owed.QUESTION: "the answer to a question",
-    Owed.UPDATE: "the update it promised",
-    Owed.NOTICE: "an answer to a notice",
-}
+NOBODY = Typed()
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=PageRoute)
+
+TheTyped = Annotated[Typed, Depends(get_typed)]
 
 
-def install(app: FastAPI) -> None:
-    """Mount the page and its style, and let the gateway's `format=html` use the same page."""
-    app.include_router(router)
-    app.state.render_report = render_report
+@router.get(PATH)
+async def show_report(
+    request: Request, desk: TheDesk, visitor: TheVisitor, typed: TheTyped
+) -> Response:
+    """Show who has not answered, with the filter that the address says."""
+    understood = understand(typed)
+    faults = _refused(desk, visitor, understood)
+    if not faults:
+        read = await read_report(
+            desk, visitor.principal, asked=understood.asked, output=PAGE_OUTPUT
+        )
+        return await _framed(request, visitor, read, typed=typed)
+    return await render(
+        request,
+        "report.html",
+        visitor=visitor,
+        status=InvalidError.status,
+        title="Unacknowledged notices",
+        report=None,
+        **_form(typed, faults),
+    )
+
+
+def _refused(desk: Desk, visitor: Visitor, understood: Understood) -> Mapping[str, str]:
+    """Give every fault of a filter by its field: those of words, places and times together."""
+    try:
+        wanted_for(desk, visitor.principal, understood.asked, now=desk.world.now())
+    except InvalidError as error:
+        return {**faults_of(error), **understood.faults}
+    return understood.faults
+
+
+@router.get(f"{PATH}.{{form}}")
+async def download_report(
+    request: Request, form: FileForm, desk: TheDesk, visitor: TheVisitor, typed: TheTyped
+) -> Response:
+    """Give the whole report of this filter as a file, for a spreadsheet or a program."""
+    understood = understand(typed)
+    faults = _refused(desk, visitor, understood)
+    if faults:
+        details = [Detail(pointer=name, message=said) for name, said in faults.items()]
+        raise InvalidError("The filter says something it cannot.", details=tuple(details))
+    made = await export_report(
+        desk,
+        visitor.principal,
+        asked=understood.asked,
+        form=form,
+        marked=True,
+        has_left=request.is_disconnected,
+    )
+    headers = {
+        **made.headers,
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+    }
+    return StreamingResponse(made.chunks(), media_type=made.media_type, headers=headers)
 
 
 @router.get("/r/{token}")
@@ -83,79 +131,65 @@ async def show_linked_report(
             as_of=linked.as_of,
             cursor=cursor,
         )
-        read = await read_report(desk, principal, asked=asked, output="html")
+        read = await read_report(desk, principal, asked=asked, output=PAGE_OUTPUT)
     except RefusedError as error:
-        return _refusal(error)
-    return await asyncio.to_thread(render_report, read, linked=True)
+        return await asyncio.to_thread(_refusal, error)
+    signs = await read_signs(desk, agency_id=principal.agency_id)
+    return await asyncio.to_thread(render_report, read, signs)
 
 
-@router.get(STYLE_PATH)
-async def read_style() -> Response:
-    """Give the one style sheet; its address changes with its content."""
-    return Response(
-        _STYLE,
-        media_type="text/css; charset=utf-8",
-        headers={"Cache-Control": "public, max-age=86400"},
-    )
-
-
-def render_report(read: ReportRead, *, linked: bool = False) -> Response:
-    """Render the report as a page; behind a link, its next lines are behind the same link."""
-    report = read.report
+def render_report(read: ReportRead, signs: Signs) -> Response:
+    """Render the report as a page that stands alone; its next lines are behind the same address."""
     page = _REPORT.render(
-        report=report,
-        zones=read.zones,
-        asked_by=read.asked_by,
-        unreachable=read.unreachable,
-        is_past=read.is_past,
-        linked=linked,
-        headline=headline(report),
-        title=title(report),
+        overdue=read.report.summary.overdue,
+        title=f"({read.report.summary.overdue}) {title_of(read.report)}",
+        visitor=None,
+        back="",
+        now=read.report.as_of,
+        **_facts(read, typed=NOBODY, alone=True, signs=signs),
     )
     return Response(page, media_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
 
 
-def headline(report: UnacknowledgedReport) -> str:
-    """Say the whole report in one sentence; CLEAR only where nothing at all waits for a person."""
-    overdue, since = report.summary.overdue, report.summary.oldest_overdue_s
-    if overdue and since is not None:
-        who = "recipient has" if overdue == 1 else "recipients have"
-        return (
-            f"ACTION: {overdue} {who} not answered."
-            f" Oldest: {_oldest(report, since)}{_duration(since)} overdue."
-        )
-    waiting = _waiting(report)
-    if waiting:
-        return f"CHECK: no answer is overdue, but {' and '.join(waiting)}."
-    return "CLEAR: nothing is overdue."
-
-
-def title(report: UnacknowledgedReport) -> str:
-    """Name the page; the count of the overdue comes first, to be read in a row of tabs."""
-    mark = "" if report.filter.status is Status.ACTUAL else f"{report.filter.status.upper()} "
-    return f"({report.summary.overdue}) {mark}Unacknowledged notices"
-
-
-def _oldest(report: UnacknowledgedReport, since: int) -> str:
-    """Name the recipient that has been overdue longest, if it is on this page."""
-    names = (
-        item.agency.name
-        for item in report.items
-        if item.overdue_s == since and item.standing is Standing.MANDATORY
+async def _framed(
+    request: Request, visitor: Visitor, read: ReportRead, *, typed: Typed
+) -> Response:
+    desk: Desk = request.app.state.desk
+    signs = await read_signs(desk, agency_id=visitor.principal.agency_id)
+    facts = _facts(read, typed=typed, alone=False, signs=signs)
+    return await render(
+        request,
+        "report.html",
+        visitor=visitor,
+        title=title_of(read.report),
+        overdue=read.report.summary.overdue,
+        signs=signs,
+        **facts,
+        **_form(typed, {}),
     )
-    name = next(names, None)
-    return "" if name is None else f"{name}, "
 
 
-def _waiting(report: UnacknowledgedReport) -> list[str]:
-    late = sum(debt.overdue_s is not None for debt in report.owed_by_posters)
-    places = len(report.uncovered)
-    said = []
-    if places:
-        said.append(f"{places} place{'s are' if places > 1 else ' is'} uncovered")
-    if late:
-        said.append(f"posters owe {late} answer{'s' if late > 1 else ''} or updates")
-    return said
+def _facts(read: ReportRead, *, typed: Typed, alone: bool, signs: Signs) -> dict[str, Any]:
+    return {
+        "report": read.report,
+        "read": read,
+        "page": page_of(read, typed=typed, linked=alone, signs=signs),
+        "leads": not alone,
+        "to_do": TO_DO,
+        **WORDS,
+    }
+
+
+def _form(typed: Typed, faults: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "typed": typed,
+        "faults": faults,
+        "kinds": [(one, words(one)) for one in AgencyKind],
+        "notice_classes": [(one, f"{one}: {CLASS_WORDS[one]}") for one in NoticeClass],
+        "statuses": list(Status),
+        "ages": list(AGES.items()),
+        "path": PATH,
+    }
 
 
 def _refusal(error: NoticebusError) -> Response:
@@ -168,47 +202,21 @@ def _refusal(error: NoticebusError) -> Response:
     )
 
 
-def _duration(seconds: int) -> str:
-    return how_long(dt.timedelta(seconds=seconds))
-
-
-def _percentile(value: Percentile) -> str:
-    return value.label if value.seconds is None else _duration(value.seconds)
-
-
-def _local(at: dt.datetime, zone: str) -> str:
-    return f"{at.astimezone(ZoneInfo(zone)):%a %d %b %Y, %H:%M %Z}"
-
-
-def _utc(at: dt.datetime) -> str:
-    return f"{at.astimezone(dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
 def _environment() -> Environment:
-    pages = Environment(
+    alone = Environment(
         loader=PackageLoader("noticebus.console"),
         autoescape=select_autoescape(default=True),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters.update(
-        duration=_duration, local=_local, utc=_utc, percentile=_percentile, words=_words
+    alone.filters.update(
+        duration=duration, local=local, telephone=telephone, utc=utc, words=words, zulu=zulu
     )
-    pages.globals.update(
-        style_address=f"{STYLE_PATH}?v={_STYLE_VERSION}",
-        classes=CLASS_WORDS,
-        steps=_STEPS,
-        outcomes=_OUTCOMES,
-        debts=_DEBTS,
-    )
-    return pages
+    alone.globals.update(static=static, icon=icon)
+    return alone
 
 
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-_PAGES = _environment()
-_REPORT = _PAGES.get_template("report.html")  # read once, not in the event loop
-_REFUSED = _PAGES.get_template("refused.html")
+_ALONE = _environment()
+_REPORT = _ALONE.get_template("report_alone.html")  # read once, not in the event loop
+_REFUSED = _ALONE.get_template("refused.html")

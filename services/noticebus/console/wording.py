@@ -1,11 +1,15 @@
 """How the acknowledge page writes times, counts and what is known about children."""
 
 import datetime as dt
+import re
 import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from noticebus.console.texts import Language, text
+from noticebus.domain.phone_numbers import telephone
 
 _DAYS = {
     Language.EN: "Mon Tue Wed Thu Fri Sat Sun",
@@ -16,6 +20,7 @@ _MONTHS = {
     Language.ES: "ene feb mar abr may jun jul ago sep oct nov dic",
 }
 _NOON = 12
+_TELEPHONE = re.compile(r"(\+[0-9]{8,15})")  # E.164
 
 
 def local_time(instant: dt.datetime, *, zone: str, language: Language) -> str:
@@ -79,3 +84,13 @@ def _shown(value: int | str | None, language: Language) -> str:
         return text(language, "not_known")
     key = _BANDS.get(str(value))
     return str(value) if key is None else text(language, key)
+
+
+def telephones(line: str) -> Markup:
+    """Write a line so that a tap on a telephone number in it rings there."""
+    ring = Markup('<a class="call" href="tel:{}">{}</a>')
+    parts = [
+        ring.format(one, telephone(one)) if _TELEPHONE.fullmatch(one) else escape(one)
+        for one in _TELEPHONE.split(line)
+    ]
+    return Markup("").join(parts)

@@ -30,6 +30,7 @@ from noticebus.contracts.vocabulary import (
     Status,
     UnreachableReason,
 )
+from noticebus.contracts.waiver import WaiverView
 
 Item = TypeVar("Item")
 Class = Annotated[NoticeClass, Field(alias="class")]
@@ -138,7 +139,8 @@ class ObligationView(Published):
     """One recipient's duty: its state, its times and what was tried. Facts, never merged.
 
     `answered_version` is the version it answered last, 0 for none; `latest_version` is the
-    incident's newest.
+    incident's newest. `waiver` is one that waits for its second person, or was confirmed, for the
+    bus's own people alone.
     """
 
     id: ObligationIdText
@@ -171,6 +173,7 @@ class ObligationView(Published):
     attempts: int
     last_attempt: LastAttempt | None
     acknowledgements: tuple[AcknowledgementView, ...] = ()
+    waiver: WaiverView | None = None
 
 
 class Page(Published, Generic[Item]):

@@ -18,6 +18,7 @@ class Check(StrEnum):
     STEPPED_TWICE = "stepped_twice"  # I5
     INDEX_GROWTH = "index_growth"
     INDEX_GAPS = "index_gaps"
+    COUNTERS = "counters"  # a full audit only: the report's counters say what the rows say
     LEAVES = "leaves"  # a full audit only: every entry is what was hashed
 
 

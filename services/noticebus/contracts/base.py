@@ -113,7 +113,7 @@ def read_instant(value: object) -> dt.datetime:
     if value.tzinfo is None:
         raise _wrong("instant", "add the zone: end with Z for UTC, or with an offset like -05:00")
     try:
-        utc = value.astimezone(dt.UTC)
+        utc = value if value.tzinfo is dt.UTC else value.astimezone(dt.UTC)
     except OverflowError:
         utc = dt.datetime.min.replace(tzinfo=dt.UTC)
     if not YEAR_FIRST <= utc.year <= YEAR_LAST:
@@ -123,7 +123,8 @@ def read_instant(value: object) -> dt.datetime:
 
 def write_instant(value: dt.datetime) -> str:
     """Write an aware instant in UTC with `Z`; fractions of a second only where there are any."""
-    return value.astimezone(dt.UTC).isoformat().removesuffix("+00:00") + "Z"
+    utc = value if value.tzinfo is dt.UTC else value.astimezone(dt.UTC)
+    return utc.isoformat().removesuffix("+00:00") + "Z"
 
 
 def _parsed(text: str) -> dt.datetime:
@@ -158,7 +159,8 @@ def _clean(controls: str, what: str) -> Callable[[str], str]:
     refused = re.compile(f"[{controls}]")
 
     def check(value: str) -> str:
-        if refused.search(value):
+        # No control is printable, and that is asked faster than the pattern is tried.
+        if not value.isprintable() and refused.search(value):
             raise _wrong("text", f"remove the control characters: {what}")
         return value
 

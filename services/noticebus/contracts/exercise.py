@@ -69,8 +69,8 @@ class ExerciseView(Published):
 class ExerciseRecipient(Published):
     """What one recipient did. Times that did not come are null, never zero.
 
-    `told_after_s` and `answered_after_s` count from the start of the exercise. `score` is null for
-    who owes no answer.
+    `told_after_s` and `answered_after_s` count from the start of the exercise. `score` is null
+    where the recipient's answer was waived.
     """
 
     obligation_id: ObligationIdText
@@ -86,13 +86,14 @@ class ExerciseRecipient(Published):
     closing_answer_at: Instant | None
     answered_after_s: int | None
     steps: int
-    score: int
+    score: int | None
 
 
 class ExerciseSummary(Published):
     """The exercise as a whole: mandatory recipients only.
 
-    `score` is their mean and null where there is none; `slowest` has its closing answer last.
+    `score` is their mean and null where there is none; `slowest` has its closing answer last. Those
+    in `waived` are in no figure.
     """
 
     recipients: int
@@ -103,6 +104,7 @@ class ExerciseSummary(Published):
     slowest_after_s: int | None
     never_reached: tuple[AgencyRef, ...]
     never_answered: tuple[AgencyRef, ...]
+    waived: tuple[AgencyRef, ...] = ()
 
 
 class ExerciseReport(Published):

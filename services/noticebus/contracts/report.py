@@ -1,5 +1,6 @@
 """The unacknowledged report: who has not answered, since when, and whom to call now."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -33,6 +34,17 @@ from noticebus.contracts.vocabulary import (
 NOT_REACHED = "not reached"
 
 
+class Age(StrEnum):
+    """How an open obligation stands to its own deadline (research/ux.md, section 4.2)."""
+
+    EARLY = "early"  # not due for a while, or nothing due
+    SOON = "soon"  # due within 15 minutes
+    LATE = "late"  # overdue, by less than an hour
+    LATER = "later"  # by 1 to 4 hours
+    LATEST = "latest"  # by 4 to 24 hours
+    OLDEST = "oldest"  # by more than 24 hours
+
+
 class ReportFilter(Published):
     """What the report was asked for; null is "any"."""
 
@@ -41,6 +53,7 @@ class ReportFilter(Published):
     notice_class: Annotated[NoticeClass | None, Field(alias="class")]
     overdue: bool | None
     status: Status
+    age: Age | None = None
 
 
 class Percentile(Published):
@@ -188,7 +201,11 @@ class DataQualityItem(Published):
 
 
 class UnacknowledgedReport(Published):
-    """Stands on the ledger up to `index`; the same `as_of` gives the same report again."""
+    """Stands on the ledger up to `index`; the same `as_of` gives the same report again.
+
+    `data_quality` is kept for some seconds: `data_quality_as_of` says when it was read. It is null
+    in a past report, which has none.
+    """
 
     as_of: Instant
     index: int
@@ -199,6 +216,7 @@ class UnacknowledgedReport(Published):
     owed_by_posters: tuple[OwedItem, ...]
     offers_unanswered: tuple[OfferItem, ...] = ()
     data_quality: tuple[DataQualityItem, ...]
+    data_quality_as_of: Instant | None = None
     next: str | None
 
 

@@ -34,6 +34,25 @@ class Scope(StrEnum):
     AUDIT = "audit"  # read every report and the ledger, change nothing
 
 
+class UserRole(StrEnum):
+    """What a person who signs in does here; `access.users` says which scopes each has."""
+
+    OPERATOR = "operator"
+    SUPERVISOR = "supervisor"  # an operator who also administers
+    AUDITOR = "auditor"
+    AGENCY_ADMINISTRATOR = "agency_administrator"  # of one agency: endpoints, people, answers
+    POSTER = "poster"  # a duty officer of one agency who posts
+
+
+class SignInMethod(StrEnum):
+    """What showed who a person is."""
+
+    PASSWORD = "password"  # noqa: S105 - a word, no secret
+    OIDC = "oidc"  # the agency's own identity provider
+    PROXY = "proxy"  # a header of a trusted proxy
+    LINK = "link"  # a short-lived link to one agency's pages
+
+
 class Position(StrEnum):
     """Where a contact stands in the order of escalation, until rosters say who is on duty."""
 
@@ -161,6 +180,7 @@ class VerifiedBy(StrEnum):
     LINK = "link"
     TEXT = "text"  # a text message from a verified telephone, with the code it was sent
     CALL = "call"  # the code that a call spoke, typed on the verified telephone
+    SESSION = "session"  # signed in to the console for the recipient itself
 
 
 class Notify(StrEnum):
@@ -245,6 +265,7 @@ class Cause(StrEnum):
     TEST = "test"
     WARNING = "warning"  # to an agency's contacts: its endpoint fails, or its lease runs out
     REPLAY = "replay"  # an earlier delivery again, under its own id
+    DIGEST = "digest"  # to the operators at a change of shift: counts and a link
 
 
 class DeliveryState(StrEnum):

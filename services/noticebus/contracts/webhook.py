@@ -7,6 +7,7 @@
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field
@@ -20,7 +21,7 @@ from noticebus.contracts.base import (
     SubscriptionIdText,
     write_instant,
 )
-from noticebus.contracts.canonical import canonical
+from noticebus.contracts.canonical import Written, canonical
 from noticebus.contracts.event_parts import (
     AnsweredQuestionData,
     OfferData,
@@ -56,11 +57,13 @@ _EVENTS = {
 }
 
 
+@cache
 def event_type(cause: Cause) -> str:
     """Give the CloudEvents `type` of a cause."""
     return f"org.noticebus.{_EVENTS[cause]}.v1"
 
 
+@cache
 def schema_name(cause: Cause) -> str:
     """Give the file name of the JSON Schema of a cause's `data`."""
     return f"{_EVENTS[cause].replace('.', '-')}.v1.json"
@@ -94,7 +97,8 @@ class SubscriptionPart:
 class Envelope:
     """Everything an event is rendered from. `source` is the bus's own address, without a slash.
 
-    `notice` is what `rendering.redact` left of it; `subject` names what the event is about;
+    `notice` is what `rendering.redact` left of it, which may be written already, once for all who
+    see the same of it; `subject` names what the event is about;
     `sequence` of the envelope is the subscription's, and only a notice consumes one (I10).
     """
 
@@ -103,7 +107,7 @@ class Envelope:
     cause: Cause
     subject: str
     time: dt.datetime
-    notice: Mapping[str, Any] | None = None
+    notice: Mapping[str, Any] | Written | None = None
     obligation: ObligationPart | None = None
     subscription: SubscriptionPart | None = None
     question: QuestionPart | None = None
@@ -140,7 +144,8 @@ def _data(envelope: Envelope) -> dict[str, Any]:
     if envelope.challenge is not None:
         data["challenge"] = envelope.challenge
     if envelope.notice is not None:
-        data["notice"] = dict(envelope.notice)
+        told = envelope.notice
+        data["notice"] = told if isinstance(told, Written) else dict(told)
     if envelope.obligation is not None:
         data["obligation"] = _obligation(envelope.obligation)
     if envelope.question is not None:

@@ -9,6 +9,7 @@ from noticebus.access.credentials import unseal_credentials
 from noticebus.access.keyring import Keyring
 from noticebus.casework.bodies import mail_text, webhook_body
 from noticebus.casework.desk import Desk
+from noticebus.casework.digest import digest_text
 from noticebus.casework.spoken import call_document, text_message
 from noticebus.casework.unsent import Dropped
 from noticebus.casework.views import Contents
@@ -37,6 +38,7 @@ from noticebus.domain.bundle import bundle_mails, bundle_texts
 from noticebus.domain.delivery import AttemptResult
 from noticebus.domain.handshakes import read_terms
 from noticebus.domain.mail import ComposedMail, compose_test_mail
+from noticebus.domain.telephone import compose_test_text
 from noticebus.store.claims import Destination
 from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
@@ -134,19 +136,18 @@ class Carrier:
         body = self._event(load)
         if isinstance(body, Dropped):
             return body
+        now = self._desk.machine.now()
         result = await self._webhook.send(
             WebhookRequest(
                 url=destination.url or "",
                 delivery_id=load.carried.id,
                 body=body,
-                secrets=usable_secrets(
-                    destination, self._desk.keyring, now=self._desk.machine.now()
-                ),
+                secrets=usable_secrets(destination, self._desk.keyring, now=now),
                 introduces=delivery.cause is Cause.HANDSHAKE,
                 subscription_id=delivery.subscription_id or "",
                 credentials=unseal_credentials(self._desk.keyring, destination.credentials_sealed),
             ),
-            timestamp=int(self._desk.machine.now().timestamp()),
+            timestamp=int(now.timestamp()),
         )
         return _consenting(result, destination) if delivery.cause is Cause.HANDSHAKE else result
 
@@ -158,7 +159,9 @@ class Carrier:
     def _composed(self, load: Load) -> ComposedMail:
         if load.delivery.cause is Cause.WARNING:
             return warning_text(load.delivery, load.destination, base_url=self._desk.base_url)
-        if load.notice is None:  # a subscription's own test: nothing else goes without a notice
+        if load.delivery.cause is Cause.DIGEST:
+            return digest_text(load.delivery, load.destination, base_url=self._desk.base_url)
+        if load.notice is None:  # a test: nothing else goes without a notice
             return compose_test_mail(load.destination.agency_name)
         return mail_text(
             load.delivery, notice=load.notice, destination=load.destination, desk=self._desk
@@ -174,6 +177,7 @@ class Carrier:
                 to=first.destination.email or "",
                 subject=mail.subject,
                 text=mail.text,
+                html=mail.html,
                 written_at=first.delivery.created_at,
             )
         )
@@ -226,10 +230,15 @@ class Carrier:
         delivery, destination, notice = load.delivery, load.destination, load.notice
         if self._telephone is None:
             return NO_TELEPHONE
-        if notice is None:
-            return Dropped(state=DeliveryState.REVOKED, reason="it carries no notice")
         if destination.phone is None:
             return NO_NUMBER
+        if notice is None and delivery.cause is Cause.TEST and delivery.channel is Channel.SMS:
+            text = compose_test_text(destination.agency_name)
+            return await self._telephone.text(
+                TextRequest(delivery_id=delivery.id, to=destination.phone, text=text)
+            )
+        if notice is None:
+            return Dropped(state=DeliveryState.REVOKED, reason="it carries no notice")
         if delivery.channel is Channel.SMS:
             text = text_message(delivery, notice=notice, destination=destination, desk=self._desk)
             return await self._telephone.text(
@@ -263,7 +272,7 @@ def usable_secrets(
 ) -> tuple[str, ...]:
     """Unseal the secrets that sign now: the newest first, older ones until their overlap ends."""
     return tuple(
-        keyring.unseal(one["sealed"])
+        keyring.unseal_often(one["sealed"])
         for one in destination.secrets_sealed or []
         if one["expires_at"] is None or dt.datetime.fromisoformat(one["expires_at"]) > now
     )
@@ -282,19 +291,19 @@ def _why_dropped(load: Load) -> Dropped | None:
 
 
 def _is_pointless(load: Load) -> bool:
-    """Say whether an answer or a cancel has overtaken what was on its way when it came."""
+    """Say whether an answer, a cancel or a waiver has overtaken what was on its way."""
     delivery, destination = load.delivery, load.destination
     if destination.obligation_state in {None, ObligationState.OPEN}:
         return False
     if delivery.cause is Cause.STEP:
         return True
     answered = delivery.version <= (destination.answered_version or 0)
-    cancelled = (
-        destination.obligation_state is ObligationState.WITHDRAWN
+    ended = (
+        destination.obligation_state in {ObligationState.WITHDRAWN, ObligationState.WAIVED}
         and destination.obligation_closed_at is not None
         and delivery.created_at < destination.obligation_closed_at
     )
-    return delivery.cause in {Cause.NOTICE, Cause.CORRECTION} and (answered or cancelled)
+    return delivery.cause in {Cause.NOTICE, Cause.CORRECTION} and (answered or ended)
 
 
 def _order_has_ended(load: Load) -> bool:

@@ -12,11 +12,15 @@ import ssl
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
+from noticebus.dispatcher.phases import Phase, begin, connecting, looks_up
 from noticebus.dispatcher.proxy import ForwardProxy
 from noticebus.dispatcher.signs import Signs
 from noticebus.domain.egress_rules import Network, refusal
@@ -88,7 +92,7 @@ class EgressGuard:
         self, resolver: AbstractResolver, *, plain: bool, tls: ssl.SSLContext | Literal[True] = True
     ) -> aiohttp.ClientSession:
         """Make a client session whose every connection this guard has seen."""
-        connector = aiohttp.TCPConnector(
+        connector = TimedConnector(
             resolver=resolver,
             socket_factory=lambda info: self.open_socket(info, plain=plain),
             ttl_dns_cache=ADDRESS_KEPT_S,
@@ -117,6 +121,35 @@ def client_session(
         max_field_size=HEADER_BYTES_MAX,
         max_headers=HEADERS_MAX,
     )
+
+
+class TimedConnector(aiohttp.TCPConnector):
+    """Says when it looks up and connects, when TLS begins, and when a request has its connection.
+
+    aiohttp's own tracing tells the same at a hundred times the cost. This wraps the three steps in
+    which it gives a connection, makes one, and opens it to addresses it has looked up. Were one of
+    the last two renamed, its time would be counted to another phase, and nothing else would change.
+    """
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature of what this replaces
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        begin(Phase.ANSWER)
+        return connection
+
+    async def _create_connection(self, *args: Any, **kwargs: Any) -> ResponseHandler:
+        begin(Phase.LOOK_UP)
+        return await super()._create_connection(*args, **kwargs)
+
+    async def _wrap_create_connection(
+        self, *args: Any, **kwargs: Any
+    ) -> tuple[asyncio.Transport, ResponseHandler]:
+        args = connecting(*args, tls=bool(kwargs.get("ssl")))
+        return await super()._wrap_create_connection(*args, **kwargs)
 
 
 _Asked = tuple[str, int, socket.AddressFamily]
@@ -176,6 +209,7 @@ class GuardedResolver(AbstractResolver):
         Raises what `getaddrinfo` does where nobody answers, and BusyLookUpsError where the look-up
         has not even begun.
         """
+        looks_up()
         look_up = self._under_way.get(asked) or self._begin(asked)
         try:
             async with asyncio.timeout(LOOK_UP_S):

@@ -56,7 +56,7 @@ RELAY_SILENT = Failure(
 class MailRequest:
     """One delivery to one mailbox. Everything in it is the same at every repeat (I3).
 
-    `written_at` is when the delivery was created.
+    `written_at` is when the delivery was created. `html`, if there is any, goes beside the text.
     """
 
     delivery_id: str
@@ -64,6 +64,7 @@ class MailRequest:
     subject: str
     text: str
     written_at: dt.datetime
+    html: str = ""
 
 
 class EmailSender:
@@ -133,6 +134,9 @@ class EmailSender:
         mail["Auto-Submitted"] = "auto-generated"  # RFC 3834, section 5: no machine answers this
         mail["List-Id"] = f"noticebus <notices.{self._domain}>"  # RFC 2919
         mail.set_content(request.text)
+        if request.html:
+            mail.add_alternative(request.html, subtype="html")
+            mail.set_boundary(f"=_{request.delivery_id}")  # one drawn by lot would be no repeat
         return mail.as_bytes()
 
     async def _carry(self, to: str, content: bytes) -> None:

@@ -5,9 +5,9 @@ in one for longer than the limit of a slot.
 """
 
 import asyncio
-import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from functools import lru_cache
 
 from yarl import URL
 
@@ -18,6 +18,7 @@ from noticebus.dispatcher.failures import NoSlotError
 from noticebus.dispatcher.slots import LIMITS
 
 WAITING_MAX = 500  # in one line, while what runs there ends in time
+ORIGINS_MAX = 4096  # that are read once and kept
 SHARE = 4  # no line takes more of the room that is left than a quarter
 BACK_WITHIN = AGAIN_MIN + AGAIN_SPREAD + dt.timedelta(seconds=1)  # a sweep, for what was put back
 
@@ -87,35 +88,9 @@ class Place:
             line.present += 1
             line.in_turn += backlog
 
-    @contextlib.asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    def slot(self) -> "Slot":
         """Hold a slot; NoSlotError if none came free within the limit."""
-        line = self._line
-        if line is None:
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        async with contextlib.AsyncExitStack() as held:
-            try:
-                async with asyncio.timeout(self._limit):
-                    await self._take_slot(line, held)
-            except TimeoutError as error:
-                if not self._backlog:  # which waits for its half, however quick the endpoint is
-                    line.stalled = True
-                    line.expect()
-                raise NoSlotError from error
-            began = loop.time()
-            try:
-                yield
-            finally:
-                line.stalled = loop.time() - began > self._limit
-
-    async def _take_slot(self, line: Line, held: contextlib.AsyncExitStack) -> None:
-        if self._backlog:  # first, so that it stands in nobody's way for a slot
-            await held.enter_async_context(line.backlog)
-            if line.is_for_the_fresh():
-                raise NoSlotError
-        await held.enter_async_context(line.slots)
+        return Slot(self._line, backlog=self._backlog, limit_s=self._limit)
 
     def leave(self, _done: object = None) -> None:
         """Give the place up."""
@@ -123,6 +98,57 @@ class Place:
             self._line.present -= 1
             self._line.in_turn -= self._backlog
             self._left(self._line)
+
+
+class Slot:
+    """A slot while it is held. One that is free is taken without a timer."""
+
+    def __init__(self, line: Line | None, *, backlog: bool, limit_s: float) -> None:
+        self._line = line
+        self._backlog = backlog
+        self._limit_s = limit_s
+        self._held: list[asyncio.Semaphore] = []
+        self._began = 0.0
+
+    async def __aenter__(self) -> None:
+        line = self._line
+        if line is None:
+            return
+        try:
+            if self._backlog or line.slots.locked():
+                async with asyncio.timeout(self._limit_s):
+                    await self._take(line)
+            else:
+                await self._take(line)
+        except TimeoutError as error:
+            self._give_back()
+            if not self._backlog:  # which waits for its half, however quick the endpoint is
+                line.stalled = True
+                line.expect()
+            raise NoSlotError from error
+        except BaseException:
+            self._give_back()
+            raise
+        self._began = asyncio.get_running_loop().time()
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._line is None:
+            return
+        self._line.stalled = asyncio.get_running_loop().time() - self._began > self._limit_s
+        self._give_back()
+
+    async def _take(self, line: Line) -> None:
+        if self._backlog:  # first, so that it stands in nobody's way for a slot
+            await line.backlog.acquire()
+            self._held.append(line.backlog)
+            if line.is_for_the_fresh():
+                raise NoSlotError
+        await line.slots.acquire()
+        self._held.append(line.slots)
+
+    def _give_back(self) -> None:
+        while self._held:
+            self._held.pop().release()
 
 
 class Lines:
@@ -181,6 +207,7 @@ class Lines:
             del self._lines[line.key]
 
 
+@lru_cache(ORIGINS_MAX)
 def _origin(url: str | None) -> str | None:
     """Give the origin of a URL; what is none goes at once, and the sender says so."""
     try:

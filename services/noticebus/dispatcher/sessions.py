@@ -10,8 +10,7 @@ import socket
 import ssl
 import tempfile
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -32,9 +31,11 @@ from noticebus.dispatcher.egress import (
     KEPT_ALIVE_S,
     EgressGuard,
     GuardedResolver,
+    TimedConnector,
     client_session,
 )
 from noticebus.dispatcher.failures import UnusableCertificateError
+from noticebus.dispatcher.phases import connecting
 from noticebus.dispatcher.proxy import TUNNEL_S, ForwardProxy, ProxyFailedError
 
 CERTIFICATES_MAX = 64
@@ -49,7 +50,9 @@ class _Way(NamedTuple):
     certificate: str | None
 
 
-class _Kept:
+class Kept:
+    """A session that is kept, and how many have it now."""
+
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
         self.users = 0
@@ -71,7 +74,7 @@ class Sessions:
         self._proxy = guard.proxy
         self._certificates_max = certificates_max
         self._resolvers = {plain: GuardedResolver(guard, plain=plain) for plain in (False, True)}
-        self._kept: OrderedDict[_Way, _Kept] = OrderedDict()
+        self._kept: OrderedDict[_Way, Kept] = OrderedDict()
         self._making = asyncio.Lock()
         self._closing = AsyncExitStack()
 
@@ -90,21 +93,12 @@ class Sessions:
         """Count the sessions that are open."""
         return len(self._kept)
 
-    @asynccontextmanager
-    async def lent(
-        self, url: URL, *, certificate: ClientCertificate | None = None
-    ) -> AsyncIterator[aiohttp.ClientSession]:
+    def lent(self, url: URL, *, certificate: ClientCertificate | None = None) -> "Lent":
         """Lend the session that calls `url` and shows `certificate`.
 
         What it is lent for ends without an exception only where the host answered.
         """
-        kept = await self._find_or_make(self._way(url, certificate), certificate)
-        kept.users += 1
-        try:
-            yield kept.session
-            self.signs.reached(url.raw_host or "")
-        finally:
-            kept.users -= 1
+        return Lent(self, url, certificate)
 
     def _way(self, url: URL, certificate: ClientCertificate | None) -> _Way:
         proxied = self._proxy is not None and not self._proxy.passes_name(url.host or "")
@@ -114,16 +108,20 @@ class Sessions:
             certificate=None if certificate is None else certificate.digest,
         )
 
-    async def _find_or_make(self, way: _Way, certificate: ClientCertificate | None) -> _Kept:
+    async def take(self, url: URL, certificate: ClientCertificate | None) -> Kept:
+        """Find or make the session that is to be lent, and count who has it."""
+        way = self._way(url, certificate)
         if way not in self._kept:
             async with self._making:
                 if way not in self._kept:
                     tls = await self._context(certificate)
-                    self._kept[way] = _Kept(self._session(way, tls))
+                    self._kept[way] = Kept(self._session(way, tls))
                     self._kept.move_to_end(way)
                     await self._close_surplus(but=way)
         self._kept.move_to_end(way)
-        return self._kept[way]
+        kept = self._kept[way]
+        kept.users += 1
+        return kept
 
     async def _context(
         self, certificate: ClientCertificate | None
@@ -152,7 +150,27 @@ class Sessions:
             await self._kept.pop(way).session.close()
 
 
-class TunnelConnector(aiohttp.TCPConnector):
+class Lent:
+    """A session while it is lent."""
+
+    def __init__(self, sessions: Sessions, url: URL, certificate: ClientCertificate | None) -> None:
+        self._sessions = sessions
+        self._url = url
+        self._certificate = certificate
+        self._kept: Kept | None = None
+
+    async def __aenter__(self) -> aiohttp.ClientSession:
+        self._kept = await self._sessions.take(self._url, self._certificate)
+        return self._kept.session
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        assert self._kept is not None, "it was lent"
+        self._kept.users -= 1
+        if kind is None:
+            self._sessions.signs.reached(self._url.raw_host or "")
+
+
+class TunnelConnector(TimedConnector):
     """Connects through a proxy, to addresses that the guard has seen.
 
     This replaces the one step in which aiohttp opens a connection to addresses it has looked up.
@@ -206,6 +224,7 @@ class TunnelConnector(aiohttp.TCPConnector):
                 client_error=client_error,
                 **kwargs,
             )
+        args = connecting(*args, tls=bool(kwargs.get("ssl")))
         candidates = tuple(addr_infos)
         addr_infos.clear()  # they are all tried here; aiohttp would skip some
         failed: Exception | None = None

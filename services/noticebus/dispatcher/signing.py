@@ -4,8 +4,9 @@ import base64
 import binascii
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 
-from noticebus.access.keyring import SigningKey
+from noticebus.access.keyring import KEPT_MAX, SigningKey
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the form's mark, not a secret
 
@@ -33,12 +34,16 @@ def signature_headers(
 
 
 def _shared(signed: bytes, *, secret: str) -> str:
+    return f"v1,{_base64(hmac.digest(_key(secret), signed, 'sha256'))}"
+
+
+@lru_cache(KEPT_MAX)  # whoever unsealed the secret keeps it in this memory anyway
+def _key(secret: str) -> bytes:
     try:
-        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except binascii.Error as error:
         raise ValueError("a webhook secret is not in the form whsec_<base64>") from error
-    return f"v1,{_base64(hmac.digest(key, signed, 'sha256'))}"
 
 
 def _base64(raw: bytes) -> str:
-    return base64.b64encode(raw).decode("ascii")
+    return binascii.b2a_base64(raw, newline=False).decode("ascii")

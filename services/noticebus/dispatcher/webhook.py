@@ -6,20 +6,22 @@ import datetime as dt
 import hashlib
 import hmac
 import json
-import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Literal, Self
 
 import aiohttp
+from multidict import istr
 from yarl import URL
 
 from noticebus.access.credentials import Credentials, OAuthClient
 from noticebus.access.keyring import Keyring
 from noticebus.contracts.vocabulary import Outcome
+from noticebus.dispatcher.answers import keep_headers, mask, without_echo
 from noticebus.dispatcher.egress import EgressGuard
 from noticebus.dispatcher.failures import (
     Failure,
@@ -28,38 +30,29 @@ from noticebus.dispatcher.failures import (
     failure_of,
 )
 from noticebus.dispatcher.oauth import TOKEN_S, Tokens, basic
+from noticebus.dispatcher.phases import Phases
 from noticebus.dispatcher.sessions import Sessions
 from noticebus.dispatcher.signing import signature_headers
 from noticebus.dispatcher.slots import LIMITS, SendLimits
-from noticebus.domain.delivery import AttemptResult, classify, explain_status, fault_of
-from noticebus.domain.handshakes import ALLOWED_RATE, RATE_ASKED
+from noticebus.domain.delivery import (
+    AttemptResult,
+    TimeSpent,
+    classify,
+    explain_status,
+    fault_of,
+)
+from noticebus.domain.handshakes import RATE_ASKED
 from noticebus.faultpoints import FaultPoint, reach
 
 EXCERPT_BYTES_MAX = 4 * 1024
+URLS_MAX = 4096  # that are read once and kept, with what the HTTP client finds in them
 RETRY_AFTER_MAX = dt.timedelta(days=7)  # longer is a mistake, and the schedule clamps anyway
-HEADER_CHARS_MAX = 200
-LOCATION = "location"
-HEADERS_KEPT = (
-    "content-type",
-    "content-length",
-    "retry-after",
-    "server",
-    LOCATION,
-    "www-authenticate",
-    "date",
-    "x-request-id",
-    ALLOWED_RATE,
-)
-_FIXED_HEADERS = {
-    "Content-Type": "application/cloudevents+json",
-    "User-Agent": "noticebus",
-    "Accept-Encoding": "identity",
+_RETRY_AFTER = istr("Retry-After")
+_FIXED_HEADERS: dict[str, str] = {
+    istr("Content-Type"): "application/cloudevents+json",
+    istr("User-Agent"): "noticebus",
+    istr("Accept-Encoding"): "identity",
 }
-_MASK = "[masked]"
-_ECHO = b"[your server sent the event back to us, and that is not kept]"
-_SPACING = re.compile(rb"(?:\\+[nrt]|[\s\\])+")
-ECHO_BYTES = 64  # of an event's beginning, by which it is known
-BEGINNING_MIN = 6  # fewer characters of a secret tell nobody anything
 SEND_ERRORS = (
     aiohttp.ClientError,
     TokenError,
@@ -67,14 +60,6 @@ SEND_ERRORS = (
     OSError,
     ValueError,
 )
-_SECRETS = re.compile(
-    r"whsec_[A-Za-z0-9+/=_-]+"  # a webhook secret
-    r"|v1a?,[A-Za-z0-9+/=]{20,}"  # a signature echoed
-    r"|(?i:bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"  # an Authorization header echoed
-    r"|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"  # a JSON web token
-    r"|(?<=/a/)[A-Za-z0-9_-]{20,}"  # an acknowledge link
-)
-_NOT_TEXT = re.compile(r"[^\t\n\x20-\x7e\xa0-\U0010ffff]|[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +87,7 @@ class _Answer:
     headers: Mapping[str, str]  # by name, in any case
     excerpt: bytes = field(repr=False)
     token: str | None = field(repr=False)
+    spent: TimeSpent
 
 
 class WebhookSender:
@@ -144,31 +130,37 @@ class WebhookSender:
         """
         digest = hashlib.sha256(request.body).hexdigest()
         loop = asyncio.get_running_loop()
-        started = loop.time()
+        started, phases = loop.time(), Phases()
         try:
-            answer = await self._deliver(request, timestamp=timestamp)
+            answer = await self._deliver(request, phases, timestamp=timestamp)
         except SEND_ERRORS as error:
             took = dt.timedelta(seconds=loop.time() - started)
             failure = failure_of(error, signs=self._sessions.signs)
-            return _unanswered(failure, digest=digest, duration=took)
+            return _unanswered(failure, digest=digest, duration=took, spent=phases.spent())
         took = dt.timedelta(seconds=loop.time() - started)
+        excerpt = answer.excerpt
         if not request.introduces:  # a handshake asks for its challenge back
-            answer = replace(answer, excerpt=without_echo(answer.excerpt, body=request.body))
+            excerpt = without_echo(excerpt, body=request.body)
         return _answered(
-            answer, secrets=_hidden(request, answer), now=timestamp, digest=digest, duration=took
+            answer,
+            excerpt=excerpt,
+            secrets=_hidden(request, answer),
+            now=timestamp,
+            digest=digest,
+            duration=took,
         )
 
-    async def _deliver(self, request: WebhookRequest, *, timestamp: int) -> _Answer:
+    async def _deliver(self, request: WebhookRequest, phases: Phases, *, timestamp: int) -> _Answer:
         """Send once; with a token that was kept and is not taken, once more with a new one."""
         limit_s, client = self._limits.request.total_seconds(), request.client
         if client is None:
-            return await self._exchange(request, timestamp=timestamp, limit_s=limit_s)
+            return await self._exchange(request, phases, timestamp=timestamp, limit_s=limit_s)
         loop = asyncio.get_running_loop()
         ends = loop.time() + limit_s
         for_whom = request.subscription_id
         token = await self._tokens.token(client, subscription_id=for_whom, now=timestamp)
         answer = await self._exchange(
-            request, timestamp=timestamp, limit_s=ends - loop.time(), token=token.value
+            request, phases, timestamp=timestamp, limit_s=ends - loop.time(), token=token.value
         )
         in_time = ends - loop.time() > self._token_s
         if answer.status != HTTPStatus.UNAUTHORIZED or not token.kept or not in_time:
@@ -176,11 +168,17 @@ class WebhookSender:
         self._tokens.forget(for_whom, token.value)
         token = await self._tokens.token(client, subscription_id=for_whom, now=timestamp)
         return await self._exchange(
-            request, timestamp=timestamp, limit_s=ends - loop.time(), token=token.value
+            request, phases, timestamp=timestamp, limit_s=ends - loop.time(), token=token.value
         )
 
     async def _exchange(
-        self, request: WebhookRequest, *, timestamp: int, limit_s: float, token: str | None = None
+        self,
+        request: WebhookRequest,
+        phases: Phases,
+        *,
+        timestamp: int,
+        limit_s: float,
+        token: str | None = None,
     ) -> _Answer:
         url = _url(request.url)
         headers = self._headers(request, timestamp=timestamp)
@@ -190,18 +188,21 @@ class WebhookSender:
         async with (
             self._sessions.lent(url, certificate=shown) as session,
             asyncio.timeout(limit_s) as limit,
-            session.post(
-                url, data=request.body, headers=headers, allow_redirects=False
-            ) as response,
         ):
-            reach(FaultPoint.DISPATCHER_SENT)
-            limit.reschedule(None)  # the status has decided; the excerpt has a limit of its own
-            return _Answer(
-                status=response.status,
-                headers=response.headers,
-                excerpt=await _read_excerpt(response, limit=self._limits.excerpt),
-                token=token,
-            )
+            with phases:
+                response = await session.post(
+                    url, data=request.body, headers=headers, allow_redirects=False
+                )
+            async with response:
+                reach(FaultPoint.DISPATCHER_SENT)
+                limit.reschedule(None)  # the status has decided; the excerpt has its own limit
+                return _Answer(
+                    status=response.status,
+                    headers=response.headers,
+                    excerpt=await _read_excerpt(response, limit=self._limits.excerpt),
+                    token=token,
+                    spent=phases.spent(),
+                )
 
     def _headers(self, request: WebhookRequest, *, timestamp: int) -> dict[str, str]:
         headers = signature_headers(
@@ -219,6 +220,7 @@ class WebhookSender:
         return headers
 
 
+@lru_cache(URLS_MAX)
 def _url(text: str) -> URL:
     try:
         url = URL(text)
@@ -255,41 +257,6 @@ def read_retry_after(value: str | None, *, now: dt.datetime) -> dt.timedelta | N
     return min(max(wait, dt.timedelta()), RETRY_AFTER_MAX)
 
 
-def mask(raw: bytes, *, secrets: tuple[str, ...] = ()) -> str:
-    """Make an answer safe to keep: text only, without our secrets or what looks like one."""
-    text = raw.decode("utf-8", errors="replace")
-    for secret in filter(None, secrets):
-        text = _without_end(text.replace(secret, _MASK), secret)
-    return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", _SECRETS.sub(_MASK, text))
-
-
-def without_echo(excerpt: bytes, *, body: bytes) -> bytes:
-    """Leave out an answer that sends the event back: not all who may read answers may read that.
-
-    However it is spaced or quoted; a receiver that only says what it took is left alone.
-    """
-    begins = _SPACING.sub(b"", body[:ECHO_BYTES])
-    return _ECHO if begins and begins in _SPACING.sub(b"", excerpt) else excerpt
-
-
-def _without_end(text: str, secret: str) -> str:
-    """Mask a secret's beginning at the end of an answer that was cut there."""
-    lengths = range(min(len(secret), len(text)), BEGINNING_MIN - 1, -1)
-    cut = next((one for one in lengths if text.endswith(secret[:one])), None)
-    return text if cut is None else text[:-cut] + _MASK
-
-
-def keep_headers(headers: Mapping[str, str], *, secrets: tuple[str, ...] = ()) -> dict[str, str]:
-    """Keep the few headers that explain an answer: by lower-case name, masked, and cut."""
-    kept = {name: headers[name] for name in HEADERS_KEPT if name in headers}
-    if LOCATION in kept:
-        kept[LOCATION] = kept[LOCATION].partition("?")[0]  # a log-in page's query holds tokens
-    return {
-        name: mask(value[: 2 * HEADER_CHARS_MAX].encode(), secrets=secrets)[:HEADER_CHARS_MAX]
-        for name, value in kept.items()
-    }
-
-
 def _hidden(request: WebhookRequest, answer: _Answer) -> tuple[str, ...]:
     """List what an answer may echo and nobody may read."""
     if request.client is None or answer.token is None:
@@ -300,6 +267,8 @@ def _hidden(request: WebhookRequest, answer: _Answer) -> tuple[str, ...]:
 
 async def _read_excerpt(response: aiohttp.ClientResponse, *, limit: dt.timedelta) -> bytes:
     """Read the beginning of the answer; never fails, since the status has already decided."""
+    if response.content.at_eof():
+        return b""
     excerpt = b""
     with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
         async with asyncio.timeout(limit.total_seconds()):
@@ -313,31 +282,38 @@ async def _read_excerpt(response: aiohttp.ClientResponse, *, limit: dt.timedelta
 def _answered(
     answer: _Answer,
     *,
+    excerpt: bytes,
     secrets: tuple[str, ...],
     now: int,
     digest: str,
     duration: dt.timedelta,
 ) -> AttemptResult:
     outcome = classify(answer.status)
-    at = dt.datetime.fromtimestamp(now, dt.UTC)
+    after = answer.headers.get(_RETRY_AFTER)
     return AttemptResult(
         outcome=outcome,
         fault=fault_of(outcome),
         status=answer.status,
-        retry_after=read_retry_after(answer.headers.get("Retry-After"), now=at),
+        retry_after=None
+        if after is None
+        else read_retry_after(after, now=dt.datetime.fromtimestamp(now, dt.UTC)),
         response_headers=keep_headers(answer.headers, secrets=secrets),
-        response_excerpt=mask(answer.excerpt, secrets=secrets),
+        response_excerpt=mask(excerpt, secrets=secrets),
         error="" if outcome is Outcome.DELIVERED else explain_status(answer.status),
         body_digest=digest,
         duration=duration,
+        spent=answer.spent,
     )
 
 
-def _unanswered(failure: Failure, *, digest: str, duration: dt.timedelta) -> AttemptResult:
+def _unanswered(
+    failure: Failure, *, digest: str, duration: dt.timedelta, spent: TimeSpent
+) -> AttemptResult:
     return AttemptResult(
         outcome=failure.outcome,
         fault=failure.fault,
         error=failure.error,
         body_digest=digest,
         duration=duration,
+        spent=spent,
     )

@@ -5,6 +5,7 @@ import contextlib
 import datetime as dt
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -21,14 +22,16 @@ from noticebus.dispatcher.backlog import Backlog
 from noticebus.dispatcher.carrier import Carrier, Load
 from noticebus.dispatcher.failures import NoSlotError
 from noticebus.dispatcher.gate import admitted
+from noticebus.dispatcher.handed import Handed
 from noticebus.dispatcher.lines import Lines, Place
+from noticebus.dispatcher.loads import loads_of
 from noticebus.dispatcher.pacing import Pacing
 from noticebus.dispatcher.slots import Room
 from noticebus.domain.bundle import PARTS_MAX
 from noticebus.domain.delivery import AttemptResult
 from noticebus.errors import UnavailableError
 from noticebus.faultpoints import FaultPoint, reach
-from noticebus.store import claims, notices, replays
+from noticebus.store import claims
 from noticebus.store.deliveries import Delivery
 
 log = structlog.get_logger(__name__)
@@ -39,8 +42,9 @@ Record = Callable[[Desk, Sequence[T]], Awaitable[None]]
 LEASE = dt.timedelta(seconds=20)  # longer than a request may take
 IN_FLIGHT_MAX = 4_000  # deliveries; one origin holds few of them, so that none starves others
 SLOTS = 16
+CLAIMS_AT_ONCE = 2  # of what the bus hands over: the next gathers while one is under way
 RECORD_MAX = 500
-RECORD_LINGER_S = 0.01  # nobody waits for the record; a burst makes one transaction
+RECORD_LINGER_S = 0.03  # nobody waits for the record; a burst makes one transaction
 RECORD_WAITING_MAX = 5_000
 RECORD_TRIES = 20  # one a second, about a lease: what is not recorded by then is sent again
 
@@ -65,6 +69,7 @@ class Dispatcher:
         self._pacing = Pacing(desk.machine, desk.metrics.pressure)
         self._room = Room(IN_FLIGHT_MAX)
         self._lines = Lines(slots_per_origin)
+        self._handed = Handed()
         self._tried: asyncio.Queue[Tried | Unsent | PutBack] = asyncio.Queue(RECORD_WAITING_MAX)
         self._random = random.Random()  # noqa: S311 - jitter, nothing secret
         self.backlog = Backlog(desk, window=slots_per_origin)
@@ -79,7 +84,11 @@ class Dispatcher:
             async with asyncio.TaskGroup() as sending:
                 sources = [
                     sending.create_task(self._sweep_loop(sending), name="sweep"),
-                    sending.create_task(self._bus_loop(sending), name="bus-consumer"),
+                    sending.create_task(self._bus_loop(), name="bus-consumer"),
+                    *(
+                        sending.create_task(self._claim_loop(sending), name="claims")
+                        for _ in range(CLAIMS_AT_ONCE)
+                    ),
                 ]
                 await stop.wait()
                 for source in sources:
@@ -89,16 +98,13 @@ class Dispatcher:
 
     async def deliver(self, received: Received) -> None:
         """Claim a shard, let the bus forget it, send it."""
-        claimed = await self._claim_shard(received)
-        if claimed:
-            await self._send_all(claimed)
+        await self._send_all(await self._claim_shards([received]))
 
     async def sweep(self) -> int:
         """Claim and send what is due now and nobody holds, one batch; say how many."""
-        claimed = await self._claim_due()
-        if claimed:
-            await self._send_all(claimed)
-        return len(claimed)
+        loads = await self._claim_due()
+        await self._send_all(loads)
+        return len(loads)
 
     async def record_waiting(self) -> int:
         """Record the outcomes that wait, one batch; say how many."""
@@ -116,48 +122,64 @@ class Dispatcher:
             self._tried.task_done()
         return len(batch)
 
-    async def _bus_loop(self, tasks: asyncio.TaskGroup) -> None:
+    async def _bus_loop(self) -> None:
         async with self._desk.bus.consume() as shards:
             async for received in shards:
-                await self._room.wait()  # claim nothing that could not be sent at once
-                await self._pacing.take_turn()
-                tasks.create_task(self._deliver_one(received))
+                reach(FaultPoint.BUS_RECEIVED)
+                self._handed.put(received)
 
-    async def _deliver_one(self, received: Received) -> None:
+    async def _claim_loop(self, tasks: asyncio.TaskGroup) -> None:
+        """Claim and send what the bus has handed over since the last claim."""
+        while True:
+            await self._handed.wait()
+            await self._room.wait()  # claim nothing that could not be sent at once
+            await self._pacing.take_turn()
+            # A task of its own: told to stop meanwhile, it still ends and sends what it claimed.
+            claim = tasks.create_task(self._claim_handed(tasks))
+            await asyncio.shield(claim)
+
+    async def _claim_handed(self, tasks: asyncio.TaskGroup) -> None:
         try:
-            reach(FaultPoint.BUS_RECEIVED)
-            claimed = await self._claim_shard(received)
-        except UnavailableError:
-            log.warning("shard.left_to_sweep", shard=received.shard.key, exc_info=True)
-            await received.done()  # else it keeps its place for good, and the bus runs out of them
-            return
-        except sa.exc.DBAPIError:  # a record that no database can read must not come again
-            log.exception("shard.unreadable", shard=received.shard.key)
-            await received.done()
-            return
+            loads = await self._claim_each(self._handed.take())
         finally:
             self._pacing.give_turn_back()
-        if claimed:
-            await self._send_claimed(claimed)
+        if loads:
+            tasks.create_task(self._send_claimed(loads))
+
+    async def _claim_each(self, handed: Sequence[Received]) -> list[Load]:
+        """Claim shards together, or, where one is such that none can be claimed, apart."""
+        if not handed:
+            return []
+        try:
+            return await self._claim_shards(handed)
+        except UnavailableError:
+            log.warning("shards.left_to_sweep", count=len(handed), exc_info=True)
+        except sa.exc.DBAPIError:  # a record that no database can read must not come again
+            if len(handed) > 1:
+                return [one for each in handed for one in await self._claim_each([each])]
+            log.exception("shard.unreadable", shard=handed[0].shard.key)
+        for one in handed:
+            await one.done()  # else it keeps its place for good, and the bus runs out of them
+        return []
 
     async def _sweep_loop(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             await self._room.wait()  # claim nothing that could not be sent at once
-            claimed, until = await self._look()
+            loads, until = await self._look()
             self._desk.ticked("dispatcher")
             self._desk.metrics.dispatcher_last_tick.set(self._desk.machine.now().timestamp())
-            if claimed:
+            if loads:
                 reach(FaultPoint.SWEEP_CLAIMED)
-                tasks.create_task(self._send_claimed(claimed))
+                tasks.create_task(self._send_claimed(loads))
             else:
                 await self._desk.signals.deliveries.sleep(self._desk.world, until)
 
-    async def _look(self) -> tuple[list[Delivery], dt.datetime | None]:
+    async def _look(self) -> tuple[list[Load], dt.datetime | None]:
         """Claim what is due, or tell when something is."""
         try:
             turn_at = await self.backlog.turn()
-            claimed = await self._claim_due()
-            return claimed, None if claimed else self._sooner(await self._next_due_at(), turn_at)
+            loads = await self._claim_due()
+            return loads, None if loads else self._sooner(await self._next_due_at(), turn_at)
         except UnavailableError:
             log.warning("sweep.paused", exc_info=True)
             return [], None
@@ -171,34 +193,36 @@ class Dispatcher:
         turn_at = self._desk.world.now() + (turn_at - self._desk.machine.now())
         return turn_at if due_at is None else min(due_at, turn_at)
 
-    async def _send_claimed(self, claimed: Sequence[Delivery]) -> None:
+    async def _send_claimed(self, loads: Sequence[Load]) -> None:
         try:
-            await self._send_all(claimed)
+            await self._send_all(loads)
         except UnavailableError:
-            log.warning("batch.left_to_sweep", count=len(claimed), exc_info=True)
+            log.warning("batch.left_to_sweep", count=len(loads), exc_info=True)
 
     async def _record_loop(self) -> None:
         while True:
             await self.record_waiting()
 
-    async def _claim_shard(self, received: Received) -> list[Delivery]:
+    async def _claim_shards(self, handed: Sequence[Received]) -> list[Load]:
+        ids = [one for received in handed for one in received.shard.delivery_ids]
         async with self._pacing.timed(), self._desk.database.begin_relaxed() as conn:
-            claimed = await claims.claim_shard(
-                conn, received.shard.delivery_ids, lease_until=self._lease_until()
-            )
+            claimed = await claims.claim_shard(conn, ids, lease_until=self._lease_until())
+            loads = await loads_of(conn, claimed)
         reach(FaultPoint.BUS_CLAIMED)
-        await received.done()
-        return claimed
+        for received in handed:
+            await received.done()
+        return loads
 
-    async def _claim_due(self) -> list[Delivery]:
+    async def _claim_due(self) -> list[Load]:
         async with self._pacing.timed(), self._desk.database.begin_relaxed() as conn:
-            return await claims.claim_due(
+            claimed = await claims.claim_due(
                 conn,
                 now=self._desk.world.now(),
                 machine_now=self._desk.machine.now(),
                 lease_until=self._lease_until(),
                 batch_size_max=self._pacing.size,
             )
+            return await loads_of(conn, claimed)
 
     async def _next_due_at(self) -> dt.datetime | None:
         async with self._desk.database.read() as conn:
@@ -207,13 +231,13 @@ class Dispatcher:
     def _lease_until(self) -> dt.datetime:
         return self._desk.machine.now() + self._lease
 
-    async def _send_all(self, claimed: Sequence[Delivery]) -> None:
+    async def _send_all(self, claimed: Sequence[Load]) -> None:
         """Send a claimed batch concurrently.
 
         Each outcome goes to the recorder as soon as it is known (I12).
         """
-        with self._room.expecting(len(claimed)):  # else claims run ahead of slow reads
-            loads = await admitted(self._desk, await self._loads_of(claimed))
+        with self._room.expecting(len(claimed)):  # else claims run ahead of slow holds
+            loads = await admitted(self._desk, claimed)
         async with asyncio.TaskGroup() as tasks:
             for together in _messages(loads):
                 place = self._lines.place(together[0], left=self._room.left)
@@ -222,27 +246,7 @@ class Dispatcher:
                     continue
                 self._room.take()
                 task = tasks.create_task(self._send_in_line(together, place))
-                task.add_done_callback(self._room.give_back)
-                task.add_done_callback(place.leave)
-
-    async def _loads_of(self, claimed: Sequence[Delivery]) -> list[Load]:
-        ids = [one.id for one in claimed]
-        about = {one.notice_id for one in claimed if one.notice_id is not None}
-        repeated = {one.replays_id for one in claimed if one.replays_id is not None}
-        async with self._desk.database.read() as conn:
-            destinations = await claims.destinations_of(conn, [*ids, *repeated])
-            carried = await notices.notices_by_id(conn, about) if about else {}
-            originals = await replays.deliveries_by_id(conn, repeated)
-        return [
-            Load(
-                delivery=one,
-                destination=destinations[one.id],
-                notice=carried.get(one.notice_id) if one.notice_id is not None else None,
-                original=originals[one.replays_id] if one.replays_id is not None else None,
-                original_digest=destinations[one.replays_id or one.id].first_digest,
-            )
-            for one in claimed
-        ]
+                task.add_done_callback(partial(self._leave, place))
 
     async def _send_in_line(self, loads: Sequence[Load], place: Place) -> None:
         try:
@@ -250,6 +254,11 @@ class Dispatcher:
                 await self._send(loads)
         except NoSlotError:
             await self._put_back(loads)
+
+    def _leave(self, place: Place, _done: object) -> None:
+        """Count one out, also where it was ended before it began."""
+        self._room.give_back()
+        place.leave()
 
     async def _put_back(self, loads: Sequence[Load]) -> None:
         """Let it come again in a few seconds: our own limit is no try."""

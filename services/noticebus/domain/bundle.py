@@ -1,6 +1,7 @@
 """Several messages to one contact in one: each part is what would have gone alone, byte for byte.
 
-So each has its own link and its own code, and an answer to one says nothing of the others. Pure.
+So each has its own link and its own code. An answer to one says nothing of the others, unless its
+page is told to answer them as well. Pure.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,14 @@ PARTS_MAX = {Channel.EMAIL: 50, Channel.SMS: 5}
 that telephone providers take."""
 
 
-_EACH_APART = "Each has its own page and code: answer each by itself."
+_EACH_APART = (
+    "Each has its own page and code. Answer each by itself, or on one of these pages, with that"
+    " page's code, all that you tick there."
+)
+_EACH_APART_ES = (
+    "Responda a cada uno por separado o, en una de sus páginas y con el código de ella, a todos los"
+    " que marque."
+)
 
 
 def bundle_mails(
@@ -27,7 +35,7 @@ def bundle_mails(
     opening = [
         drill,
         f"This mail holds {count} messages that came shortly after one another. {_EACH_APART}",
-        "Este correo contiene varios avisos. Responda a cada uno por separado.",
+        f"Este correo contiene varios avisos. {_EACH_APART_ES}",
         "\n".join(listed),
     ]
     bodies = [

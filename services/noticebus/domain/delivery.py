@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 from noticebus.contracts.vocabulary import Channel, Fault, Outcome
 from noticebus.domain.schedules import RetrySchedule
+from noticebus.records import lean
 
 NEXT_CHANNEL_AFTER = dt.timedelta(minutes=2)
 _IN_TURN = (Channel.EMAIL, Channel.SMS, Channel.VOICE)  # the channels of one contact
@@ -19,7 +20,22 @@ OUR_DELAY_MAX = dt.timedelta(minutes=5)
 OUR_HORIZON = dt.timedelta(days=7)  # beyond the schedule's: then it needs a person, not a try
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
+class TimeSpent:
+    """Where an attempt's time went, in milliseconds; None for what it did not go through.
+
+    A connection that was open already has no look-up, no connecting and no TLS. `first_byte_ms` is
+    from the open connection to the first byte of the answer. A failed attempt's last phase is what
+    it had spent there when it failed.
+    """
+
+    dns_ms: int | None = None
+    connect_ms: int | None = None
+    tls_ms: int | None = None
+    first_byte_ms: int | None = None
+
+
+@lean
 class AttemptResult:
     """What one try of a delivery came to. `error` says cause and remedy.
 
@@ -27,7 +43,8 @@ class AttemptResult:
 
     `body_digest` is the SHA-256 of what was (or would have been) put on the wire, in hex.
     `provider_id` is a telephone provider's own id of the message or call. `response_headers` are
-    the few of an HTTP answer that explain it, names in lower case, values masked.
+    the few of an HTTP answer that explain it, names in lower case, values masked. `spent` says
+    where the time of a webhook went.
     """
 
     outcome: Outcome
@@ -40,6 +57,7 @@ class AttemptResult:
     duration: dt.timedelta
     provider_id: str | None = None
     response_headers: dict[str, str] | None = None
+    spent: TimeSpent = TimeSpent()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +192,14 @@ def counts_against_recipient(fault: Fault | None) -> bool:
     return fault in (Fault.RECIPIENT, Fault.NETWORK)
 
 
+_DELIVERED = {
+    Channel.WEBHOOK: "Your server accepted it.",
+    Channel.KAFKA: "The agency's topic has it.",
+    Channel.EMAIL: "The mail server took it.",
+    Channel.SMS: "The telephone network says that the text message arrived.",
+    Channel.VOICE: "The telephone provider says that the call was answered.",
+    Channel.INBOX: "It was fetched from the inbox.",
+}
 _STATUS_WORDS = {
     400: "Your server could not read the request. Compare it with the published schema.",
     401: "Your server asked for a log-in. Notices carry a signature instead: check that one.",
@@ -189,15 +215,22 @@ _STATUS_WORDS = {
 
 def diagnosis(result: AttemptResult) -> str:
     """Explain an attempt to the recipient's technician: what happened and what to do."""
-    if result.outcome is Outcome.DELIVERED:
-        return "Your server accepted it."
-    if result.outcome is Outcome.HANDED_OVER:
+    return explain(result.outcome, error=result.error, status=result.status)
+
+
+def explain(
+    outcome: Outcome, *, error: str, status: int | None, channel: Channel = Channel.WEBHOOK
+) -> str:
+    """Explain what an attempt came to, as it was recorded: what happened and what to do."""
+    if outcome is Outcome.DELIVERED:
+        return _DELIVERED[channel]
+    if outcome is Outcome.HANDED_OVER:
         return "The telephone provider has it and has not said what came of it."
-    if result.error:
-        return result.error
-    if result.status is None:
+    if error:
+        return error
+    if status is None:
         return "Nothing was answered. Look at your server's log for the time of this attempt."
-    return explain_status(result.status)
+    return explain_status(status)
 
 
 def explain_status(status: int) -> str:

@@ -9,6 +9,7 @@ from noticebus.contracts.vocabulary import Channel, Notify, Position, Standing
 from noticebus.domain.policies import DESKS, ENDPOINTS, Hold, HoldRule, Policy, Step
 from noticebus.domain.working_time import Hours, next_business_day_at, next_open
 from noticebus.ids import ContactId
+from noticebus.records import lean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class Finished:
     """Every step has fired or was skipped."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class ContactPoint:
     """A person or desk of an agency, and how it is reached: only what may be used now.
 

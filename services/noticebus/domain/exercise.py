@@ -19,7 +19,10 @@ RULE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What one recipient's part took. `settled_at` is its closing answer, taken on or declined."""
+    """What one recipient's part took. `settled_at` is its closing answer, taken on or declined.
+
+    One whose answer was `waived` is in no figure, and has no score.
+    """
 
     agency_id: AgencyId
     standing: Standing
@@ -27,6 +30,7 @@ class Taken:
     due_at: dt.datetime | None
     settled_at: dt.datetime | None
     steps: int
+    waived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,7 @@ class Overall:
     slowest: Taken | None
     never_reached: tuple[AgencyId, ...]
     never_answered: tuple[AgencyId, ...]
+    waived: tuple[AgencyId, ...]
 
 
 def state_at(
@@ -59,8 +64,12 @@ def within_target(taken: Taken) -> bool:
     return taken.due_at is None or taken.settled_at <= taken.due_at
 
 
-def score(taken: Taken) -> int:
-    """Give 0 to 100 points by `RULE`."""
+def score(taken: Taken) -> int | None:
+    """Give 0 to 100 points by `RULE`; none to whose answer was waived."""
+    return None if taken.waived else _points(taken)
+
+
+def _points(taken: Taken) -> int:
     if taken.settled_at is None:
         return 0
     full = IN_TIME if within_target(taken) else LATE
@@ -68,9 +77,10 @@ def score(taken: Taken) -> int:
 
 
 def overall(parts: Sequence[Taken]) -> Overall:
-    """Sum an exercise up: who was mandatory counts, who was advisory is only listed."""
-    bound = [one for one in parts if one.standing is Standing.MANDATORY]
-    points = [score(one) for one in bound]
+    """Sum an exercise up: who was mandatory counts, who was advisory or waived is only listed."""
+    mandatory = [one for one in parts if one.standing is Standing.MANDATORY]
+    bound = [one for one in mandatory if not one.waived]
+    points = [_points(one) for one in bound]
     settled = [(one.settled_at, one.agency_id, one) for one in bound if one.settled_at is not None]
     return Overall(
         mandatory=len(bound),
@@ -79,6 +89,7 @@ def overall(parts: Sequence[Taken]) -> Overall:
         slowest=max(settled, key=_when)[2] if settled else None,
         never_reached=tuple(one.agency_id for one in bound if one.told_at is None),
         never_answered=tuple(one.agency_id for one in bound if one.settled_at is None),
+        waived=tuple(one.agency_id for one in mandatory if one.waived),
     )
 
 

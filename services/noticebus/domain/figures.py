@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from noticebus.contracts.report import Age
 from noticebus.contracts.vocabulary import ObligationState, Standing
 
 SHARE_DIGITS = 4
@@ -22,6 +23,24 @@ class Tier(IntEnum):
     OVERDUE = 1
     DUE = 2
     NOTHING_DUE = 3
+
+
+# How long ago the deadline of an age was at least; what is to come is less than nothing.
+AGE_BEGINS = {
+    Age.SOON: dt.timedelta(minutes=-15),
+    Age.LATE: dt.timedelta(),
+    Age.LATER: dt.timedelta(hours=1),
+    Age.LATEST: dt.timedelta(hours=4),
+    Age.OLDEST: dt.timedelta(hours=24),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The deadlines of an age: after `after`, up to `until`; None is without end."""
+
+    after: dt.datetime | None
+    until: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +74,23 @@ def tier_of(*, reachable: bool, due_at: dt.datetime | None, now: dt.datetime) ->
     if due_at is None:
         return Tier.NOTHING_DUE
     return Tier.OVERDUE if due_at <= now else Tier.DUE
+
+
+def age_of(due_at: dt.datetime | None, *, now: dt.datetime) -> Age:
+    """Give how an open obligation stands to its deadline; without one it is never late."""
+    if due_at is None:
+        return Age.EARLY
+    begun = [age for age, since in AGE_BEGINS.items() if due_at <= now - since]
+    return begun[-1] if begun else Age.EARLY
+
+
+def span_of(age: Age, *, now: dt.datetime) -> Span:
+    """Give which deadlines an age has at `now`. The first is also that of what has no deadline."""
+    later = list(Age)[list(Age).index(age) + 1 :]
+    return Span(
+        after=now - AGE_BEGINS[later[0]] if later else None,
+        until=now - AGE_BEGINS[age] if age in AGE_BEGINS else None,
+    )
 
 
 def overdue_by(due_at: dt.datetime | None, *, now: dt.datetime) -> dt.timedelta | None:
@@ -94,6 +130,26 @@ def closed_within_target(owing: Owing) -> bool:
         and owing.due_at is not None
         and owing.closed_at <= owing.due_at
     )
+
+
+def time_to_deliver(owing: Owing, *, delivered_at: dt.datetime | None) -> dt.timedelta | None:
+    """Give how long it took us: from the start of the round to the first delivery in it.
+
+    None where nothing was delivered: it ranks last.
+    """
+    return None if delivered_at is None else max(delivered_at - owing.started_at, dt.timedelta())
+
+
+def time_to_answer(owing: Owing, *, delivered_at: dt.datetime | None) -> dt.timedelta | None:
+    """Give how long it took them: from the first delivery in the round to the closing answer.
+
+    None for the silent, for a decline, and where nothing was delivered. Who had answered before
+    that, by telephone, took no time.
+    """
+    took = time_to_close(owing)
+    if took is None or delivered_at is None:
+        return None
+    return max(took - (delivered_at - owing.started_at), dt.timedelta())
 
 
 def nearest_rank(count: int, *, percent: int) -> int:

@@ -9,6 +9,7 @@ import zoneinfo
 from dataclasses import dataclass
 
 from noticebus.contracts.vocabulary import Cause, Msg, NoticeClass, NoticeKind, Owed, Status
+from noticebus.domain.phone_numbers import telephone
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -60,7 +61,12 @@ _STILL_OWED = {  # by a poster
     Owed.QUESTION: "Question to you, still unanswered",
     Owed.UPDATE: "Update you promised, not posted yet",
 }
-_NO_DETAILS = "This mail holds no details on purpose. Do not forward it: it is meant for you."
+_NO_DETAILS = (
+    "This mail holds no details on purpose. Send it only to whoever answers for your agency."
+)
+_NO_DETAILS_ES = (
+    "Este correo no lleva detalles a propósito. Envíelo solo a quien responda por su agencia."
+)
 _UNCOVERED = (
     "Nobody answers for the places named above. Ring somebody who can take them on, then choose"
     ' "We accept: we will act" on this page:'
@@ -71,6 +77,8 @@ _RING = (
     " answer:"
 )
 _RING_ES = "Nadie ha respondido. Llame ahora a {agency} y registre lo que diga."
+_OPERATORS = "The bus's operators answer at {number}."
+_OPERATORS_ES = "Los operadores del sistema atienden en el {number}."
 _ASKED = {
     NoticeClass.A: _ACCEPT,
     NoticeClass.B: _ACCEPT,
@@ -102,12 +110,13 @@ _ANSWERING_ES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeMail:
-    """What a mail says. All of it is stored and does not change between repeats of a delivery.
+    """What a mail says. Nearly all is stored and does not change between repeats of a delivery.
 
     `reminder` is 0 for the first message to this recipient, n for the nth reminder; `escalation`
     says that this contact is told because others of the recipient did not answer. `place` names a
     county, district or town. `hotline` is the operators' note on whom to call, or empty.
-    `reads_along`: it goes to the bus's operators about another agency's silence.
+    `reads_along`: it goes to the bus's operators about another agency's silence. `operators_phone`
+    is their number as the settings have it now, or empty: a repeat may say another.
     """
 
     status: Status
@@ -127,14 +136,16 @@ class NoticeMail:
     code: str
     hotline: str
     reads_along: bool = False
+    operators_phone: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedMail:
-    """A subject of one line and a plain text."""
+    """A subject of one line and a plain text; `html` says the same to programs that show it."""
 
     subject: str
     text: str
+    html: str = ""
 
 
 def compose_notice_mail(mail: NoticeMail) -> ComposedMail:
@@ -151,6 +162,7 @@ def compose_notice_mail(mail: NoticeMail) -> ComposedMail:
         _facts(mail, place=place, due=due),
         *_request(mail),
         mail.hotline.strip(),
+        _ring_operators(mail, _OPERATORS),
         _in_spanish(mail, place=place),
     ]
     return ComposedMail(
@@ -179,6 +191,13 @@ def _request(mail: NoticeMail) -> list[str]:
     return asked
 
 
+def _ring_operators(mail: NoticeMail, sentence: str) -> str:
+    """Say where the operators are rung; to themselves nothing."""
+    if not mail.operators_phone or mail.reads_along:
+        return ""
+    return sentence.format(number=telephone(mail.operators_phone))
+
+
 def _wanted(mail: NoticeMail) -> str:
     if _is_question(mail):
         return _QUESTION
@@ -197,19 +216,20 @@ def _in_spanish(mail: NoticeMail, *, place: str) -> str:
         lines.append("El aviso fue cancelado. No se le pide nada más.")
     else:
         lines += _request_in_spanish(mail)
+    lines.append(_ring_operators(mail, _OPERATORS_ES))
     return "\n".join(line for line in lines if line)
 
 
 def _request_in_spanish(mail: NoticeMail) -> list[str]:
     page = f"Página en español: {mail.link}?lang=es"
     if mail.reads_along:
-        return [_RING_ES.format(agency=_one_line(mail.agency)), page]
+        return [_RING_ES.format(agency=_one_line(mail.agency)), page, _NO_DETAILS_ES]
     if mail.cause in _TOLD:
-        return [_TOLD[mail.cause][2], page]
+        return [_TOLD[mail.cause][2], page, _NO_DETAILS_ES]
     if mail.notice_class is NoticeClass.D:
-        return ["No se pide respuesta.", page]
+        return ["No se pide respuesta.", page, _NO_DETAILS_ES]
     due = mail.due_at and f"Responda antes de: {_local_time_es(mail.due_at, zone=mail.zone)}"
-    return [*([due] if due else []), page, _ANSWERING_ES]
+    return [*([due] if due else []), page, _ANSWERING_ES, _NO_DETAILS_ES]
 
 
 def _local_time_es(instant: dt.datetime, *, zone: str) -> str:
@@ -219,12 +239,13 @@ def _local_time_es(instant: dt.datetime, *, zone: str) -> str:
 
 
 def compose_test_mail(agency: str) -> ComposedMail:
-    """Write the mail that a subscriber asked for to see that mails arrive."""
+    """Write the mail that somebody asked for to see that mails arrive."""
     return ComposedMail(
         subject=_one_line(f"[TEST] Test message for {agency}"),
         text=(
             f"Test message for {_one_line(agency)}.\n\n"
-            "Your agency asked the notice bus for a test: notices by mail reach this address.\n"
+            "Your agency, or an operator of the notice bus, asked for a test: notices by mail\n"
+            "reach this address.\n"
             "Nothing has happened and nothing needs to be done.\n"
         ),
     )

@@ -147,6 +147,11 @@ class Withdraws:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waives:
+    """State `waived`, no further step; an answer undoes it, and so does the next round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoChange:
     """Nothing to write."""
 
@@ -235,6 +240,15 @@ def on_delivered(*, obligation: Obligation, version: int, now: dt.datetime) -> C
 def withdraw(obligation: Obligation) -> Withdraws | NoChange:
     """Decide what a cancel does: what is open is withdrawn, answers stay what they were."""
     return Withdraws() if obligation.state is ObligationState.OPEN else NoChange()
+
+
+def waive(obligation: Obligation, *, epoch: int) -> Waives | NoChange:
+    """Decide what the operators' waiver of round `epoch` does: only an open answer is waived.
+
+    What a poster or the operators owe ends by the answer, the update or the person found.
+    """
+    waits = obligation.state is ObligationState.OPEN and obligation.epoch == epoch
+    return Waives() if waits and obligation.owed is Owed.NOTICE else NoChange()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,11 @@ Areas are keys: `nation:us`, `state:28`, `county:28123`, `lea:2803060`, `tribe:<
 here is one pass over the matches and one sort.
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from noticebus.contracts.vocabulary import (
@@ -21,13 +23,14 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.escalation import ContactPoint
 from noticebus.ids import AgencyId, ContactId, SubscriptionId
+from noticebus.records import lean
 
 NATION = "nation:us"
 PUSHED = (Channel.WEBHOOK, Channel.KAFKA, Channel.EMAIL, Channel.SMS, Channel.VOICE)
 """The channels that call somebody, in the order in which they are tried."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class ResponsibilityMatch:
     """An agency answers in `role` for `area_key`, which is one of the notice's."""
 
@@ -37,7 +40,7 @@ class ResponsibilityMatch:
     area_key: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class SubscriptionMatch:
     """A subscription whose areas and notice kinds match.
 
@@ -60,7 +63,7 @@ class SubscriptionMatch:
         return self.verified and not self.paused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Recipient:
     """One agency an obligation will bind, and how it is told.
 
@@ -196,31 +199,55 @@ def coverage(
     lea_ids: Iterable[str] = (),
     responsibilities: Iterable[ResponsibilityMatch],
     lost: frozenset[AgencyId] = frozenset(),
+    waived: frozenset[AgencyId] = frozenset(),
 ) -> tuple[Uncovered, ...]:
     """List the places without a responsible agency.
 
-    Those in `lost` (declined, silent) do not count. Each county needs a CPS agency and a district,
-    each named district itself. Only responsibilities count: an advisory reader covers nothing, a
-    tribal agency stands beside the state's and not instead. The poster counts: it knows.
+    Those in `lost` (declined, silent) do not count, nor do those in `waived`: only where nobody but
+    them is responsible, two persons have decided that none is needed. Each county needs a CPS
+    agency and a district, each named district itself. Only responsibilities count: an advisory
+    reader covers nothing, a tribal agency stands beside the state's and not instead. The poster
+    counts: it knows.
     """
-    covered: dict[Missing, set[str]] = {Missing.CPS: set(), Missing.SCHOOL: set()}
+    keys = {missing: _Keys() for missing in Missing}
     for duty in responsibilities:
         missing = _ROLE_COVERS.get(duty.role)
-        if missing is not None and duty.agency_id not in lost:
-            covered[missing].add(duty.area_key)
+        if missing is not None:
+            keys[missing].of(duty.agency_id, lost=lost, waived=waived).add(duty.area_key)
     found = [
         Uncovered(missing=missing, county_fips=county.fips)
         for county in sorted(counties, key=_by_fips)
         for missing in Missing
-        if covered[missing].isdisjoint(_keys_that_cover(county, missing))
+        if not keys[missing].cover(_keys_that_cover(county, missing))
     ]
-    wide = covered[Missing.SCHOOL]
     found += [
         Uncovered(missing=Missing.SCHOOL, lea_id=lea_id)
         for lea_id in sorted(set(lea_ids))
-        if wide.isdisjoint({f"lea:{lea_id}", f"state:{lea_id[:2]}", NATION})
+        if not keys[Missing.SCHOOL].cover({f"lea:{lea_id}", f"state:{lea_id[:2]}", NATION})
     ]
     return tuple(found)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Keys:
+    """The areas that agencies answer for, by what became of the agencies."""
+
+    held: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
+    waived: set[str] = field(default_factory=set)
+
+    def of(
+        self, agency_id: AgencyId, *, lost: AbstractSet[AgencyId], waived: AbstractSet[AgencyId]
+    ) -> set[str]:
+        if agency_id in lost:
+            return self.lost
+        return self.waived if agency_id in waived else self.held
+
+    def cover(self, place: AbstractSet[str]) -> bool:
+        """Say whether somebody answers under any key of a place, or nobody need to."""
+        if not self.held.isdisjoint(place):
+            return True
+        return self.lost.isdisjoint(place) and not self.waived.isdisjoint(place)
 
 
 def _recipient(
@@ -256,6 +283,8 @@ def _paused(
     notice_class: NoticeClass, orders: Iterable[SubscriptionMatch]
 ) -> tuple[SubscriptionMatch, ...]:
     """Choose the paused subscriptions that would be sent a notice at once if they were not."""
+    if not any(one.paused for one in orders):
+        return ()
     verified = sorted((one for one in orders if one.verified), key=_by_subscription_id)
     first, _ = _channel_plan(notice_class, usable=verified, desk=())
     return tuple(one for one in verified if one.paused and one.channel in first)
@@ -267,8 +296,11 @@ def _desk(contacts: Iterable[ContactPoint]) -> tuple[ContactPoint, ...]:
     for contact in contacts:
         if contact.channels:
             by_position[contact.position].append(contact)
-    found = next((by_position[one] for one in Position if one in by_position), [])
-    return tuple(sorted(found, key=_by_contact_id))
+    if not by_position:
+        return ()
+    return tuple(
+        sorted(by_position[min(by_position, key=_POSITION_ORDER.__getitem__)], key=_by_contact_id)
+    )
 
 
 def _channel_plan(
@@ -277,12 +309,20 @@ def _channel_plan(
     usable: Iterable[SubscriptionMatch],
     desk: Iterable[ContactPoint],
 ) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:
+    present = {one.channel for one in usable}
+    for contact in desk:
+        present.update(contact.channels)
+    return _split(notice_class, frozenset(present))
+
+
+@functools.cache  # a few dozen sets of channels, asked for by every recipient
+def _split(
+    notice_class: NoticeClass, present: frozenset[Channel]
+) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:
     """Split the channels into those used at once and those after.
 
     A feed is always filled: it calls nobody.
     """
-    present = {one.channel for one in usable}
-    present.update(channel for contact in desk for channel in contact.channels)
     pushed = tuple(one for one in PUSHED if one in present)
     feed = (Channel.INBOX,) if Channel.INBOX in present else ()
     if notice_class is NoticeClass.A:
@@ -305,6 +345,7 @@ def _keys_that_cover(county: County, missing: Missing) -> frozenset[str]:
 
 _ROLE_COVERS = {Role.CPS: Missing.CPS, Role.SCHOOL: Missing.SCHOOL}
 _ROLE_ORDER = {role: number for number, role in enumerate(Role)}
+_POSITION_ORDER = {position: number for number, position in enumerate(Position)}
 
 
 def _order(recipient: Recipient) -> tuple[bool, str]:

@@ -147,6 +147,13 @@ def compose_text(told: Telling) -> str:
     return _english(told, place=_cut(place, _room(told, link=link)), link=link)
 
 
+def compose_test_text(agency: str) -> str:
+    """Write the text message that somebody asked for to see that they arrive."""
+    to = _cut(plain(agency), AGENCY_SEPTETS_MAX)
+    english = f"{_MARK[Status.TEST]}Notice bus: test message for {to}. Nothing to do."
+    return f"{english} ES: {_MARK_ES[Status.TEST]}No hay nada que hacer."
+
+
 def compose_call(told: Telling, *, action: str) -> str:
     """Write the document of a call (TwiML): what, where, the code, and typing it accepts.
 

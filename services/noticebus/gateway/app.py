@@ -34,20 +34,24 @@ from noticebus.gateway import (
     questions,
     replays,
     reports,
+    resends,
     rosters,
     schedules,
     subscriptions,
     telephone,
+    waivers,
     webhooks,
 )
 from noticebus.gateway.dependencies import Check
-from noticebus.gateway.middleware import BodyGuard, LastResort, RequestIds, SecurityHeaders
+from noticebus.gateway.middleware import BodyGuard, Envelope
 
 ROUTERS = (
     notices.router,
     incidents.router,
+    resends.router,
     exercises.router,
     acknowledgements.router,
+    waivers.router,
     questions.router,
     offers.router,
     inbox.router,
@@ -134,11 +138,12 @@ def _application(*, https: bool, lifespan: Lifespan | None) -> FastAPI:
         webhooks=webhooks.router,
         lifespan=lifespan,
         middleware=[
-            Middleware(RequestIds),
-            Middleware(SecurityHeaders, https=https),
-            Middleware(LastResort),
+            Middleware(Envelope, https=https),
             Middleware(BodyGuard),
         ],
+        # Ours are on /metrics. Spans and logs of FastAPI's would carry addresses with tokens in
+        # them, and looking for a collector costs every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     _describe_problems(app)
     return app

@@ -1,30 +1,23 @@
 """A delivery and its attempts as the subscriber may see them: enough to repair an endpoint."""
 
-import re
 from collections.abc import Sequence
 from typing import Literal
 
 from noticebus.casework.inspection import Inspected, Sent
 from noticebus.contracts.base import DeliveryIdText, Instant, NoticeIdText, Published
 from noticebus.contracts.vocabulary import Cause, Channel, DeliveryState, Fault, HeldReason, Outcome
+from noticebus.domain.delivery_words import WHOSE
+from noticebus.domain.masking import mask
 from noticebus.store.deliveries import Attempt, Delivery
-
-EXCERPT_MAX = 2048
-WHOSE = {
-    Fault.OURS: "The bus's own. It used up none of your tries.",
-    Fault.NETWORK: "The network's, between the bus and your server. It counts as a try.",
-    Fault.RECIPIENT: "Your server's. It counts as a try.",
-}
-SECRET_LIKE = re.compile(
-    r"(whsec_|noticebus_live_|bearer\s+|basic\s+)[A-Za-z0-9+/=._~-]+", re.IGNORECASE
-)
 
 
 class AttemptView(Published):
     """One try: what went out when, and what came back.
 
     `whose` says in words whose fault a failed one was, and whether it used up one of your tries.
-    A text message or call has the telephone provider's id, and its last word.
+    A text message or call has the telephone provider's id, and its last word. `dns_ms` to
+    `first_byte_ms` say where the time of a webhook went, each null where it was not gone through:
+    a connection that was open already has no look-up, no connecting and no TLS.
     """
 
     number: int
@@ -41,6 +34,10 @@ class AttemptView(Published):
     provider_status_at: Instant | None
     whose: str | None = None
     response_headers: dict[str, str] | None = None
+    dns_ms: int | None = None
+    connect_ms: int | None = None
+    tls_ms: int | None = None
+    first_byte_ms: int | None = None
 
 
 class DeliveryView(Published):
@@ -123,11 +120,6 @@ def _request(sent: Sent) -> RequestView:
     )
 
 
-def mask(text: str) -> str:
-    """Hide what looks like a key or secret that an endpoint sent back, and bound the length."""
-    return SECRET_LIKE.sub(lambda found: f"{found[1]}…", text[:EXCERPT_MAX])
-
-
 def _attempt(attempt: Attempt) -> AttemptView:
     return AttemptView(
         number=attempt.number,
@@ -144,4 +136,8 @@ def _attempt(attempt: Attempt) -> AttemptView:
         provider_status_at=attempt.provider_status_at,
         whose=None if attempt.fault is None else WHOSE[attempt.fault],
         response_headers=attempt.response_headers,
+        dns_ms=attempt.dns_ms,
+        connect_ms=attempt.connect_ms,
+        tls_ms=attempt.tls_ms,
+        first_byte_ms=attempt.first_byte_ms,
     )

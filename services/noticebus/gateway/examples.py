@@ -62,6 +62,11 @@ CANCEL_EXAMPLES = {
         },
     ),
 }
+RESEND_EXAMPLES = {
+    "counted": _example(
+        "As it was counted", {"count": 3, "mark": "6f1c0a9be2d34875", "after": 0, "again": False}
+    ),
+}
 CONFIRM_EXAMPLES = {
     "second": _example(
         "The second person", {"by": {"name": "T. Second", "role": "supervisory officer"}}
@@ -299,6 +304,22 @@ ROSTER_EXAMPLES = {
                 }
             ]
         },
+    ),
+}
+
+WAIVER_EXAMPLES = {
+    "merged": _example(
+        "The district no longer exists",
+        {
+            "reason": "Merged into Scott County Schools on 1 July, which has answered.",
+            "by_name": "Dana Reyes",
+        },
+    ),
+}
+WAIVER_CONFIRM_EXAMPLES = {
+    "second": _example(
+        "The second person, about the request that was read",
+        {"by_name": "Lee Ortiz", "requested_at": "2019-08-07T18:20:00Z"},
     ),
 }
 

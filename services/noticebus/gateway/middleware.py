@@ -2,11 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 from fastapi import Request
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from noticebus.errors import BadRequestError, NoticebusError, TooLargeError
@@ -15,6 +15,7 @@ from noticebus.ids import new_request_id
 
 BODY_BYTES_MAX = 256 * 1024
 BODY_WAIT_S = 30.0
+REQUEST_ID = b"x-request-id"
 JSON_PATHS = "/v1/"
 FILE_PATHS = {  # how a path ends that takes files of other programs too
     "/roster": frozenset({"text/csv", "text/calendar"}),
@@ -33,14 +34,28 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
+RawHeader = tuple[bytes, bytes]  # the name in small letters, as ASGI has it
+
 log = structlog.get_logger(__name__)
 
 
-class RequestIds:
-    """Mints an id for each request, takes none from outside, answers with it in `X-Request-Id`."""
+class Envelope:
+    """Mints each request's id, sets what every answer carries, answers what nobody expected.
 
-    def __init__(self, app: ASGIApp) -> None:
+    The id is taken from nobody outside and answered in `X-Request-Id`. Each header that a page has
+    not set for itself gets its careful default. What nobody expected becomes a 500 problem that
+    leaks nothing, and its traceback is logged. In one class: every answer passes here.
+    """
+
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
+        headers = dict(SECURITY_HEADERS)
+        if https:
+            headers["Strict-Transport-Security"] = "max-age=31536000"
+        self._headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in headers.items()
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -48,59 +63,18 @@ class RequestIds:
             return
         request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
-            await send(message)
-
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._app(scope, receive, send_with_id)
-
-
-class SecurityHeaders:
-    """Sets the careful default of each header that a page has not set for itself."""
-
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        self._app = app
-        self._headers = dict(SECURITY_HEADERS)
-        if https:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, send_with_headers)
-
-
-class LastResort:
-    """Turns what nobody expected into a 500 problem that leaks nothing, and logs the traceback."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         started = False
 
-        async def send_noting_start(message: Message) -> None:
+        async def send_complete(message: Message) -> None:
             nonlocal started
-            started = started or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = self._complete(message["headers"], request_id)
             await send(message)
 
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            await self._app(scope, receive, send_noting_start)
+            await self._app(scope, receive, send_complete)
         except Exception:
             log.exception("request.failed", method=scope["method"], route=_route(scope))
             if started:
@@ -108,7 +82,16 @@ class LastResort:
             fault = NoticebusError(
                 "A fault of the bus, not of your request. It is logged under this request's id."
             )
-            await problem_response(fault, request=Request(scope))(scope, receive, send)
+            await problem_response(fault, request=Request(scope))(scope, receive, send_complete)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
+
+    def _complete(self, headers: Iterable[RawHeader], request_id: str) -> list[RawHeader]:
+        complete = [one for one in headers if one[0] != REQUEST_ID]
+        own = {name for name, _ in complete}
+        complete += [one for one in self._headers if one[0] not in own]
+        complete.append((REQUEST_ID, request_id.encode("latin-1")))
+        return complete
 
 
 class BodyGuard:
@@ -194,7 +177,7 @@ def _check_body(path: str, *, headers: Headers, body: bytes) -> None:
         raise BadRequestError(
             f"The body is not UTF-8 (at byte {error.start}). Send it as UTF-8."
         ) from error
-    if ESCAPED_NUL.search(body) or b"\x00" in body:
+    if b"\x00" in body or (b"\\u0000" in body and ESCAPED_NUL.search(body)):
         raise BadRequestError("The body contains a NUL character (\\u0000). Leave it out.")
 
 

@@ -20,6 +20,7 @@ from noticebus.gateway.dependencies import (
     link_next,
 )
 from noticebus.gateway.examples import NOTICE_EXAMPLES
+from noticebus.gateway.planned import PlannedRoute
 from noticebus.gateway.problems import LISTED, MADE, READ, responses
 from noticebus.gateway.wire import as_json
 
@@ -31,7 +32,7 @@ POSTED = (
     "unknown-place",
 )
 
-router = APIRouter(prefix="/v1/notices", tags=["notices"])
+router = APIRouter(prefix="/v1/notices", tags=["notices"], route_class=PlannedRoute)
 PostedNotice = Annotated[NoticePost, Body(openapi_examples=NOTICE_EXAMPLES)]
 
 

@@ -86,9 +86,27 @@ CONFLICTS = (
         "second-person-needed",
         403,
         "A second person must confirm",
-        "A cancel takes two people. This key, or this name, is the one that asked for it.",
+        "A cancel, or a waiver, takes two people. This key, or this name, is the one that asked "
+        "for it.",
         "Let somebody else confirm it, under another name and with another key of the agency, or "
         "an operator of the bus.",
+    ),
+    make_page(
+        "waiver-pending",
+        409,
+        "A waiver waits already",
+        "Somebody has asked that this obligation be waived, and the second person has not "
+        "confirmed it.",
+        "Confirm that request at `/v1/obligations/{id}/waiver/confirmation` as another person, or "
+        "take it back with `DELETE /v1/obligations/{id}/waiver` and ask again.",
+    ),
+    make_page(
+        "no-waiver-requested",
+        409,
+        "Nothing to confirm",
+        "Nobody's request to waive this obligation waits: it was taken back, or has ended with a "
+        "new round.",
+        "Ask for it at `/v1/obligations/{id}/waiver` with a reason; another person confirms it.",
     ),
     make_page(
         "class-a-open",
@@ -163,6 +181,22 @@ CONFLICTS = (
         "over, and this one's has not ended.",
         "Look at `…/replays` how far it is. Wait until it is done, or cancel it with "
         "`POST …/replays/{id}/cancel`; then ask again.",
+    ),
+    make_page(
+        "resend-changed",
+        409,
+        "It is not what was counted any more",
+        "Since the count somebody has answered, somebody else has sent it, or somebody can be "
+        "reached in another way.",
+        "Count again (`GET …/resend`), look at it, and send its `count`, `mark` and `after`.",
+    ),
+    make_page(
+        "resend-soon",
+        409,
+        "They were told a few minutes ago",
+        "The silent of this incident were told again less than ten minutes ago.",
+        "Ring them. If they are to be told once more all the same, count again and send "
+        '`"again": true`.',
     ),
     make_page(
         "idempotency-conflict",

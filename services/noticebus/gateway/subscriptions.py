@@ -276,6 +276,20 @@ async def rotate_secret(
     )
 
 
+@router.post("/{subscription_id}/revoke-old-secrets", responses=responses(*DONE))
+async def revoke_old_secrets(
+    subscription_id: str, desk: TheDesk, caller: Caller, if_match: IfMatch, response: Response
+) -> SubscriptionView:
+    """Let none but the newest webhook secret sign, at once: an older one has leaked, say.
+
+    A receiver that still has an older one refuses everything from then on, until it has the newest.
+    """
+    changed = await endpoints.revoke_old_secrets(
+        desk, caller, subscription_id=subscription_id, revision=if_match
+    )
+    return await _answer(desk, changed, response)
+
+
 @router.post("/{subscription_id}/test", status_code=202, responses=responses(*DONE))
 async def send_test(subscription_id: str, desk: TheDesk, caller: Caller) -> DeliveryView:
     """Send a test delivery to the endpoint. Look at `…/deliveries` for what came of it."""

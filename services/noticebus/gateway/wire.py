@@ -1,9 +1,9 @@
 """Answers that are JSON already: what casework has built or stored is sent as it is."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from fastapi import Response
 
 
@@ -12,7 +12,7 @@ def as_json(
 ) -> Response:
     """Answer with `content`, which is in wire form: no model is built again on the way out."""
     return Response(
-        json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(),
+        orjson.dumps(content),
         status_code=status,
         media_type="application/json",
         headers=dict(headers or {}),

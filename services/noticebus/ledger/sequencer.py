@@ -1,5 +1,7 @@
 """The sequencer: gives committed entries a contiguous index, and their history its span of indexes.
 
+The report's counters change with them, in one more statement where a batch has any history.
+
 One holder of an advisory lock at a time. Insert order is kept: of two changes to one obligation the
 later could only
 insert after the earlier had committed, so its entry has the greater position.
@@ -12,7 +14,7 @@ import structlog
 from noticebus.casework.desk import Desk
 from noticebus.errors import UnavailableError
 from noticebus.faultpoints import FaultPoint, reach
-from noticebus.store import sequencing
+from noticebus.store import counters, sequencing
 
 log = structlog.get_logger(__name__)
 
@@ -41,9 +43,11 @@ class Sequencer:
                 conn, now=self._desk.world.now(), batch_size_max=BATCH_ENTRIES_MAX
             )
             if given:
-                await sequencing.span_history(conn, given)
+                if await sequencing.span_history(conn, given):
+                    await counters.count_history(conn, given)
                 reach(FaultPoint.SEQUENCER_INDEXING)
         if given:
+            reach(FaultPoint.SEQUENCER_INDEXED)
             self._desk.metrics.ledger_sequence.set(given.last)
         return given.count if given else 0
 

@@ -5,7 +5,7 @@ import datetime as dt
 
 import structlog
 
-from noticebus.casework import upkeep
+from noticebus.casework import recounting, report_upkeep, upkeep
 from noticebus.casework.desk import Desk
 from noticebus.clock import OffsetClock
 from noticebus.errors import UnavailableError
@@ -25,15 +25,20 @@ class Upkeep:
         self._pruned_at: dt.datetime | None = None
 
     async def tend(self) -> None:
-        """Agree with the database's clock, refresh the gauges, and prune once an hour."""
+        """Agree with the database's clock, refresh gauges, enter areas, and prune once an hour."""
         if isinstance(self._desk.world, OffsetClock):
             self._desk.world.offset = await upkeep.sample_offset(self._desk)
         await upkeep.refresh_gauges(self._desk)
         now = self._desk.machine.now()
         if self._pruned_at is None or now - self._pruned_at >= PRUNE_EVERY:
             gone = await upkeep.prune_idempotency(self._desk, keep=self._keep)
+            gone += await upkeep.prune_sessions(self._desk)
+            gone += await upkeep.prune_post_drafts(self._desk)
+            await recounting.tend_counters(self._desk)
             self._pruned_at = now
-            log.info("records.pruned", count=gone)
+            if gone:
+                log.info("records.pruned", count=gone)
+        await report_upkeep.tend_areas(self._desk)
 
     async def run(self) -> None:
         """Tend, then wait."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.ids import ApiKeyId, IncidentId
+from noticebus.ids import ActorId, IncidentId
 from noticebus.store.rows import values_of
 from noticebus.store.tables import cancel_requests
 
@@ -20,7 +20,7 @@ class CancelRequest:
     incident_id: IncidentId
     base_version: int
     reason: str
-    requested_by: ApiKeyId
+    requested_by: ActorId
     by_name: str
     by_role: str
     requested_at: dt.datetime

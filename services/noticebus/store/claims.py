@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,9 @@ from noticebus.contracts.vocabulary import (
     SubscriptionState,
 )
 from noticebus.ids import DeliveryId
+from noticebus.records import lean
 from noticebus.store.deliveries import Delivery
+from noticebus.store.rows import among, records_of
 from noticebus.store.tables import (
     agencies,
     attempts,
@@ -30,7 +33,7 @@ from noticebus.store.tables import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Destination:
     """Where a claimed delivery goes as things stand now.
 
@@ -82,7 +85,7 @@ async def claim_shard(
     ours = (
         sa.select(deliveries.c.id)
         .where(
-            deliveries.c.id.in_(sorted(delivery_ids)),
+            among(conn, deliveries.c.id, delivery_ids),
             deliveries.c.state == DeliveryState.QUEUED,
             deliveries.c.attempts == 0,
             deliveries.c.held_reason.is_(None),
@@ -152,7 +155,8 @@ async def _claim(
         )
         .returning(*deliveries.c)
     )
-    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
+    # In the order they were made, whatever order the rows were met in.
+    return sorted(records_of(await conn.execute(statement), Delivery), key=attrgetter("id"))
 
 
 async def destinations_of(
@@ -188,10 +192,27 @@ async def destinations_of(
         .outerjoin(endpoints, endpoints.c.subscription_id == deliveries.c.subscription_id)
         .outerjoin(contacts, contacts.c.id == deliveries.c.contact_id)
         .outerjoin(obligations, obligations.c.id == deliveries.c.obligation_id)
-        .where(deliveries.c.id.in_(sorted(delivery_ids)))
+        .where(among(conn, deliveries.c.id, delivery_ids))
     )
-    found = [Destination(**row) for row in (await conn.execute(statement)).mappings()]
+    found = records_of(await conn.execute(statement), Destination)
     return {one.delivery_id: one for one in found}
+
+
+async def ended_among(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId]
+) -> set[DeliveryId]:
+    """Say which deliveries a cancel or a waiver has overtaken since they were made."""
+    ended = [ObligationState.WITHDRAWN, ObligationState.WAIVED]
+    statement = (
+        sa.select(deliveries.c.id)
+        .join(obligations, obligations.c.id == deliveries.c.obligation_id)
+        .where(
+            deliveries.c.id.in_(sorted(delivery_ids)),
+            obligations.c.state.in_(ended),
+            deliveries.c.created_at < obligations.c.closed_at,
+        )
+    )
+    return set((await conn.execute(statement)).scalars())
 
 
 def _first_digest() -> sa.ScalarSelect[str]:
@@ -238,6 +259,31 @@ async def give_back(
         for one in sorted(given, key=lambda one: one.delivery_id)
     ]
     await conn.execute(statement, rows)
+
+
+async def finish_claimed(
+    conn: AsyncConnection, claimed: Collection[tuple[DeliveryId, int]], *, finished_at: dt.datetime
+) -> set[tuple[DeliveryId, int]]:
+    """Mark those of `claimed` that are still ours as delivered; give them.
+
+    The fence of `held_deliveries` and the record in one statement: it goes by id, as locks do.
+    """
+    if not claimed:
+        return set()
+    by_number: dict[int, list[DeliveryId]] = {}
+    for id_, number in claimed:
+        by_number.setdefault(number, []).append(id_)
+    ours = [
+        among(conn, deliveries.c.id, ids) & (deliveries.c.attempts == number)
+        for number, ids in by_number.items()
+    ]
+    statement = (
+        sa.update(deliveries)
+        .where(sa.or_(*ours), deliveries.c.state == DeliveryState.SENDING)
+        .values(state=DeliveryState.DELIVERED, due_at=None, finished_at=finished_at)
+        .returning(deliveries.c.id, deliveries.c.attempts)
+    )
+    return {(DeliveryId(id_), number) for id_, number in await conn.execute(statement)}
 
 
 async def next_due_at(conn: AsyncConnection, *, machine_now: dt.datetime) -> dt.datetime | None:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from noticebus.errors import UnavailableError
 
-SQLITE_PRAGMAS = (
+SQLITE_PRAGMAS: tuple[str, ...] = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
@@ -230,7 +230,11 @@ def _postgres_engine(url: sa.URL, *, durable: bool) -> AsyncEngine:
         "application_name": "noticebus",
         "lock_timeout": LOCK_TIMEOUT,
         "statement_timeout": STATEMENT_TIMEOUT,
+        # Many small statements at once: starting helpers or a compiler for one takes longer.
         "jit": "off",
+        "max_parallel_workers_per_gather": "0",
+        # Rows looked up by key are in memory: else a table of every subscriber is read through.
+        "random_page_cost": "1.1",
     }
     if not durable:
         settings["synchronous_commit"] = "off"

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import DelegationHours
 from noticebus.ids import AgencyId, DelegationId
-from noticebus.store.rows import values_of
+from noticebus.store.rows import among, values_of
 from noticebus.store.tables import delegations
 
 DELEGATIONS_LOCK = 0x64656C6567617465  # "delegate" as a number: the same in every release
@@ -70,7 +70,7 @@ async def living_of(
 ) -> dict[AgencyId, Delegation]:
     """Find who stands in for each of the agencies."""
     statement = sa.select(delegations).where(
-        delegations.c.agency_id.in_(sorted(set(agency_ids))), delegations.c.ended_at.is_(None)
+        among(conn, delegations.c.agency_id, agency_ids), delegations.c.ended_at.is_(None)
     )
     found = [Delegation(**row) for row in (await conn.execute(statement)).mappings()]
     return {one.agency_id: one for one in found}

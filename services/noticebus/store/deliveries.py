@@ -29,26 +29,29 @@ from noticebus.ids import (
     ReplayId,
     SubscriptionId,
 )
-from noticebus.store.rows import values_of
+from noticebus.records import lean
+from noticebus.store.hot import insert_rows
+from noticebus.store.rows import among, records_of, values_of
 from noticebus.store.tables import (
     attempts,
     deliveries,
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Delivery:
     """One intent to carry something to one destination.
 
-    `attempts` fences every record of an outcome.
+    `attempts` fences every record of an outcome. As it begins it is queued, untried, and about
+    nothing that is owed.
     """
 
     id: DeliveryId
-    incident_id: IncidentId | None
-    obligation_id: ObligationId | None
-    notice_id: NoticeId | None
-    subscription_id: SubscriptionId | None
-    contact_id: ContactId | None
+    incident_id: IncidentId | None = None
+    obligation_id: ObligationId | None = None
+    notice_id: NoticeId | None = None
+    subscription_id: SubscriptionId | None = None
+    contact_id: ContactId | None = None
     agency_id: AgencyId
     subject: str
     destination: str
@@ -59,16 +62,16 @@ class Delivery:
     step: int
     notice_class: NoticeClass
     content_level: ContentLevel
-    sequence: int | None
-    answer_due_at: dt.datetime | None
-    state: DeliveryState
-    attempts: int
-    recipient_attempts: int
+    sequence: int | None = None
+    answer_due_at: dt.datetime | None = None
+    state: DeliveryState = DeliveryState.QUEUED
+    attempts: int = 0
+    recipient_attempts: int = 0
     due_at: dt.datetime | None
     lease_until: dt.datetime
-    first_failed_at: dt.datetime | None
-    finished_at: dt.datetime | None
-    detail: dict[str, Any] | None
+    first_failed_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+    detail: dict[str, Any] | None = None
     created_at: dt.datetime
     bundle: str | None = None
     held_reason: HeldReason | None = None
@@ -76,12 +79,13 @@ class Delivery:
     replay_id: ReplayId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Attempt:
     """One try of a delivery, with its outcome.
 
     `body_digest` is the SHA-256 of what was put on the wire, in hex. A telephone provider's id and
-    its last word are there where one carried it.
+    its last word are there where one carried it. `dns_ms` to `first_byte_ms` say where the time
+    went, each where a webhook's attempt went through it.
     """
 
     delivery_id: DeliveryId
@@ -99,6 +103,10 @@ class Attempt:
     provider_status: str | None = None
     provider_status_at: dt.datetime | None = None
     response_headers: dict[str, str] | None = None
+    dns_ms: int | None = None
+    connect_ms: int | None = None
+    tls_ms: int | None = None
+    first_byte_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +118,7 @@ class Carried:
     contact_id: ContactId | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Recording:
     """What a delivery becomes after one attempt."""
 
@@ -126,7 +134,7 @@ class Recording:
 async def insert_deliveries(conn: AsyncConnection, new: Sequence[Delivery]) -> None:
     """Insert `new`; the unique key on what is carried where and why refuses a second one."""
     if new:
-        await conn.execute(deliveries.insert(), [values_of(one) for one in new])
+        await insert_rows(conn, deliveries, new)
 
 
 async def insert_missing(conn: AsyncConnection, new: Sequence[Delivery]) -> None:
@@ -208,17 +216,17 @@ async def write_attempts(conn: AsyncConnection, new: Sequence[Attempt]) -> None:
 
     One that sent nothing leaves the digest of one that did: repeats are held against it (I3).
     """
-    if not new:
-        return
-    insert = _insert(conn, attempts)
+    await insert_rows(conn, attempts, new, finish=_over_what_a_lost_claim_left)
+
+
+def _over_what_a_lost_claim_left(insert: sqlite.Insert | postgresql.Insert) -> sa.Insert:
     changed: dict[str, sa.ColumnElement[Any]] = {
         one.name: insert.excluded[one.name] for one in attempts.c if not one.primary_key
     }
     changed["body_digest"] = sa.func.coalesce(
         sa.func.nullif(insert.excluded.body_digest, ""), attempts.c.body_digest
     )
-    statement = insert.on_conflict_do_update(index_elements=attempts.primary_key, set_=changed)
-    await conn.execute(statement, [values_of(one) for one in new])
+    return insert.on_conflict_do_update(index_elements=attempts.primary_key, set_=changed)
 
 
 async def held_deliveries(
@@ -228,10 +236,12 @@ async def held_deliveries(
 
     The fence before recording outcomes.
     """
+    if not claimed:
+        return set()
     ids = {id_ for id_, _ in claimed}
     statement = (
         sa.select(deliveries.c.id, deliveries.c.attempts)
-        .where(deliveries.c.id.in_(sorted(ids)), deliveries.c.state == DeliveryState.SENDING)
+        .where(among(conn, deliveries.c.id, ids), deliveries.c.state == DeliveryState.SENDING)
         .order_by(deliveries.c.id)
         .with_for_update(key_share=True)  # SQLite: the single writer
     )
@@ -245,7 +255,7 @@ async def finish_delivered(
     """Mark deliveries as accepted by a machine at the other end: one statement, however many."""
     await conn.execute(
         sa.update(deliveries)
-        .where(deliveries.c.id.in_(sorted(delivery_ids)))
+        .where(among(conn, deliveries.c.id, delivery_ids))
         .values(state=DeliveryState.DELIVERED, due_at=None, finished_at=finished_at)
     )
 
@@ -351,7 +361,7 @@ async def deliveries_of(
         statement = statement.where(deliveries.c.incident_id == incident_id)
     if before is not None:
         statement = statement.where(deliveries.c.id < before)
-    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Delivery)
 
 
 async def notices_carried(
@@ -361,7 +371,7 @@ async def notices_carried(
     statement = sa.select(deliveries).where(
         deliveries.c.obligation_id.in_(sorted(obligation_ids)), deliveries.c.cause == Cause.NOTICE
     )
-    return [Delivery(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Delivery)
 
 
 async def attempts_of(

@@ -62,9 +62,13 @@ class DueProbe:
 
 
 def waits(held: sa.FromClause) -> sa.ColumnElement[bool]:
-    """Select what waits in a backlog. The state is written out: the partial index serves then."""
-    queued: sa.ColumnElement[str] = sa.literal_column(f"'{DeliveryState.QUEUED}'")
-    return sa.and_(held.c.state == queued, held.c.due_at.is_(None), held.c.held_reason.is_not(None))
+    """Select what waits in a backlog, in the words of its partial index."""
+    return sa.and_(
+        held.c.due_at.is_(None),
+        held.c.held_reason.is_not(None),
+        held.c.finished_at.is_(None),
+        held.c.state == DeliveryState.QUEUED,
+    )
 
 
 async def insert_missing(

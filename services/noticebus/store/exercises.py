@@ -8,17 +8,28 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import Cause, Channel, DeliveryState, ExerciseState, Status
-from noticebus.ids import AgencyId, ApiKeyId, DeliveryId, ExerciseId, IncidentId, ObligationId
+from noticebus.contracts.vocabulary import (
+    Cause,
+    Channel,
+    DeliveryState,
+    ExerciseState,
+    ObligationState,
+    Owed,
+    Status,
+)
+from noticebus.ids import ActorId, AgencyId, DeliveryId, ExerciseId, IncidentId, ObligationId
+from noticebus.store.agencies import Agency
 from noticebus.store.deliveries import Delivery
 from noticebus.store.rows import values_of
 from noticebus.store.tables import (
     acknowledgements,
+    agencies,
     contacts,
     deliveries,
     exercises,
     incidents,
     obligations,
+    responsibilities,
     steps,
 )
 
@@ -36,7 +47,7 @@ class Exercise:
     state: ExerciseState
     starts_at: dt.datetime
     ends_at: dt.datetime
-    created_by: ApiKeyId
+    created_by: ActorId
     created_at: dt.datetime
 
 
@@ -89,6 +100,54 @@ async def exercise_page(
     if before is not None:
         statement = statement.where(exercises.c.id < before)
     return [Exercise(**row) for row in (await conn.execute(statement)).mappings()]
+
+
+def answers_for_places() -> sa.ColumnElement[bool]:
+    """Say that an agency has a living responsibility."""
+    return sa.exists().where(
+        responsibilities.c.agency_id == agencies.c.id, responsibilities.c.ended_at.is_(None)
+    )
+
+
+def completed_one() -> sa.ColumnElement[bool]:
+    """Say that an agency has closed what it owed in some exercise."""
+    return sa.exists().where(
+        obligations.c.agency_id == agencies.c.id,
+        obligations.c.owed == Owed.NOTICE,
+        obligations.c.status == Status.EXERCISE,
+        obligations.c.state == ObligationState.CLOSED,
+    )
+
+
+async def incidents_completed(
+    conn: AsyncConnection, incident_ids: Collection[IncidentId]
+) -> set[IncidentId]:
+    """Say in which of some incidents a recipient has closed what it owed."""
+    statement = (
+        sa.select(obligations.c.incident_id)
+        .where(
+            obligations.c.incident_id.in_(sorted(incident_ids)),
+            obligations.c.owed == Owed.NOTICE,
+            obligations.c.state == ObligationState.CLOSED,
+        )
+        .distinct()
+    )
+    return {IncidentId(one) for one in (await conn.execute(statement)).scalars()}
+
+
+async def never_completed(
+    conn: AsyncConnection, *, agency_id: AgencyId | None, after: str, limit: int
+) -> list[Agency]:
+    """List at most `limit` agencies, by id, that answer for places and never closed a drill."""
+    statement = (
+        sa.select(agencies)
+        .where(answers_for_places(), ~completed_one(), agencies.c.id > after)
+        .order_by(agencies.c.id)
+        .limit(limit)
+    )
+    if agency_id is not None:
+        statement = statement.where(agencies.c.id == agency_id)
+    return [Agency(**row) for row in (await conn.execute(statement)).mappings()]
 
 
 async def find_due_ends(

@@ -5,7 +5,6 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,13 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.canonical import canonical
 from noticebus.ids import EntryId, IncidentId, ObligationId, new_entry_id
+from noticebus.records import lean
+from noticebus.store.counters import columns_of
+from noticebus.store.hot import insert_rows
 from noticebus.store.tables import entries, obligation_history
 
 SALT_BYTES = 16
 LEAF_PREFIX = b"\x00"  # RFC 6962, section 2.1: leaves and nodes are hashed apart
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Entry:
     """One fact for the ledger. `body` holds only JSON values and never personal data."""
 
@@ -30,7 +32,7 @@ class Entry:
     recorded_at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Recorded:
     """An entry as it was stored: its id and the RFC 6962 hash of its salted RFC 8785 bytes."""
 
@@ -38,7 +40,7 @@ class Recorded:
     leaf_hash: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class History:
     """What an obligation is from `entry_id` on, whole."""
 
@@ -84,8 +86,7 @@ async def append(conn: AsyncConnection, new: Sequence[Entry]) -> list[Recorded]:
             }
         )
         recorded.append(Recorded(id=entry.id, leaf_hash=leaf_hash))
-    if rows:
-        await conn.execute(entries.insert(), rows)
+    await insert_rows(conn, entries, rows)
     return recorded
 
 
@@ -110,14 +111,16 @@ async def entry_of_acknowledgement(
 
 async def append_history(conn: AsyncConnection, new: Sequence[History]) -> None:
     """Store what obligations have become, each under the entry that made it so."""
-    if new:
-        await conn.execute(
-            obligation_history.insert(),
-            [
-                {"obligation_id": one.obligation_id, "entry_id": one.entry_id, "facts": one.facts}
-                for one in new
-            ],
-        )
+    rows = [
+        {
+            "obligation_id": one.obligation_id,
+            "entry_id": one.entry_id,
+            "facts": one.facts,
+            **columns_of(one.facts),
+        }
+        for one in new
+    ]
+    await insert_rows(conn, obligation_history, rows)
 
 
 async def newest_index(conn: AsyncConnection) -> int:

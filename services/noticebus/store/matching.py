@@ -16,7 +16,10 @@ from noticebus.domain.rosters import seated
 from noticebus.domain.routing import ResponsibilityMatch, SubscriptionMatch
 from noticebus.domain.working_time import Hours
 from noticebus.ids import AgencyId, ContactId, SubscriptionId
+from noticebus.records import lean
 from noticebus.store.calendars import calendar_from
+from noticebus.store.hot import update_rows
+from noticebus.store.rows import among
 from noticebus.store.tables import (
     agencies,
     calendars,
@@ -58,7 +61,7 @@ class AgencyFacts:
         return self.calendar.hours
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class OrderMatch:
     """A subscription, with the area and notice kind through which it matched."""
 
@@ -81,7 +84,7 @@ async def responsibilities_for(
         .select_from(responsibility_areas)
         .join(responsibilities, responsibilities.c.id == responsibility_areas.c.responsibility_id)
         .join(agencies, agencies.c.id == responsibilities.c.agency_id)
-        .where(responsibility_areas.c.area_key.in_(sorted(area_keys)))
+        .where(among(conn, responsibility_areas.c.area_key, area_keys))
     )
     return [ResponsibilityMatch(**row) for row in (await conn.execute(statement)).mappings()]
 
@@ -107,9 +110,10 @@ async def orders_for(
         .join(subscriptions, subscriptions.c.id == subscription_areas.c.subscription_id)
         .join(agencies, agencies.c.id == subscriptions.c.agency_id)
         .where(
-            subscription_areas.c.area_key.in_(sorted(area_keys)),
-            subscription_areas.c.kind.in_([ANY_KIND, *sorted(kinds)]),
-            subscriptions.c.state != SubscriptionState.ENDED,
+            among(conn, subscription_areas.c.area_key, area_keys),
+            among(conn, subscription_areas.c.kind, [ANY_KIND, *map(str, kinds)]),
+            # Written out: a plan made for any state takes this to leave one row, and reads all.
+            subscriptions.c.state != sa.literal_column(f"'{SubscriptionState.ENDED}'"),
         )
     )
     return [
@@ -163,7 +167,7 @@ async def orders_of_agencies(
         )
         .join(agencies, agencies.c.id == subscriptions.c.agency_id)
         .where(
-            subscriptions.c.agency_id.in_(sorted(agency_ids)),
+            among(conn, subscriptions.c.agency_id, agency_ids),
             living | _waits() if paused_too else living,
         )
         .order_by(subscriptions.c.id)
@@ -203,7 +207,7 @@ async def contact_points(
     Only verified addresses count, and telephones only where the bus has a provider (`telephone`).
     Positions are those of the roster; a contact on two positions comes twice.
     """
-    of = contacts.c.agency_id.in_(sorted(agency_ids))
+    of = among(conn, contacts.c.agency_id, agency_ids)
     return await _contact_points(conn, of, at=at, telephone=telephone)
 
 
@@ -276,7 +280,7 @@ async def agencies_by_id(
             calendars.c.body.label("calendar_body"),
         )
         .outerjoin(calendars, calendars.c.agency_id == agencies.c.id)
-        .where(agencies.c.id.in_(sorted(set(agency_ids))))
+        .where(among(conn, agencies.c.id, agency_ids))
     )
     found = [AgencyFacts(**row) for row in (await conn.execute(statement)).mappings()]
     return {one.id: one for one in found}
@@ -328,17 +332,14 @@ async def take_sequences(
         return {}
     locked = (
         sa.select(subscription_counters)
-        .where(subscription_counters.c.subscription_id.in_(sorted(counts)))
+        .where(among(conn, subscription_counters.c.subscription_id, counts))
         .order_by(subscription_counters.c.subscription_id)
         .with_for_update(key_share=True)  # SQLite: the single writer
     )
     last = {SubscriptionId(row[0]): int(row[1]) for row in await conn.execute(locked)}
     assert last.keys() == counts.keys(), "every subscription has a counter from its first day"
-    statement = (
-        sa.update(subscription_counters)
-        .where(subscription_counters.c.subscription_id == sa.bindparam("b_id"))
-        .values(last_sequence=sa.bindparam("b_last"))
-    )
-    rows = [{"b_id": one, "b_last": last[one] + counts[one]} for one in sorted(counts)]
-    await conn.execute(statement, rows)
+    rows = [
+        {"subscription_id": one, "last_sequence": last[one] + counts[one]} for one in sorted(counts)
+    ]
+    await update_rows(conn, subscription_counters, rows, key="subscription_id")
     return {one: last[one] + 1 for one in counts}

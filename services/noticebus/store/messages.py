@@ -16,6 +16,7 @@ from noticebus.contracts.vocabulary import (
     Status,
 )
 from noticebus.ids import ContactId, NoticeId, SubscriptionId
+from noticebus.store.rows import among
 from noticebus.store.tables import deliveries, notices
 
 MESSAGES_READ_MAX = 20_000
@@ -58,7 +59,7 @@ async def messages_lately(
     since: dt.datetime,
 ) -> Lately:
     """Read what was made for contacts since `since`, the newest first, in one statement."""
-    statement = sa.union_all(_recent(contact_ids, channels, since=since), _about(notice_ids))
+    statement = sa.union_all(_recent(conn, contact_ids, channels, since=since), _about(notice_ids))
     lately = Lately(sent=[], statuses={})
     for row in (await conn.execute(statement)).mappings():
         if row["contact_id"] is None:
@@ -86,7 +87,11 @@ async def waiting_steps(
 
 
 def _recent(
-    contact_ids: Collection[ContactId], channels: Collection[Channel], *, since: dt.datetime
+    conn: AsyncConnection,
+    contact_ids: Collection[ContactId],
+    channels: Collection[Channel],
+    *,
+    since: dt.datetime,
 ) -> sa.Select[Any]:
     newest = (
         sa.select(
@@ -103,7 +108,7 @@ def _recent(
         )
         .join(notices, notices.c.id == deliveries.c.notice_id)
         .where(
-            deliveries.c.contact_id.in_(sorted(contact_ids)),
+            among(conn, deliveries.c.contact_id, contact_ids),
             deliveries.c.channel.in_(sorted(channels)),
             deliveries.c.created_at > since,
             deliveries.c.state.not_in(_NEVER_WENT),

@@ -67,6 +67,18 @@ async def pending(url: str) -> list[str]:
     return [one.revision for one in scripts.iterate_revisions("head", at or "base")][::-1]
 
 
+def newest() -> str:
+    """Name the newest revision that this release brings; reads files, so never in an event loop."""
+    found = ScriptDirectory.from_config(_config()).get_current_head()
+    assert found is not None, "the release carries its migrations"
+    return found
+
+
+async def revision_of(conn: AsyncConnection) -> str | None:
+    """Tell which revision the database behind an open connection is at."""
+    return await conn.run_sync(_revision)
+
+
 def render_sql(*, dialect: str = "postgresql", target: str = "head") -> str:
     """Write out the SQL of every migration up to `target`, for people and linters to read."""
     text = io.StringIO()

@@ -2,10 +2,10 @@
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import (
@@ -18,11 +18,19 @@ from noticebus.contracts.vocabulary import (
     Status,
 )
 from noticebus.ids import AgencyId, IncidentId, NoticeId
-from noticebus.store.rows import values_of
-from noticebus.store.tables import idempotency_records, incidents, notices, obligations
+from noticebus.records import lean
+from noticebus.store.hot import insert_rows
+from noticebus.store.rows import records_of, values_of
+from noticebus.store.tables import (
+    idempotency_records,
+    incidents,
+    notice_areas,
+    notices,
+    obligations,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Incident:
     """The thread of everything posted about one event."""
 
@@ -36,7 +44,7 @@ class Incident:
     ended_at: dt.datetime | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Notice:
     """One posted message, as stored. `body` is the canonical JSON of what was posted (RFC 8785)."""
 
@@ -64,7 +72,7 @@ class Notice:
     refdata_version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class IdempotencyRecord:
     """What one client was answered under one key."""
 
@@ -77,12 +85,16 @@ class IdempotencyRecord:
 
 async def insert_incidents(conn: AsyncConnection, new: Sequence[Incident]) -> None:
     """Insert `new` incidents."""
-    await conn.execute(incidents.insert(), [values_of(one) for one in new])
+    await insert_rows(conn, incidents, new)
 
 
 async def insert_notices(conn: AsyncConnection, new: Sequence[Notice]) -> None:
-    """Insert `new` notices; their incidents are there."""
-    await conn.execute(notices.insert(), [values_of(one) for one in new])
+    """Insert `new` notices, and which areas they touch; their incidents are there."""
+    await insert_rows(conn, notices, new)
+    keys = [
+        {"area_key": key, "notice_id": one.id} for one in new for key in sorted({*one.area_keys})
+    ]
+    await insert_rows(conn, notice_areas, keys)
 
 
 async def lock_incidents(
@@ -98,7 +110,7 @@ async def lock_incidents(
         .order_by(incidents.c.id)
         .with_for_update(key_share=True)  # SQLite: the single writer
     )
-    found = [Incident(**row) for row in (await conn.execute(statement)).mappings()]
+    found = records_of(await conn.execute(statement), Incident)
     return {one.id: one for one in found}
 
 
@@ -133,7 +145,7 @@ async def notices_by_id(
 ) -> dict[NoticeId, Notice]:
     """Read notices whole."""
     statement = sa.select(notices).where(notices.c.id.in_(sorted(set(notice_ids))))
-    found = [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+    found = records_of(await conn.execute(statement), Notice)
     return {one.id: one for one in found}
 
 
@@ -146,7 +158,7 @@ async def latest_of(
         .join(incidents, incidents.c.latest_notice_id == notices.c.id)
         .where(incidents.c.id.in_(sorted(incident_ids)))
     )
-    found = [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+    found = records_of(await conn.execute(statement), Notice)
     return {one.incident_id: one for one in found}
 
 
@@ -165,7 +177,24 @@ async def versions_of(conn: AsyncConnection, incident_id: IncidentId) -> list[No
     statement = (
         sa.select(notices).where(notices.c.incident_id == incident_id).order_by(notices.c.version)
     )
-    return [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Notice)
+
+
+async def newest_told(conn: AsyncConnection, incident_id: IncidentId) -> Notice | None:
+    """Read the newest released version that says what happened, not that it is over."""
+    statement = (
+        sa.select(notices)
+        .where(
+            notices.c.incident_id == incident_id,
+            notices.c.released_at.is_not(None),
+            notices.c.msg != Msg.CANCEL,
+            notices.c.kind != NoticeKind.ALL_CLEAR,
+        )
+        .order_by(notices.c.version.desc())
+        .limit(1)
+    )
+    row = (await conn.execute(statement)).mappings().one_or_none()
+    return None if row is None else Notice(**row)
 
 
 async def notice_page(
@@ -181,7 +210,7 @@ async def notice_page(
         statement = statement.where(notices.c.id < before)
     if visible_to is not None:
         statement = statement.where(_visible_to(visible_to))
-    return [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Notice)
 
 
 def _visible_to(agency_id: AgencyId) -> sa.ColumnElement[bool]:
@@ -214,7 +243,7 @@ async def lock_due_releases(
             skip_locked=True, key_share=True, of=[incidents, notices]
         )
     )
-    return [Notice(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Notice)
 
 
 def next_release() -> sa.Select[Any]:
@@ -260,7 +289,7 @@ async def find_idempotency_records(
     """Read what was answered under these (client, key) pairs."""
     columns = sa.tuple_(idempotency_records.c.client_id, idempotency_records.c.key)
     statement = sa.select(idempotency_records).where(columns.in_(list(pairs)))
-    found = [IdempotencyRecord(**row) for row in (await conn.execute(statement)).mappings()]
+    found = records_of(await conn.execute(statement), IdempotencyRecord)
     return {(one.client_id, one.key): one for one in found}
 
 
@@ -268,7 +297,14 @@ async def insert_idempotency_records(
     conn: AsyncConnection, new: Sequence[IdempotencyRecord]
 ) -> None:
     """Insert records; a key taken meanwhile is an integrity error, and all is tried again."""
-    await conn.execute(idempotency_records.insert(), [values_of(one) for one in new])
+    await insert_rows(conn, idempotency_records, new)
+
+
+async def claim_idempotency_record(conn: AsyncConnection, new: IdempotencyRecord) -> bool:
+    """Insert a record; False where its key was taken, after waiting for whoever takes it now."""
+    insert = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(idempotency_records).values(values_of(new)).on_conflict_do_nothing()
+    return (await conn.execute(statement)).rowcount == 1
 
 
 async def prune_idempotency_records(

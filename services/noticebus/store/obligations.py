@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,11 +20,14 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.policies import PolicyRecord
 from noticebus.ids import AgencyId, DeliveryId, IncidentId, NoticeId, ObligationId
-from noticebus.store.rows import values_of
+from noticebus.records import lean
+from noticebus.store.columns import Instant
+from noticebus.store.hot import insert_rows, update_rows
+from noticebus.store.rows import among, records_of, values_of
 from noticebus.store.tables import agencies, deliveries, obligations, steps
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Obligation:
     """One incident owed to one recipient, as stored. `policy` is frozen with the round.
 
@@ -64,7 +66,7 @@ class Obligation:
     created_at: dt.datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class StepRow:
     """One step of one round, fired or skipped; its key makes it happen once (I5)."""
 
@@ -95,7 +97,7 @@ def facts_of(obligation: Obligation) -> dict[str, Any]:
 async def insert_obligations(conn: AsyncConnection, new: Sequence[Obligation]) -> None:
     """Insert `new`; an agency owes one incident one answer."""
     if new:
-        await conn.execute(obligations.insert(), [values_of(one) for one in new])
+        await insert_rows(conn, obligations, new)
 
 
 async def lock_obligations(
@@ -110,7 +112,7 @@ async def lock_obligations(
         statement = statement.where(obligations.c.id.in_(sorted(ids)))
     if incident_id is not None:
         statement = statement.where(obligations.c.incident_id == incident_id)
-    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Obligation)
 
 
 async def lock_coverage(
@@ -126,7 +128,7 @@ async def lock_coverage(
         .order_by(obligations.c.id)
         .with_for_update(key_share=True)  # SQLite: the single writer
     )
-    found = [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    found = records_of(await conn.execute(statement), Obligation)
     return {one.incident_id: one for one in found}
 
 
@@ -141,7 +143,7 @@ async def lock_with_coverage(
         .order_by(obligations.c.id)
         .with_for_update(key_share=True)  # SQLite: the single writer
     )
-    found = [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    found = records_of(await conn.execute(statement), Obligation)
     return next(one for one in found if one.id == obligation_id)
 
 
@@ -157,7 +159,7 @@ async def lock_promised(conn: AsyncConnection, incident_id: IncidentId) -> list[
         .order_by(obligations.c.id)
         .with_for_update(key_share=True)  # SQLite: the single writer
     )
-    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Obligation)
 
 
 async def lock_due(
@@ -174,7 +176,7 @@ async def lock_due(
         .limit(batch_size_max)
         .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
     )
-    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Obligation)
 
 
 def next_step() -> sa.Select[Any]:
@@ -218,20 +220,8 @@ _SAVED = tuple(name for name in Obligation.__dataclass_fields__ if name not in _
 
 async def save_all(conn: AsyncConnection, changed: Sequence[Obligation]) -> None:
     """Write obligations whose rows this transaction has locked."""
-    if not changed:
-        return
-    statement = (
-        sa.update(obligations)
-        .where(obligations.c.id == sa.bindparam("b_id"))
-        .values({name: sa.bindparam(f"b_{name}") for name in _SAVED})
-    )
-    await conn.execute(
-        statement,
-        [
-            {"b_id": one.id} | {f"b_{name}": getattr(one, name) for name in _SAVED}
-            for one in changed
-        ],
-    )
+    rows = [{"id": one.id} | {name: getattr(one, name) for name in _SAVED} for one in changed]
+    await update_rows(conn, obligations, rows, key="id")
 
 
 async def save_steps(conn: AsyncConnection, moved: Sequence[Obligation]) -> None:
@@ -239,21 +229,13 @@ async def save_steps(conn: AsyncConnection, moved: Sequence[Obligation]) -> None
 
     A burst of steps is what an engine is busiest with: the rest of the row is not sent again.
     """
-    statement = (
-        sa.update(obligations)
-        .where(obligations.c.id == sa.bindparam("b_id"))
-        .values(step=sa.bindparam("b_step"), next_step_at=sa.bindparam("b_next_step_at"))
-    )
-    await conn.execute(
-        statement,
-        [{"b_id": one.id, "b_step": one.step, "b_next_step_at": one.next_step_at} for one in moved],
-    )
+    rows = [{"id": one.id, "step": one.step, "next_step_at": one.next_step_at} for one in moved]
+    await update_rows(conn, obligations, rows, key="id")
 
 
 async def insert_steps(conn: AsyncConnection, new: Sequence[StepRow]) -> None:
     """Insert fired and skipped steps; a second row for the same one is an integrity error (I5)."""
-    if new:
-        await conn.execute(steps.insert(), [values_of(one) for one in new])
+    await insert_rows(conn, steps, new)
 
 
 async def steps_of(
@@ -265,7 +247,7 @@ async def steps_of(
         .where(steps.c.obligation_id.in_(sorted(obligation_ids)))
         .order_by(steps.c.obligation_id, steps.c.epoch, steps.c.step)
     )
-    return [StepRow(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), StepRow)
 
 
 async def mark_delivered(
@@ -282,7 +264,7 @@ async def mark_delivered(
         sa.select(obligations.c.id)
         .join(deliveries, deliveries.c.obligation_id == obligations.c.id)
         .where(
-            deliveries.c.id.in_(sorted(delivery_ids)),
+            among(conn, deliveries.c.id, delivery_ids),
             deliveries.c.version >= obligations.c.round_version,
             obligations.c.delivered_at.is_(None),
         )
@@ -295,12 +277,12 @@ async def mark_delivered(
         .values(
             delivered_at=at,
             state=sa.case((closes, ObligationState.CLOSED.value), else_=obligations.c.state),
-            closed_at=sa.case((closes, at), else_=obligations.c.closed_at),
+            closed_at=sa.case((closes, sa.literal(at, Instant)), else_=obligations.c.closed_at),
             next_step_at=sa.case((closes, sa.null()), else_=obligations.c.next_step_at),
         )
         .returning(*obligations.c)
     )
-    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Obligation)
 
 
 async def obligation_by_id(conn: AsyncConnection, obligation_id: ObligationId) -> Obligation | None:
@@ -346,7 +328,7 @@ async def bound_among(
     if kinds is not None:
         of_kinds = sa.select(agencies.c.id).where(agencies.c.kind.in_(sorted(kinds)))
         statement = statement.where(obligations.c.agency_id.in_(of_kinds))
-    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Obligation)
 
 
 async def owed_by_any(
@@ -362,7 +344,7 @@ async def owed_by_any(
         )
         .order_by(obligations.c.id)
     )
-    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Obligation)
 
 
 async def obligations_of(
@@ -381,7 +363,7 @@ async def obligations_of(
     )
     if after is not None:
         statement = statement.where(obligations.c.id > after)
-    return [Obligation(**row) for row in (await conn.execute(statement)).mappings()]
+    return records_of(await conn.execute(statement), Obligation)
 
 
 async def counts_by_state(

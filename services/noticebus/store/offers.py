@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.contracts.vocabulary import IncidentState, OfferState, OfferType, Owed, Status
+from noticebus.contracts.vocabulary import OfferState, OfferType, Owed, Status
 from noticebus.ids import AgencyId, IncidentId, OfferId
 from noticebus.store.obligations import Obligation
 from noticebus.store.rows import values_of
-from noticebus.store.tables import incidents, obligations, offers
+from noticebus.store.tables import obligations, offers
 
 LIVING = (OfferState.OPEN, OfferState.HELD)
 
@@ -155,29 +155,13 @@ async def offerers(
 async def unanswered(
     conn: AsyncConnection, *, status: Status, at: dt.datetime, limit: int
 ) -> list[Offer]:
-    """Read at most `limit` offers of one status undecided at `at`, the first to lapse first.
+    """Read at most `limit` offers of one status undecided at `at`, first to lapse first.
 
-    Each as it stands now. A cancel ends what is offered before its time.
+    `at` is now, and each is as it stands; as of a past time see `report_history.past_offers`.
     """
-    undecided = (
-        offers.c.answered_at.is_(None)
-        | (offers.c.answered_at > at)
-        | (offers.c.state.in_(LIVING))  # held, or open again
-    )
-    cancelled = sa.exists().where(
-        incidents.c.id == offers.c.incident_id,
-        incidents.c.state == IncidentState.CANCELLED,
-        incidents.c.ended_at <= at,
-    )
     statement = (
         sa.select(offers)
-        .where(
-            offers.c.status == status,
-            offers.c.created_at <= at,
-            offers.c.lapses_at > at,
-            undecided,
-            ~cancelled,
-        )
+        .where(offers.c.status == status, offers.c.state.in_(LIVING), offers.c.lapses_at > at)
         .order_by(offers.c.lapses_at, offers.c.id)
         .limit(limit)
     )

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.domain.policies import Policy, policy_from_record, policy_to_record
 from noticebus.ids import AgencyId
+from noticebus.store.rows import among
 from noticebus.store.tables import policies
 
 
@@ -37,7 +38,7 @@ _NEWEST = sa.select(policies.c.id, sa.func.max(policies.c.version).label("versio
 
 async def latest_policies(conn: AsyncConnection, policy_ids: Collection[str]) -> dict[str, Policy]:
     """Read the version in force of each policy; one that has ended is in force no more."""
-    newest = _NEWEST.where(policies.c.id.in_(sorted(policy_ids))).subquery()
+    newest = _NEWEST.where(among(conn, policies.c.id, policy_ids)).subquery()
     statement = (
         sa.select(policies.c.body)
         .join(newest, (policies.c.id == newest.c.id) & (policies.c.version == newest.c.version))
@@ -99,6 +100,30 @@ async def find_policy(
     statement = sa.select(policies).where(of_it).order_by(policies.c.version.desc()).limit(1)
     row = (await conn.execute(statement)).one_or_none()
     return None if row is None else _stored(row)
+
+
+async def versions_of(conn: AsyncConnection, policy_id: str, *, limit: int) -> list[StoredPolicy]:
+    """Read at most `limit` versions of a policy, the newest first."""
+    statement = (
+        sa.select(policies)
+        .where(policies.c.id == policy_id)
+        .order_by(policies.c.version.desc())
+        .limit(limit)
+    )
+    return [_stored(row) for row in await conn.execute(statement)]
+
+
+async def policies_at(
+    conn: AsyncConnection, keys: Collection[tuple[str, int]]
+) -> dict[tuple[str, int], StoredPolicy]:
+    """Read policies at given versions: one statement, however many."""
+    if not keys:
+        return {}
+    statement = sa.select(policies).where(
+        sa.tuple_(policies.c.id, policies.c.version).in_(sorted(keys))
+    )
+    found = [_stored(row) for row in await conn.execute(statement)]
+    return {(one.id, one.policy.version): one for one in found}
 
 
 async def insert_policy(

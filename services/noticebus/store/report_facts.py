@@ -1,9 +1,11 @@
 """What the unacknowledged report shows beside its lines, each for a whole page in one statement."""
 
 import datetime as dt
+import functools
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,8 +27,12 @@ from noticebus.ids import (
     QuestionId,
 )
 from noticebus.store.agencies import Contact
+from noticebus.store.columns import Instant
 from noticebus.store.matching import valid_at
-from noticebus.store.reports import Scope, touches
+from noticebus.store.report_areas import touches
+from noticebus.store.report_lines import CONTACTS_MAX, POLICY
+from noticebus.store.reports import Scope
+from noticebus.store.rows import among
 from noticebus.store.tables import (
     agencies,
     attempts,
@@ -41,7 +47,10 @@ from noticebus.store.tables import (
 )
 
 SHOWN_MAX = 100
-CONTACTS_MAX = 5000
+STATEMENTS_KEPT = 256  # to build one takes longer than to send it
+At = dt.datetime | sa.BindParameter[dt.datetime]
+_AT = sa.bindparam("at", type_=Instant)
+_NEWER = notices.alias("newer")  # made once: each has all the columns of its table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +141,7 @@ async def tries_of(
             sa.func.row_number().over(partition_by=of_one, order_by=newest_first).label("place"),
         )
         .join(attempts, attempts.c.delivery_id == deliveries.c.id)
-        .where(of_one.in_(sorted(obligation_ids)), attempts.c.finished_at <= by)
+        .where(among(conn, of_one, obligation_ids), attempts.c.finished_at <= by)
         .subquery()
     )
     rows = await conn.execute(sa.select(numbered).where(numbered.c.place == 1))
@@ -147,20 +156,12 @@ async def tries_of(
 async def named(conn: AsyncConnection, agency_ids: Collection[AgencyId]) -> dict[AgencyId, Named]:
     """Read the names of agencies."""
     statement = sa.select(agencies.c.id, agencies.c.name, agencies.c.kind, agencies.c.zone).where(
-        agencies.c.id.in_(sorted(set(agency_ids)))
+        among(conn, agencies.c.id, agency_ids)
     )
-    found = [Named(**row) for row in (await conn.execute(statement)).mappings()]
-    return {one.id: one for one in found}
-
-
-async def areas_of_notices(
-    conn: AsyncConnection, notice_ids: Collection[NoticeId]
-) -> dict[NoticeId, list[str]]:
-    """Read the keys of the places that notices touch."""
-    statement = sa.select(notices.c.id, notices.c.area_keys).where(
-        notices.c.id.in_(sorted(set(notice_ids)))
-    )
-    return {row[0]: row[1] for row in await conn.execute(statement)}
+    return {
+        id_: Named(id=id_, name=name, kind=kind, zone=zone)
+        for id_, name, kind, zone in (await conn.execute(statement)).all()
+    }
 
 
 async def areas_answered_for(
@@ -168,12 +169,12 @@ async def areas_answered_for(
 ) -> dict[AgencyId, frozenset[str]]:
     """Read the keys of the places that agencies answered for at `at`."""
     statement = sa.select(responsibilities.c.agency_id, responsibilities.c.area_keys).where(
-        responsibilities.c.agency_id.in_(sorted(set(agency_ids))),
+        among(conn, responsibilities.c.agency_id, agency_ids),
         responsibilities.c.created_at <= at,
         responsibilities.c.ended_at.is_(None) | (responsibilities.c.ended_at > at),
     )
     keys: defaultdict[AgencyId, set[str]] = defaultdict(set)
-    for agency_id, area_keys in await conn.execute(statement):
+    for agency_id, area_keys in (await conn.execute(statement)).all():
         keys[agency_id].update(area_keys)
     return {agency_id: frozenset(found) for agency_id, found in keys.items()}
 
@@ -192,8 +193,7 @@ async def living_contacts(
     )
     grouped: defaultdict[AgencyId, list[Contact]] = defaultdict(list)
     for row in (await conn.execute(statement)).mappings():
-        contact = Contact(**row)
-        grouped[contact.agency_id].append(contact)
+        grouped[row["agency_id"]].append(Contact(**row))
     return dict(grouped)
 
 
@@ -202,43 +202,73 @@ async def gaps(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[
 
     At most `SHOWN_MAX` incidents, the latest event first.
     """
-    newer = notices.alias()
-    overtaken = sa.exists().where(
-        newer.c.incident_id == notices.c.incident_id,
-        newer.c.version > notices.c.version,
-        newer.c.released_at <= at,
-    )
-    statement = (
-        sa.select(
-            notices.c.incident_id,
-            notices.c.id.label("notice_id"),
-            notices.c.uncovered,
-            obligations.c.id.label("held_id"),
-            obligations.c.state.label("held_state"),
-            obligations.c.due_at.label("held_due_at"),
+    found = (await conn.execute(_gaps(scope), {"at": at})).all()
+    held = await _held(conn, {row[0] for row in found}) if found else {}
+    return [
+        Gaps(
+            incident_id=incident_id,
+            notice_id=notice_id,
+            uncovered=uncovered,
+            held_id=held_id,
+            held_state=held_state,
+            held_due_at=held_due_at,
         )
+        for incident_id, notice_id, uncovered in found
+        for held_id, held_state, held_due_at in [held.get(incident_id, (None, None, None))]
+    ]
+
+
+@functools.lru_cache(maxsize=STATEMENTS_KEPT)
+def _gaps(scope: Scope) -> sa.Select[Any]:
+    return (
+        sa.select(notices.c.incident_id, notices.c.id, notices.c.uncovered)
         .join(incidents, incidents.c.id == notices.c.incident_id)
-        .outerjoin(
-            obligations,
-            (obligations.c.incident_id == notices.c.incident_id)
-            & (obligations.c.owed == Owed.COVERAGE),
-        )
-        .where(*_notices_going_on(scope, at=at), notices.c.released_at <= at, ~overtaken)
-        .where(sa.type_coerce(notices.c.uncovered, sa.Text) != "[]")
+        .where(*latest_going_on(scope, at=_AT))
+        .where(sa.text("notices.uncovered <> '[]'"))  # written out: so the partial index serves
         .order_by(notices.c.occurred_at.desc(), notices.c.id)
         .limit(SHOWN_MAX)
     )
-    return [Gaps(**row) for row in (await conn.execute(statement)).mappings()]
 
 
-async def debts(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[Debt]:
+async def _held(
+    conn: AsyncConnection, incident_ids: Collection[IncidentId]
+) -> dict[IncidentId, tuple[ObligationId, ObligationState, dt.datetime | None]]:
+    """Read what the operators owe incidents for places that nobody answers for."""
+    statement = sa.select(
+        obligations.c.incident_id, obligations.c.id, obligations.c.state, obligations.c.due_at
+    ).where(
+        among(conn, obligations.c.incident_id, incident_ids), obligations.c.owed == Owed.COVERAGE
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in (await conn.execute(statement)).all()}
+
+
+async def debts(
+    conn: AsyncConnection, scope: Scope, *, at: dt.datetime, is_past: bool = True
+) -> list[Debt]:
     """Read what posters owed at `at`, longest due first, at most `SHOWN_MAX` of each kind.
 
-    What is owed outlives an all-clear, and not a cancel, which withdraws it.
+    What is owed outlives an all-clear, and not a cancel, which withdraws it. What is owed now is
+    read from small indexes; a past report (`is_past`) looks through what has been met since.
     """
-    found = [*await _questions(conn, scope, at=at), *await _updates(conn, scope, at=at)]
-    found += await _late_updates(conn, scope, at=at)
+    asked, promised, late = _debts(scope, is_past)
+    found = [
+        # One asked before askers were noted has no row of its own, and its one asker all the same.
+        Debt(owed=Owed.QUESTION, **{**row, "asks": max(row["asks"], 1)})
+        for row in (await conn.execute(asked, {"at": at})).mappings()
+    ]
+    for statement in (promised, late):
+        rows = (await conn.execute(statement, {"at": at})).mappings()
+        found += [Debt(owed=Owed.UPDATE, **row) for row in rows]
     return sorted(found, key=lambda debt: (debt.due_at, debt.notice_id, debt.question_id or ""))
+
+
+@functools.lru_cache(maxsize=STATEMENTS_KEPT)
+def _debts(scope: Scope, is_past: bool) -> tuple[sa.Select[Any], ...]:  # noqa: FBT001 - a key
+    asked, promised = _questions(scope, at=_AT), _updates(scope, at=_AT)
+    if not is_past:
+        asked = asked.where(sa.text("questions.answered_at IS NULL"))
+        promised = promised.where(sa.text("obligations.state = 'open'"))
+    return asked, promised, _late_updates(scope, at=_AT)
 
 
 _CLOCK = (
@@ -247,13 +277,13 @@ _CLOCK = (
     obligations.c.incident_id,
     obligations.c.epoch,
     obligations.c.step,
-    obligations.c.policy,
+    POLICY,
     obligations.c.next_step_at,
     obligations.c.promised_until,
 )
 
 
-async def _questions(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[Debt]:
+def _questions(scope: Scope, *, at: At) -> sa.Select[Any]:
     asks = (
         sa.select(sa.func.count())
         .where(question_askers.c.question_id == questions.c.id, question_askers.c.asked_at <= at)
@@ -286,40 +316,38 @@ async def _questions(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) ->
         statement = statement.where(
             (obligations.c.agency_id == scope.agency_id) | asked_first | mine
         )
-    rows = (await conn.execute(statement)).mappings()
-    # One asked before askers were noted has no row of its own, and its one asker all the same.
-    return [Debt(owed=Owed.QUESTION, **{**row, "asks": max(row["asks"], 1)}) for row in rows]
+    return statement
 
 
-async def _updates(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[Debt]:
-    """Read the updates that were promised and not posted, due or not."""
+def _updates(scope: Scope, *, at: At) -> sa.Select[Any]:
+    """Select the updates that were promised and not posted, due or not."""
     statement = (
         sa.select(*_CLOCK, notices.c.id.label("notice_id"), obligations.c.due_at)
         .select_from(obligations)
         .join(notices, notices.c.id == obligations.c.owed_for)
-        .where(obligations.c.owed == Owed.UPDATE, *_notices_in(scope, at=at), *_owed_at(at))
+        .where(sa.text("obligations.owed = 'update' AND obligations.owed <> 'notice'"))
+        .where(*_notices_in(scope, at=at), *_owed_at(at))
         .order_by(obligations.c.due_at, obligations.c.id)
         .limit(SHOWN_MAX)
     )
     if scope.agency_id is not None:
         statement = statement.where(obligations.c.agency_id == scope.agency_id)
-    return [Debt(owed=Owed.UPDATE, **row) for row in (await conn.execute(statement)).mappings()]
+    return statement
 
 
-async def _late_updates(conn: AsyncConnection, scope: Scope, *, at: dt.datetime) -> list[Debt]:
-    """Read the missed updates of notices from before a promised update was an obligation."""
-    newer = notices.alias()
+def _late_updates(scope: Scope, *, at: At) -> sa.Select[Any]:
+    """Select the missed updates of notices from before a promised update was an obligation."""
     updated = sa.exists().where(
-        newer.c.incident_id == notices.c.incident_id,
-        newer.c.version > notices.c.version,
-        newer.c.accepted_at <= at,
+        _NEWER.c.incident_id == notices.c.incident_id,
+        _NEWER.c.version > notices.c.version,
+        _NEWER.c.accepted_at <= at,
     )
     bound = sa.exists().where(
         obligations.c.incident_id == notices.c.incident_id,
         obligations.c.owed == Owed.UPDATE,
         obligations.c.owed_for == notices.c.id,
     )
-    statement = (
+    return (
         sa.select(
             notices.c.agency_id,
             notices.c.incident_id,
@@ -332,17 +360,25 @@ async def _late_updates(conn: AsyncConnection, scope: Scope, *, at: dt.datetime)
         .order_by(notices.c.next_update_due, notices.c.id)
         .limit(SHOWN_MAX)
     )
-    rows = (await conn.execute(statement)).mappings().all()
-    return [Debt(owed=Owed.UPDATE, **row) for row in rows]
 
 
-def _owed_at(at: dt.datetime) -> list[sa.ColumnElement[bool]]:
+def _owed_at(at: At) -> list[sa.ColumnElement[bool]]:
     """Select obligations that stood open at `at`."""
     closed_at = obligations.c.closed_at
     return [obligations.c.created_at <= at, closed_at.is_(None) | (closed_at > at)]
 
 
-def _notices_going_on(scope: Scope, *, at: dt.datetime) -> list[sa.ColumnElement[bool]]:
+def latest_going_on(scope: Scope, *, at: At) -> list[sa.ColumnElement[bool]]:
+    """Select the newest version released by `at` of each incident going on then."""
+    overtaken = sa.exists().where(
+        _NEWER.c.incident_id == notices.c.incident_id,
+        _NEWER.c.version > notices.c.version,
+        _NEWER.c.released_at <= at,
+    )
+    return [*_notices_going_on(scope, at=at), notices.c.released_at <= at, ~overtaken]
+
+
+def _notices_going_on(scope: Scope, *, at: At) -> list[sa.ColumnElement[bool]]:
     """Select notices of incidents going on at `at`, and of those only what the caller posted."""
     wanted = [
         *_notices_in(scope, at=at),
@@ -353,7 +389,7 @@ def _notices_going_on(scope: Scope, *, at: dt.datetime) -> list[sa.ColumnElement
     return wanted
 
 
-def _notices_in(scope: Scope, *, at: dt.datetime) -> list[sa.ColumnElement[bool]]:
+def _notices_in(scope: Scope, *, at: At) -> list[sa.ColumnElement[bool]]:
     """Select notices accepted by `at` that are of the report's status, class and area."""
     wanted = [notices.c.status == scope.status, notices.c.accepted_at <= at]
     if scope.notice_class is not None:

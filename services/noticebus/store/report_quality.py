@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     Answer,
+    Channel,
     DeliveryState,
     HeldReason,
     IncidentState,
     ObligationState,
-    Owed,
     PauseReason,
     Status,
     SubscriptionState,
@@ -23,6 +23,7 @@ from noticebus.domain.health import DOWN
 from noticebus.ids import AgencyId, IncidentId, SubscriptionId
 from noticebus.store.cancel_requests import LAPSES_AFTER
 from noticebus.store.columns import Instant
+from noticebus.store.exercises import answers_for_places, completed_one
 from noticebus.store.failing_quality import failing
 from noticebus.store.matching import reached, valid_at
 from noticebus.store.paused_quality import AGENCY as _AGENCY
@@ -38,7 +39,6 @@ from noticebus.store.tables import (
     incidents,
     notices,
     obligations,
-    responsibilities,
     subscriptions,
 )
 
@@ -110,12 +110,6 @@ async def warnings(
     return found
 
 
-def _answers() -> sa.ColumnElement[bool]:
-    return sa.exists().where(
-        responsibilities.c.agency_id == agencies.c.id, responsibilities.c.ended_at.is_(None)
-    )
-
-
 def _contact(*more: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     now = sa.bindparam("now", type_=Instant)
     return sa.exists().where(contacts.c.agency_id == agencies.c.id, valid_at(now), *more)
@@ -145,13 +139,13 @@ def _without_verified_channel() -> sa.Select[tuple[object, ...]]:
         subscriptions.c.state == SubscriptionState.ACTIVE,
         subscriptions.c.verified_at.is_not(None),
     )
-    return sa.select(*_AGENCY).where(_answers(), ~person, ~order).order_by(agencies.c.id)
+    return sa.select(*_AGENCY).where(answers_for_places(), ~person, ~order).order_by(agencies.c.id)
 
 
 def _without_second_contact() -> sa.Select[tuple[object, ...]]:
     """Select who has one contact, or one whom something reaches, however many stand beside it."""
     alone = (_contacts() == 1) | (_contacts(_reached()) == 1)
-    return sa.select(*_AGENCY).where(_answers(), alone).order_by(agencies.c.id)
+    return sa.select(*_AGENCY).where(answers_for_places(), alone).order_by(agencies.c.id)
 
 
 def _never_verified() -> sa.Select[tuple[object, ...]]:
@@ -198,7 +192,8 @@ def _down() -> sa.Select[tuple[object, ...]]:
         .where(
             deliveries.c.subscription_id == subscriptions.c.id,
             deliveries.c.due_at.is_(None),
-            deliveries.c.held_reason.is_not(None),  # what the partial index holds
+            deliveries.c.held_reason.is_not(None),
+            deliveries.c.finished_at.is_(None),  # what the partial index holds
             deliveries.c.state == DeliveryState.QUEUED,
         )
         .scalar_subquery()
@@ -239,6 +234,12 @@ def _declined_after_accepting() -> sa.Select[tuple[object, ...]]:
     return sa.select(*_AGENCY).where(took_back).order_by(agencies.c.id)
 
 
+# Written out, so that the partial index serves.
+_UNREACHED = sa.text(
+    "obligations.state <> 'open' AND NOT obligations.reachable AND obligations.owed = 'notice'"
+)
+
+
 def _past_recipients_unreachable() -> sa.Select[tuple[object, ...]]:
     """Select who was told of an incident, is not open on the report, and misses its last version.
 
@@ -254,10 +255,8 @@ def _past_recipients_unreachable() -> sa.Select[tuple[object, ...]]:
         .join(obligations, obligations.c.agency_id == agencies.c.id)
         .join(incidents, incidents.c.id == obligations.c.incident_id)
         .where(
-            obligations.c.owed == Owed.NOTICE,
             obligations.c.status == sa.bindparam("status"),
-            obligations.c.state != ObligationState.OPEN,
-            obligations.c.reachable.is_(False),
+            _UNREACHED,
             obligations.c.round_started_at.is_not(None),
             obligations.c.round_version < incidents.c.latest_version,
             ~answered,
@@ -284,13 +283,7 @@ def _cancel_pending() -> sa.Select[tuple[object, ...]]:
 
 def _never_exercised() -> sa.Select[tuple[object, ...]]:
     """Select who must answer for places and has closed no obligation of any exercise."""
-    completed = sa.exists().where(
-        obligations.c.agency_id == agencies.c.id,
-        obligations.c.owed == Owed.NOTICE,
-        obligations.c.status == Status.EXERCISE,
-        obligations.c.state == ObligationState.CLOSED,
-    )
-    return sa.select(*_AGENCY).where(_answers(), ~completed).order_by(agencies.c.id)
+    return sa.select(*_AGENCY).where(answers_for_places(), ~completed_one()).order_by(agencies.c.id)
 
 
 def _messages_held() -> sa.Select[tuple[object, ...]]:
@@ -313,17 +306,20 @@ def _messages_held() -> sa.Select[tuple[object, ...]]:
 def _not_heard_of() -> sa.Select[tuple[object, ...]]:
     """Count what a telephone provider took an hour ago, for who is open still, with no last word.
 
-    By the time of its attempt: what was held back was made long before. The state is written out,
-    so that the partial index serves.
+    By the time of its attempt: what was held back was made long before. The first conditions are
+    those of the partial index, written out.
     """
-    handed_over: sa.ColumnElement[str] = sa.literal_column(f"'{DeliveryState.HANDED_OVER}'")
+    called = [sa.literal_column(f"'{one}'", sa.Text) for one in (Channel.SMS, Channel.VOICE)]
     before = sa.bindparam("heard_before", type_=Instant)
     unheard = (
         sa.select(deliveries.c.agency_id, sa.func.count().label("count"))
         .join(obligations, obligations.c.id == deliveries.c.obligation_id)
         .join(attempts, attempts.c.delivery_id == deliveries.c.id)
         .where(
-            deliveries.c.state == handed_over,
+            deliveries.c.channel.in_(called),
+            deliveries.c.due_at.is_(None),
+            deliveries.c.finished_at.is_(None),
+            deliveries.c.state == DeliveryState.HANDED_OVER,
             deliveries.c.created_at < before,
             attempts.c.number == deliveries.c.attempts,
             attempts.c.finished_at < before,

@@ -1,13 +1,14 @@
 """The unacknowledged report's lines and counts, live and as they were at a ledger index."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from noticebus.contracts.report import Age
 from noticebus.contracts.vocabulary import (
     AgencyKind,
     NoticeClass,
@@ -16,13 +17,16 @@ from noticebus.contracts.vocabulary import (
     Standing,
     Status,
 )
-from noticebus.domain.figures import Tier, nearest_rank, tier_of
+from noticebus.domain.figures import Tier, nearest_rank, span_of, tier_of
 from noticebus.domain.policies import PolicyRecord
 from noticebus.ids import AgencyId, IncidentId, NoticeId, ObligationId
 from noticebus.store.columns import Instant
-from noticebus.store.tables import agencies, incidents, notices, obligation_history, obligations
+from noticebus.store.report_lines import POLICY
+from noticebus.store.tables import agencies, incidents, notice_areas, notices, obligations
 
 NEVER = dt.datetime(9999, 12, 31, tzinfo=dt.UTC)  # sorts what has no deadline after all that has
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+STEP_MAX = 20  # of a policy (`contracts.policy.STEPS_MAX`), as the next one's index
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +88,9 @@ class Counts:
     closed_within: int
 
 
-_COLUMNS = tuple(obligations.c[field.name] for field in fields(Line))
-_INSTANTS = frozenset({"round_started_at", "due_at", "next_step_at", "closed_at"})
-_WORDS: Mapping[str, type[Any]] = {
-    "standing": Standing,
-    "state": ObligationState,
-    "notice_class": NoticeClass,
-}
+_OF_AREA, _ONE = notices.alias("of_area"), obligations.alias("one")
+NAMES = tuple(field.name for field in fields(Line))
+COLUMNS = tuple(POLICY if name == "policy" else obligations.c[name] for name in NAMES)
 
 
 def place_of(line: Line, *, now: dt.datetime) -> Place:
@@ -105,11 +105,12 @@ def place_of(line: Line, *, now: dt.datetime) -> Place:
     )
 
 
-async def open_lines(
+async def open_lines(  # noqa: PLR0913  (of what, narrowed how, from where on)
     conn: AsyncConnection,
     scope: Scope,
     *,
     overdue: bool | None,
+    age: Age | None = None,
     now: dt.datetime,
     after: Place | None,
     limit: int,
@@ -120,21 +121,70 @@ async def open_lines(
         if len(found) == limit or (after is not None and tier < after.tier):
             continue
         here = after if after is not None and after.tier == tier else None
-        statement = (
-            sa.select(*_COLUMNS)
-            .where(*_about(scope), obligations.c.state == ObligationState.OPEN)
-            .where(*_in_tier(tier, now=now), *_past_deadline(overdue, now=now))
-            .where(*([] if here is None else [_follows(here, tier)]))
-            .order_by(*_order(tier))
-            .limit(limit - len(found))
-        )
-        found += [Line(**row) for row in (await conn.execute(statement)).mappings()]
+        wanted = [
+            *about(scope),
+            obligations.c.state == ObligationState.OPEN,
+            *_in_tier(tier, now=now),
+            *past_deadline(overdue, now=now),
+            *([] if age is None else [age_range(age, now=now)]),
+            *([] if here is None else _follows(here, tier)),
+        ]
+        statement = sa.select(*COLUMNS).order_by(*_order(tier)).limit(limit - len(found))
+        if _is_wide(conn, scope):
+            first = _first_of_each_step(wanted, tier, after=here, limit=limit - len(found))
+            statement = statement.where(obligations.c.id.in_(first))
+        else:
+            statement = statement.where(*wanted)
+        rows = (await conn.execute(statement)).all()
+        found += [Line(**dict(zip(NAMES, row, strict=True))) for row in rows]
     return found
+
+
+def _is_wide(conn: AsyncConnection, scope: Scope) -> bool:
+    """Tell whether to read in the order of the open index: not where an agency or area is few.
+
+    SQLite cannot join what depends on the row before, and has no million rows.
+    """
+    return scope.agency_id is None and scope.area_key is None and conn.dialect.name != "sqlite"
+
+
+def _first_of_each_step(
+    wanted: Sequence[sa.ColumnElement[bool]], tier: Tier, *, after: Place | None, limit: int
+) -> sa.Select[Any]:
+    """Select the ids that lead each step: the open index has them in this order, and only them."""
+    numbers = sa.func.generate_series(0, STEP_MAX).table_valued("step").render_derived()
+    due_at, begins = obligations.c.due_at, []
+    if after is not None and tier is Tier.OVERDUE:  # what stands before it is not walked again
+        at_step = numbers.c.step == -after.minus_step
+        begins = [
+            due_at
+            >= sa.case(
+                (at_step, sa.literal(after.due_at, Instant)), else_=sa.literal(EPOCH, Instant)
+            )
+        ]
+    first = (
+        sa.select(obligations.c.id, obligations.c.step, due_at)
+        .where(*wanted, obligations.c.step == numbers.c.step, *begins)
+        .order_by(due_at, obligations.c.id)
+        .limit(limit)
+        .lateral()
+    )
+    led = sa.select(first.c.id).select_from(sa.join(numbers, first, sa.true()))
+    return led.order_by(*_order(tier, first.c)).limit(limit)
+
+
+async def count_ages(conn: AsyncConnection, scope: Scope, *, now: dt.datetime) -> dict[Age, int]:
+    """Count all open lines by how they stand to their deadline: one reading of the open index."""
+    counted = [sa.func.count().filter(age_range(age, now=now)) for age in Age]
+    statement = sa.select(*counted).where(
+        *about(scope), obligations.c.state == ObligationState.OPEN
+    )
+    return dict(zip(Age, (await conn.execute(statement)).one(), strict=True))
 
 
 async def count(conn: AsyncConnection, scope: Scope, *, now: dt.datetime) -> Counts:
     """Count the mandatory: open, overdue, fallen due, and of those closed and closed in time."""
-    mandatory = (*_about(scope), obligations.c.standing == Standing.MANDATORY)
+    mandatory = (*about(scope), obligations.c.standing == Standing.MANDATORY)
     of_open = sa.select(
         sa.func.count(),
         sa.func.count().filter(obligations.c.due_at <= now),
@@ -146,7 +196,7 @@ async def count(conn: AsyncConnection, scope: Scope, *, now: dt.datetime) -> Cou
         sa.func.count(),
         sa.func.count().filter(closed),
         sa.func.count().filter(closed & (obligations.c.closed_at <= obligations.c.due_at)),
-    ).where(*_fell_due(scope, now=now))
+    ).where(*fell_due_by(scope, now=now))
     due, closed_at_all, within = (await conn.execute(of_due)).one()
     return Counts(
         open=still_open,
@@ -167,8 +217,8 @@ async def time_to_close_at(
         return None
     statement = (
         sa.select(obligations.c.closed_at, obligations.c.round_started_at)
-        .where(*_fell_due(scope, now=now), obligations.c.state == ObligationState.CLOSED)
-        .order_by(_took(conn), obligations.c.id)
+        .where(*fell_due_by(scope, now=now), obligations.c.state == ObligationState.CLOSED)
+        .order_by(took_of(conn), obligations.c.id)
         .offset(rank - 1)
         .limit(1)
     )
@@ -177,77 +227,38 @@ async def time_to_close_at(
     return took
 
 
-async def past_lines(
-    conn: AsyncConnection,
-    scope: Scope,
-    *,
-    index: int,
-    as_of: dt.datetime,
-    after: str,
-    limit: int,
-) -> list[tuple[Line, dict[str, Any]]]:
-    """Read at most `limit` obligations in id order as they were at ledger index `index`.
-
-    The scope's class and area belong to the line as it was: whoever calls compares those.
-    """
-    history = obligation_history.alias()
-    latest = (
-        sa.select(sa.func.max(history.c.position))
-        .where(history.c.obligation_id == obligations.c.id, history.c.from_index <= index)
-        .correlate(obligations)
-        .scalar_subquery()
-    )
-    was = sa.select(*_COLUMNS, obligation_history.c.facts).select_from(
-        obligations.join(obligation_history, obligation_history.c.position == latest)
-    )
-    unfiltered = Scope(
-        status=scope.status, kind=scope.kind, agency_id=scope.agency_id, posted=scope.posted
-    )
-    statement = (
-        was.where(*_about(unfiltered, started=False))
-        .where(obligations.c.created_at <= as_of, obligations.c.id > after)
-        .order_by(obligations.c.id)
-        .limit(limit)
-    )
-    rows = (await conn.execute(statement)).mappings().all()
-    return [_as_it_was(dict(row)) for row in rows]
-
-
-async def touching(
-    conn: AsyncConnection, notice_ids: Collection[NoticeId], *, area_key: str
-) -> frozenset[NoticeId]:
-    """Say which of `notice_ids` touch an area."""
-    statement = sa.select(notices.c.id).where(
-        notices.c.id.in_(sorted(set(notice_ids))), touches(area_key)
-    )
-    return frozenset((await conn.execute(statement)).scalars())
-
-
-def touches(area_key: str) -> sa.ColumnElement[bool]:
-    """Say that a notice's keys hold `area_key`: they are JSON text, each key in quotes."""
-    return sa.type_coerce(notices.c.area_keys, sa.Text).contains(f'"{area_key}"', autoescape=True)
-
-
-def begun(lines: Iterable[tuple[Line, dict[str, Any]]]) -> list[Line]:
-    """Keep the lines whose round runs: what is embargoed is no line of any report."""
-    return [line for line, facts in lines if facts["round_started_at"] is not None]
-
-
-def _about(scope: Scope, *, started: bool = True) -> Sequence[sa.ColumnElement[bool]]:
+def about(scope: Scope, *, started: bool = True) -> Sequence[sa.ColumnElement[bool]]:
+    """Select the obligations that a report of `scope` is about, whatever their state."""
     wanted = [obligations.c.owed == Owed.NOTICE, obligations.c.status == scope.status]
     if started:  # an embargoed notice is nobody's business yet
         wanted.append(obligations.c.round_started_at.is_not(None))
     if scope.kind is not None:
-        of_kind = sa.select(agencies.c.id).where(agencies.c.kind == scope.kind)
-        wanted.append(obligations.c.agency_id.in_(of_kind))
+        wanted.append(of_kind(scope.kind))
     if scope.notice_class is not None:
         wanted.append(obligations.c.notice_class == scope.notice_class)
     if scope.area_key is not None:
-        there = sa.select(notices.c.id).where(touches(scope.area_key))
-        wanted.append(obligations.c.round_notice_id.in_(there))
+        wanted.append(_there(scope.area_key))
     if scope.agency_id is not None:
         wanted.append(_visible(scope.agency_id, posted=scope.posted))
     return wanted
+
+
+def of_kind(kind: AgencyKind) -> sa.ColumnElement[bool]:
+    """Select what agencies of a kind owe."""
+    return obligations.c.agency_id.in_(sa.select(agencies.c.id).where(agencies.c.kind == kind))
+
+
+def _there(area_key: str) -> sa.ColumnElement[bool]:
+    """Select what is owed for notices that touch an area, by way of their incidents' index."""
+    of_area, one = _OF_AREA, _ONE
+    owed_there = (
+        sa.select(one.c.id)
+        .select_from(notice_areas)
+        .join(of_area, of_area.c.id == notice_areas.c.notice_id)
+        .join(one, one.c.incident_id == of_area.c.incident_id)
+        .where(notice_areas.c.area_key == area_key, one.c.round_notice_id == of_area.c.id)
+    )
+    return obligations.c.id.in_(owed_there)
 
 
 def _visible(agency_id: AgencyId, *, posted: bool) -> sa.ColumnElement[bool]:
@@ -255,7 +266,9 @@ def _visible(agency_id: AgencyId, *, posted: bool) -> sa.ColumnElement[bool]:
     if not posted:
         return own
     theirs = sa.select(incidents.c.id).where(incidents.c.agency_id == agency_id)
-    return own | obligations.c.incident_id.in_(theirs)
+    # One index leads to each half; over `own OR theirs` PostgreSQL reads every row.
+    of_theirs = sa.select(obligations.c.id).where(obligations.c.incident_id.in_(theirs))
+    return obligations.c.id.in_(sa.union_all(sa.select(obligations.c.id).where(own), of_theirs))
 
 
 def _in_tier(tier: Tier, *, now: dt.datetime) -> list[sa.ColumnElement[bool]]:
@@ -271,21 +284,38 @@ def _in_tier(tier: Tier, *, now: dt.datetime) -> list[sa.ColumnElement[bool]]:
             return [reachable, due_at.is_(None)]
 
 
-def _past_deadline(overdue: bool | None, *, now: dt.datetime) -> list[sa.ColumnElement[bool]]:  # noqa: FBT001 - a filter with three values
+def past_deadline(
+    overdue: bool | None,  # noqa: FBT001 - a filter with three values
+    *,
+    now: dt.datetime,
+    c: Any = obligations.c,
+) -> list[sa.ColumnElement[bool]]:
+    """Select what is past its deadline, or what is not; everything for None."""
     match overdue:
         case None:
             return []
         case True:
-            return [obligations.c.due_at <= now]
+            return [c.due_at <= now]
         case False:
-            return [(obligations.c.due_at > now) | obligations.c.due_at.is_(None)]
+            return [(c.due_at > now) | c.due_at.is_(None)]
 
 
-def _order(tier: Tier) -> tuple[sa.ColumnElement[Any], ...]:
-    key, due_at, step = obligations.c.id, obligations.c.due_at, obligations.c.step
+def age_range(age: Age, *, now: dt.datetime, c: Any = obligations.c) -> sa.ColumnElement[bool]:
+    """Select the deadlines of an age."""
+    span = span_of(age, now=now)
+    within = [
+        *([] if span.after is None else [c.due_at > span.after]),
+        *([] if span.until is None else [c.due_at <= span.until]),
+    ]
+    inside = sa.and_(*within)
+    return inside | c.due_at.is_(None) if age is Age.EARLY else inside
+
+
+def _order(tier: Tier, c: Any = obligations.c) -> tuple[sa.ColumnElement[Any], ...]:
+    key, due_at, step = c.id, c.due_at, c.step
     match tier:
         case Tier.UNREACHABLE:
-            return (step.desc(), _due_or_never(), key)
+            return (step.desc(), due_at.asc().nulls_last(), key)
         case Tier.OVERDUE:
             return (step.desc(), due_at, key)
         case Tier.DUE:
@@ -294,26 +324,30 @@ def _order(tier: Tier) -> tuple[sa.ColumnElement[Any], ...]:
             return (key,)
 
 
-def _follows(place: Place, tier: Tier) -> sa.ColumnElement[bool]:
-    later = sa.tuple_(_due_or_never(), obligations.c.id) > sa.tuple_(
-        sa.literal(place.due_at, Instant), sa.literal(place.id)
-    )
-    if tier in {Tier.DUE, Tier.NOTHING_DUE}:
-        return later
-    step = obligations.c.step
-    return (step < -place.minus_step) | ((step == -place.minus_step) & later)
+def _follows(place: Place, tier: Tier) -> list[sa.ColumnElement[bool]]:
+    key, due_at, step = obligations.c.id, obligations.c.due_at, obligations.c.step
+    if tier is Tier.NOTHING_DUE:
+        return [key > place.id]
+    here = sa.tuple_(sa.literal(place.due_at, Instant), sa.literal(place.id))
+    later = sa.tuple_(due_at, key) > here
+    match tier:
+        case Tier.DUE:
+            return [later]
+        case Tier.OVERDUE:
+            return [step <= -place.minus_step, (step < -place.minus_step) | later]
+    if place.due_at == NEVER:
+        later = due_at.is_(None) & (key > place.id)
+    else:
+        later |= due_at.is_(None)
+    return [step <= -place.minus_step, (step < -place.minus_step) | later]
 
 
-def _due_or_never() -> sa.ColumnElement[Any]:
-    return sa.func.coalesce(obligations.c.due_at, sa.literal(NEVER, Instant))
-
-
-def _fell_due(scope: Scope, *, now: dt.datetime) -> Sequence[sa.ColumnElement[bool]]:
+def fell_due_by(scope: Scope, *, now: dt.datetime) -> Sequence[sa.ColumnElement[bool]]:
     """Select what `domain.figures.fell_due` says fell due."""
     state = obligations.c.state
     lapsed = (state != ObligationState.WITHDRAWN) | (obligations.c.closed_at > obligations.c.due_at)
     return (
-        *_about(scope),
+        *about(scope),
         obligations.c.standing == Standing.MANDATORY,
         obligations.c.due_at <= now,
         state != ObligationState.WAIVED,
@@ -321,25 +355,25 @@ def _fell_due(scope: Scope, *, now: dt.datetime) -> Sequence[sa.ColumnElement[bo
     )
 
 
-def _took(conn: AsyncConnection) -> sa.ColumnElement[Any]:
-    """Order by the time to close: SQLite keeps instants as text, so it counts days instead."""
-    closed_at, started_at = obligations.c.closed_at, obligations.c.round_started_at
+def took_of(conn: AsyncConnection) -> sa.ColumnElement[Any]:
+    """Give the time to close: on SQLite, which keeps instants as text, in microseconds."""
+    return took_between(conn, obligations.c.round_started_at, obligations.c.closed_at)
+
+
+def took_between(conn: AsyncConnection, started_at: Any, closed_at: Any) -> sa.ColumnElement[Any]:
+    """Give the time between two columns, as `took_of` does."""
     if conn.dialect.name == "sqlite":
-        return sa.func.julianday(sa.type_coerce(closed_at, sa.Text)) - sa.func.julianday(
-            sa.type_coerce(started_at, sa.Text)
-        )
-    return closed_at - started_at
+        return _microseconds(closed_at) - _microseconds(started_at)
+    return sa.type_coerce(closed_at - started_at, sa.Interval)
 
 
-def _as_it_was(row: dict[str, Any]) -> tuple[Line, dict[str, Any]]:
-    facts: dict[str, Any] = row.pop("facts")
-    for name, value in facts.items():
-        if name in row:
-            row[name] = _read(name, value)
-    return Line(**row), facts
+def duration_of(took: dt.timedelta | int | None) -> dt.timedelta | None:
+    """Read a time that `took_between` gave."""
+    return dt.timedelta(microseconds=took) if isinstance(took, int) else took
 
 
-def _read(name: str, value: Any) -> Any:
-    if name in _INSTANTS:
-        return None if value is None else dt.datetime.fromisoformat(value)
-    return _WORDS[name](value) if name in _WORDS else value
+def _microseconds(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Read SQLite's text of an instant, whose own functions round to milliseconds."""
+    text = sa.type_coerce(column, sa.Text)
+    seconds = sa.cast(sa.func.strftime("%s", sa.func.substr(text, 1, 19)), sa.Integer)
+    return seconds * 1_000_000 + sa.cast(sa.func.substr(text, 21, 6), sa.Integer)

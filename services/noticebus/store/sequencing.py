@@ -9,6 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from noticebus.store.tables import entries, obligation_history
 
 SEQUENCER_LOCK = 0x6E62_7365_7100  # any constant of ours: "nbseq"
+# Ways to read a table as a whole, which a batch is never worth. A planner without statistics, as in
+# a new installation, thinks it is: each batch would then cost more than the one before.
+WHOLE_TABLES = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +27,14 @@ class Given:
 
 
 async def take_lock(conn: AsyncConnection) -> bool:
-    """Take the sequencer's lock until the transaction ends.
+    """Take the sequencer's lock until the transaction ends; its statements go by indexes alone.
 
-    On SQLite the writer's own lock is enough.
+    On SQLite the writer's own lock is enough, and its planner goes by indexes anyway.
     """
     if conn.dialect.name == "sqlite":
         return True
-    statement = sa.select(sa.func.pg_try_advisory_xact_lock(SEQUENCER_LOCK))
+    told = (sa.func.set_config(name, "off", sa.true()) for name in WHOLE_TABLES)
+    statement = sa.select(sa.func.pg_try_advisory_xact_lock(SEQUENCER_LOCK), *told)
     return bool((await conn.execute(statement)).scalar_one())
 
 
@@ -65,10 +69,15 @@ async def index_entries(
     return Given(first=last + 1, last=last + count) if count else None
 
 
-async def span_history(conn: AsyncConnection, given: Given) -> None:
-    """Let each history line begin at its entry's index, and the line before it end there."""
-    await conn.execute(begins(given))
+async def span_history(conn: AsyncConnection, given: Given) -> bool:
+    """Let each history line begin at its entry's index, and the line before it end there.
+
+    Says whether there was any.
+    """
+    if not (await conn.execute(begins(given))).rowcount:
+        return False
     await conn.execute(ends(given))
+    return True
 
 
 def begins(given: Given) -> sa.Update:
@@ -105,7 +114,8 @@ def ends(given: Given) -> sa.Update:
     return (
         sa.update(obligation_history)
         .where(
-            fresh.c.from_index.between(given.first, given.last),
+            fresh.c.entry_id == entries.c.id,
+            entries.c.index.between(given.first, given.last),
             obligation_history.c.obligation_id == fresh.c.obligation_id,
             obligation_history.c.position == before,
         )

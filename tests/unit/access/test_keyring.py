@@ -58,6 +58,17 @@ def test_a_seal_of_another_root_is_refused() -> None:
         Keyring(NEW).unseal(Keyring(OLD).seal("secret"))
 
 
+def test_what_is_needed_often_is_opened_once_and_only_by_its_own_ring() -> None:
+    keyring, other = Keyring(NEW), Keyring(OLD)
+    sealed = keyring.seal("secret")
+
+    assert [keyring.unseal_often(sealed) for _ in range(3)] == ["secret"] * 3
+    assert keyring.unseal_often.cache_info().misses == 1
+    for _ in range(2):  # a refusal is not kept, nor is it ever an answer
+        with pytest.raises(RefusedError):
+            other.unseal_often(sealed)
+
+
 def test_published_keys_are_named_by_their_thumbprint_and_hold_no_private_part() -> None:
     (jwk,) = Keyring(NEW).public_jwks()["keys"]
 

@@ -38,7 +38,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 def a_principal(*scopes: Scope, agency_id: AgencyId | None = MINE) -> Principal:
     return Principal(
-        key_id=ApiKeyId("key_1"),
+        id=ApiKeyId("key_1"),
         name="test",
         agency_id=agency_id,
         agency_kind=None,
@@ -67,12 +67,12 @@ async def test_revoked_key_works_five_seconds_at_most(database: Database) -> Non
     clock = ManualClock(START)
     guard = Principals(database, machine=clock)
     key_id, secret = await a_stored_key(database)
-    assert (await guard.authenticate(secret)).key_id == key_id
+    assert (await guard.authenticate(secret)).id == key_id
     async with database.begin() as conn:
         await revoke_key(conn, key_id=key_id, now=START)
 
     clock.advance(dt.timedelta(seconds=4.9))
-    assert (await guard.authenticate(secret)).key_id == key_id
+    assert (await guard.authenticate(secret)).id == key_id
     clock.advance(dt.timedelta(seconds=0.1))
     with pytest.raises(UnauthenticatedError, match="revoked"):
         await guard.authenticate(secret)

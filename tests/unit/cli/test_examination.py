@@ -1,4 +1,4 @@
-"""What the doctor says of a telephone provider that knows us, does not, or is away."""
+"""What the doctor says of telephones: the provider that knows us or not, the operators' number."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ from noticebus.cli.examination import Finding, State
 from noticebus.settings import Settings
 
 
-async def found(folder: Path, **settings: str) -> Finding:
-    """Give what the doctor finds of the telephone."""
+async def found(folder: Path, *, check: str = "telephone", **settings: str) -> Finding:
+    """Give what the doctor finds of one check."""
     given = Settings.model_validate(
         {"data_dir": folder, "database_url": f"sqlite+aiosqlite:///{folder}/bus.db", **settings}
     )
     findings = await examination.examine(given, origins={})
-    return next(one for one in findings if one.check == "telephone")
+    return next(one for one in findings if one.check == check)
 
 
 async def test_without_a_provider_nothing_is_wrong(tmp_path: Path) -> None:
@@ -44,3 +44,13 @@ async def test_a_provider_that_is_away_fails(tmp_path: Path) -> None:
 
     assert finding.state is State.FAIL
     assert "telephone_url" in finding.remedy
+
+
+@pytest.mark.parametrize(("number", "state"), [("", State.WARN), ("+16015550110", State.OK)])
+async def test_a_bus_without_the_operators_number_is_warned(
+    tmp_path: Path, number: str, state: State
+) -> None:
+    finding = await found(tmp_path, check="operators_phone", operators_phone=number)
+
+    assert finding.state is state
+    assert ("operators_phone" in finding.remedy) is (state is State.WARN)

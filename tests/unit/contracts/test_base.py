@@ -1,4 +1,6 @@
 import datetime as dt
+import re
+import sys
 from typing import Any
 
 import pytest
@@ -8,6 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from noticebus.contracts.base import (
+    _LINE_CONTROLS,
+    _TEXT_CONTROLS,
     AgencyIdText,
     CountyFips,
     Email,
@@ -195,3 +199,12 @@ def test_shape_takes_the_right_and_refuses_the_wrong(kind: str, good: object, ba
 def test_id_of_another_aggregate_is_refused() -> None:
     assert _accepts("AgencyIdText", new_agency_id())
     assert not _accepts("AgencyIdText", new_notice_id())
+
+
+def test_no_character_that_is_refused_counts_as_printable() -> None:
+    """The check of a text asks first whether it is printable, and looks no further if so."""
+    refused = re.compile(f"[{_LINE_CONTROLS}{_TEXT_CONTROLS}]")
+    found = [chr(one) for one in range(sys.maxunicode + 1) if refused.match(chr(one))]
+
+    assert len(found) > 60
+    assert not any(map(str.isprintable, found))

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noticebus.contracts.canonical import canonical, digest
+from noticebus.contracts.canonical import canonical, digest, written
 from noticebus.contracts.event_parts import OfferPart, QuestionPart
 from noticebus.contracts.vocabulary import (
     Answer,
@@ -26,6 +27,7 @@ from noticebus.contracts.webhook import (
     Envelope,
     ObligationPart,
     SubscriptionPart,
+    event,
     event_type,
     render,
     schema_name,
@@ -183,6 +185,24 @@ def test_order_of_keys_never_changes_a_byte(notice: Body) -> None:
 
     assert render(_envelope(notice=notice)) == render(_envelope(notice=turned))
     assert digest(notice) == digest(turned)
+
+
+@given(
+    cause=st.sampled_from(list(EVENTS)),
+    notice=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), JSON, max_size=6),
+    obligation=st.sampled_from([None, OBLIGATION]),
+    subscription=st.sampled_from([None, SUBSCRIPTION]),
+    question=st.none()
+    | st.builds(lambda answer: dataclasses.replace(ANSWERED, answer={"number": answer}), JSON),
+    offer=st.sampled_from([None, OFFER]),
+    challenge=st.none() | st.text(st.characters(exclude_categories=["Cs"])),
+)
+def test_notice_written_once_for_all_gives_the_bytes_of_one_written_for_each(
+    notice: Body, **parts: Any
+) -> None:
+    slow = rfc8785.dumps(event(_envelope(notice=notice, **parts)))
+
+    assert render(_envelope(notice=written(notice), **parts)) == slow
 
 
 @given(JSON)

@@ -123,16 +123,16 @@ async def test_a_server_that_only_hangs_up_leaves_a_hint(
 
 def refuse_one(listener: socket.socket, context: ssl.SSLContext) -> None:
     """Take one connection, refuse its handshake and wait until the client has read why."""
-    listener.settimeout(5)
+    listener.settimeout(30)
     with listener:
         taken, _ = listener.accept()
-    taken.settimeout(5)
+    taken.settimeout(30)
     guarded = context.wrap_socket(taken, server_side=True, do_handshake_on_connect=False)
     with contextlib.suppress(ssl.SSLError):
         guarded.do_handshake()
     with socket.socket(fileno=guarded.detach()) as raw, contextlib.suppress(OSError):
         raw.shutdown(socket.SHUT_WR)
-        raw.settimeout(5)
+        raw.settimeout(30)
         while raw.recv(4096):
             pass
 

@@ -19,11 +19,12 @@ from noticebus.access.credentials import Credentials, OAuthClient
 from noticebus.access.keyring import Keyring, new_webhook_secret
 from noticebus.contracts.vocabulary import Fault, Outcome
 from noticebus.dispatcher import oauth, webhook
+from noticebus.dispatcher.answers import BEGINNING_MIN, mask
 from noticebus.dispatcher.egress import EgressGuard
 from noticebus.dispatcher.failures import TOKEN_AWAITED, Failure, TokenError
 from noticebus.dispatcher.proxy import ForwardProxy
 from noticebus.dispatcher.sessions import Sessions
-from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender, mask
+from noticebus.dispatcher.webhook import WebhookRequest, WebhookSender
 from noticebus.domain.delivery import AttemptResult
 
 NOW = 1_800_000_000
@@ -192,16 +193,24 @@ async def test_an_endpoint_that_takes_no_token_is_asked_twice_and_no_more(
     ("answer", "outcome", "words"),
     [
         (web.json_response({"error": "invalid_client"}, status=401), "refused", "401 (invalid_cl"),
-        (web.json_response({"error": "psst-4711"}, status=400), "refused", "with 400. Check"),
+        (
+            web.json_response({"error": "psst-471147114711"}, status=400),
+            "refused",
+            "with 400. Check",
+        ),
         (web.Response(status=429), "refused", "429"),
-        (web.Response(status=503, text="psst-4711"), "failed", "failed with 503"),
+        (web.Response(status=503, text="psst-471147114711"), "failed", "failed with 503"),
         (web.Response(status=302, headers={"Location": "http://x/"}), "refused", "redirects"),
-        (web.Response(text="<html>psst-4711"), "failed", "usable 'access_token'"),
-        (web.json_response(["psst-4711"]), "failed", "usable 'access_token'"),
+        (web.Response(text="<html>psst-471147114711"), "failed", "usable 'access_token'"),
+        (web.json_response(["psst-471147114711"]), "failed", "usable 'access_token'"),
         (web.json_response({"access_token": "a\r\nX-Evil: 1"}), "failed", "usable 'access_token'"),
-        (web.json_response({"access_token": 4711}), "failed", "usable 'access_token'"),
+        (web.json_response({"access_token": 471147114711}), "failed", "usable 'access_token'"),
         (web.json_response({"access_token": "abc", "token_type": "mac"}), "failed", "'Bearer'"),
-        (web.json_response({"access_token": "abc", "token_type": 4711}), "failed", "'Bearer'"),
+        (
+            web.json_response({"access_token": "abc", "token_type": 471147114711}),
+            "failed",
+            "'Bearer'",
+        ),
         (web.Response(text='{"access_token": "abc", "x": "' + "y" * 70_000), "failed", "usable"),
     ],
 )
@@ -220,7 +229,7 @@ async def test_a_token_server_that_gives_no_token_is_named_and_is_the_recipients
     assert verdict(result) == (Outcome(outcome), Fault.RECIPIENT, None)
     assert result.error.startswith("Your token server ")
     assert words in result.error
-    assert "4711" not in str(result)
+    assert "471147114711" not in str(result)  # no duration says that by chance
     assert receiver.arrivals.all == []
 
 
@@ -301,7 +310,7 @@ def test_the_beginning_of_a_secret_at_a_cut_is_masked(kept: int) -> None:
 
     masked = mask(f"it was {secret[:kept]}".encode(), secrets=(secret,))
 
-    assert masked == ("it was [masked]" if kept >= webhook.BEGINNING_MIN else "it was abcde")
+    assert masked == ("it was [masked]" if kept >= BEGINNING_MIN else "it was abcde")
 
 
 async def test_tokens_of_subscriptions_unused_for_longest_are_forgotten(

@@ -5,7 +5,7 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import aiohttp
@@ -75,6 +75,7 @@ async def test_a_webhook_goes_through_the_proxy_to_the_address_with_tls_for_the_
     assert way.proxy.asked == [f"127.0.0.1:{way.port}"]
     assert arrival.headers["host"] == f"localhost:{way.port}"
     assert "proxy-authorization" not in arrival.headers
+    assert None not in astuple(result.spent)
 
 
 async def test_a_tunnel_is_kept_and_used_again(way: Way) -> None:

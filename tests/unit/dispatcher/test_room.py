@@ -39,7 +39,7 @@ async def test_a_batch_that_is_still_being_read_counts_as_if_it_were_in() -> Non
 async def test_whoever_waits_goes_on_as_soon_as_a_batch_comes_to_nothing() -> None:
     room = Room(1)
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         with room.expecting(1):
             waiting = tasks.create_task(room.wait())
             await asyncio.sleep(0)

@@ -28,7 +28,8 @@ from noticebus.access.keyring import Keyring, new_webhook_secret
 from noticebus.clock import SystemClock
 from noticebus.contracts.canonical import canonical
 from noticebus.contracts.vocabulary import Fault, Outcome
-from noticebus.dispatcher import failures
+from noticebus.dispatcher import failures, phases
+from noticebus.dispatcher.answers import mask
 from noticebus.dispatcher.egress import BusyLookUpsError, EgressGuard
 from noticebus.dispatcher.oauth import Token
 from noticebus.dispatcher.slots import SendLimits
@@ -37,10 +38,9 @@ from noticebus.dispatcher.webhook import (
     WebhookRequest,
     WebhookSender,
     answers_challenge,
-    mask,
     read_retry_after,
 )
-from noticebus.domain.delivery import AttemptResult
+from noticebus.domain.delivery import AttemptResult, TimeSpent
 
 AT = 1_565_184_600  # where nobody compares it with the time of day
 KEYRING = Keyring(b"k" * 32)
@@ -72,7 +72,7 @@ async def impatient() -> AsyncIterator[WebhookSender]:
 @pytest.fixture
 async def skimming() -> AsyncIterator[WebhookSender]:
     """Lend a sender that waits for an answer, and reads it for a short time only."""
-    limits = SendLimits(request=LONG, excerpt=SHORT)
+    limits = SendLimits(request=LONG, excerpt=dt.timedelta(seconds=1))
     async with WebhookSender(keyring=KEYRING, guard=LOCAL, limits=limits) as one:
         yield one
 
@@ -245,6 +245,8 @@ async def test_a_closed_port_is_named(sender: WebhookSender) -> None:
 
     assert verdict(result) == (Outcome.FAILED, Fault.RECIPIENT, None)
     assert "refused the connection" in result.error
+    assert result.spent == TimeSpent(connect_ms=result.spent.connect_ms)
+    assert result.spent.connect_ms is not None
 
 
 async def test_a_server_that_speaks_something_else_is_a_bad_answer(sender: WebhookSender) -> None:
@@ -259,6 +261,31 @@ async def test_a_server_that_speaks_something_else_is_a_bad_answer(sender: Webho
         result = await send(sender, f"http://127.0.0.1:{port}/")
 
     assert result.outcome is Outcome.FAILED
+
+
+async def test_headers_that_are_no_text_are_kept_as_far_as_they_are(
+    sender: WebhookSender,
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b'{"specversion":"1.0"}')
+        writer.write(
+            b"HTTP/1.1 204 No Content\r\nServer: caf\xe9\r\nX-Request-Id: " + SECRET.encode()
+        )
+        writer.write(b"\r\nContent-Type: text/plain\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        result = await send(sender, f"http://127.0.0.1:{port}/")
+
+    assert result.outcome is Outcome.DELIVERED
+    assert result.response_headers == {
+        "server": "caf\N{REPLACEMENT CHARACTER}",
+        "x-request-id": "[masked]",
+        "content-type": "text/plain",
+    }
 
 
 async def test_a_closed_address_is_blocked_with_the_way_to_open_it(
@@ -289,6 +316,8 @@ async def test_a_name_that_does_not_exist_fails() -> None:
 
     assert result.outcome is Outcome.FAILED
     assert "host name" in result.error
+    assert result.spent == TimeSpent(dns_ms=result.spent.dns_ms)
+    assert result.spent.dns_ms is not None
 
 
 async def test_a_secret_that_cannot_sign_is_our_fault(
@@ -354,7 +383,10 @@ def _server_side(path: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_a_trusted_certificate_is_accepted(tmp_path: Path) -> None:
+async def test_a_trusted_certificate_is_accepted_and_each_phase_is_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phases, "SHORTEST_S", 60.0)  # a busy machine is no look-up of a name
     path = _certificate(tmp_path, name="127.0.0.1")
     trust = ssl.create_default_context(cafile=path)
 
@@ -362,7 +394,15 @@ async def test_a_trusted_certificate_is_accepted(tmp_path: Path) -> None:
         webhook_receiver(tls=_server_side(path)) as receiver,
         WebhookSender(keyring=KEYRING, guard=LOCAL, tls=trust) as sender,
     ):
-        assert (await send(sender, receiver.url)).outcome is Outcome.DELIVERED
+        first, second = [await send(sender, receiver.url) for _ in range(2)]
+
+    assert first.outcome is Outcome.DELIVERED
+    assert first.spent.dns_ms is None
+    assert first.spent.connect_ms is not None
+    assert first.spent.tls_ms is not None
+    assert first.spent.first_byte_ms is not None
+    assert second.spent == TimeSpent(first_byte_ms=second.spent.first_byte_ms)
+    assert second.spent.first_byte_ms is not None
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "127.0.0.2"])

@@ -19,9 +19,11 @@ def test_a_bundle_lists_its_messages_and_then_gives_each_whole() -> None:
     assert mail.subject == "2 messages in one, the gravest of class B"
     assert mail.text == (
         "This mail holds 2 messages that came shortly after one another."
-        " Each has its own page and code: answer each by itself.\n"
+        " Each has its own page and code. Answer each by itself, or on one of these pages, with"
+        " that page's code, all that you tick there.\n"
         "\n"
-        "Este correo contiene varios avisos. Responda a cada uno por separado.\n"
+        "Este correo contiene varios avisos. Responda a cada uno por separado o, en una de sus"
+        " páginas y con el código de ella, a todos los que marque.\n"
         "\n"
         "1. First notice: class C\n"
         "2. Reminder 1: class B\n"

@@ -56,12 +56,14 @@ def test_overall_counts_the_mandatory_and_names_who_was_slow_silent_or_not_reach
     quick, slow = taken("agy_quick"), taken("agy_slow", settled_at=minute(90))
     silent = taken("agy_silent", settled_at=None, told_at=None)
     church = taken("agy_church", settled_at=None, told_at=None, standing=Standing.ADVISORY)
+    waived = taken("agy_waived", settled_at=None, told_at=None, waived=True)
 
-    found = overall([quick, slow, silent, church])
+    found = overall([quick, slow, silent, church, waived])
 
     assert (found.mandatory, found.within_target, found.score) == (3, 1, 50)
     assert found.slowest == slow
     assert found.never_reached == found.never_answered == (AgencyId("agy_silent"),)
+    assert (found.waived, score(waived)) == ((AgencyId("agy_waived"),), None)
 
 
 def test_exercise_without_anybody_mandatory_has_no_score_rather_than_zero() -> None:

@@ -2,6 +2,7 @@ import datetime as dt
 
 import pytest
 
+from noticebus.contracts.report import Age
 from noticebus.contracts.vocabulary import ObligationState, Standing
 from noticebus.domain import figures
 from noticebus.domain.figures import Owing, Tier
@@ -107,6 +108,25 @@ def test_answer_at_the_deadline_is_in_time_and_after_it_is_late() -> None:
     assert figures.time_to_close(late) == dt.timedelta(minutes=61)
 
 
+def test_our_time_and_theirs_make_up_the_time_to_close_and_the_silent_have_none() -> None:
+    reached = START + 2 * MINUTE
+    closed = owing(ObligationState.CLOSED, closed_at=START + 9 * MINUTE)
+    declined = owing(ObligationState.DECLINED, closed_at=START + 9 * MINUTE)
+
+    assert figures.time_to_deliver(closed, delivered_at=reached) == 2 * MINUTE
+    assert figures.time_to_answer(closed, delivered_at=reached) == 7 * MINUTE
+    assert figures.time_to_answer(owing(), delivered_at=reached) is None
+    assert figures.time_to_answer(declined, delivered_at=reached) is None
+    assert figures.time_to_deliver(closed, delivered_at=None) is None
+    assert figures.time_to_answer(closed, delivered_at=None) is None
+
+
+def test_who_answered_before_the_notice_arrived_took_no_time() -> None:
+    rung = owing(ObligationState.CLOSED, closed_at=START + MINUTE)
+
+    assert figures.time_to_answer(rung, delivered_at=START + 2 * MINUTE) == dt.timedelta()
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
@@ -120,3 +140,36 @@ def test_answer_at_the_deadline_is_in_time_and_after_it_is_late() -> None:
 )
 def test_duration_is_written_for_people(seconds: int, words: str) -> None:
     assert figures.how_long(dt.timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("minutes_overdue", "age"),
+    [
+        (None, Age.EARLY),
+        (-16, Age.EARLY),
+        (-15, Age.SOON),
+        (-1, Age.SOON),
+        (0, Age.LATE),
+        (59, Age.LATE),
+        (60, Age.LATER),
+        (239, Age.LATER),
+        (240, Age.LATEST),
+        (1439, Age.LATEST),
+        (1440, Age.OLDEST),
+    ],
+)
+def test_age_is_measured_against_the_deadline_and_its_span_holds_it(
+    minutes_overdue: int | None, age: Age
+) -> None:
+    due_at = None if minutes_overdue is None else LATER - minutes_overdue * MINUTE
+
+    assert figures.age_of(due_at, now=LATER) is age
+    if due_at is not None:
+        holding = [one for one in Age if _holds(figures.span_of(one, now=LATER), due_at)]
+        assert holding == [age]
+
+
+def _holds(span: figures.Span, due_at: dt.datetime) -> bool:
+    return (span.after is None or due_at > span.after) and (
+        span.until is None or due_at <= span.until
+    )

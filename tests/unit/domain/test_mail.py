@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from noticebus.contracts.vocabulary import Cause, Msg, NoticeClass, NoticeKind, Owed, Status
 from noticebus.domain.mail import NoticeMail, compose_notice_mail, compose_test_mail, local_time
+from noticebus.domain.telephone import compose_test_text, septets
 
 MAIL = NoticeMail(
     status=Status.ACTUAL,
@@ -57,7 +58,7 @@ def test_a_first_notice_says_what_where_and_until_when() -> None:
         "\n"
         "    012345\n"
         "\n"
-        "This mail holds no details on purpose. Do not forward it: it is meant for you.\n"
+        "This mail holds no details on purpose. Send it only to whoever answers for your agency.\n"
         "\n"
         "Questions: call the bus's operators at +1 601 555 0100.\n"
         "\n"
@@ -69,6 +70,7 @@ def test_a_first_notice_says_what_where_and_until_when() -> None:
         "Página en español: https://bus.example.gov/a/token?lang=es\n"
         "Abrir la página no responde nada. Para responder, escriba en ella su nombre y el código"
         " de seis cifras de este mensaje.\n"
+        "Este correo no lleva detalles a propósito. Envíelo solo a quien responda por su agencia.\n"
     )
 
 
@@ -204,6 +206,9 @@ def test_a_test_mail_says_that_nothing_has_happened() -> None:
 
     assert mail.subject == "[TEST] Test message for Scott County CPS"
     assert "Nothing has happened" in mail.text
+    text = compose_test_text("Scott County CPS " * 9)
+    assert text.startswith("TEST, not real. Notice bus: test message for Scott County CPS")
+    assert septets(text) <= 160, "one segment"
 
 
 @pytest.mark.parametrize("owed", [Owed.NOTICE, Owed.QUESTION, Owed.UPDATE])
@@ -219,3 +224,13 @@ def test_the_operators_are_told_to_ring_who_is_silent_and_given_no_code(owed: Ow
     assert MAIL.link in mail.text
     assert MAIL.code not in mail.text
     assert "We accept" not in mail.text
+
+
+def test_operators_number_stands_in_both_languages_and_not_to_themselves() -> None:
+    numbered = dataclasses.replace(MAIL, operators_phone="+16015550110")
+    mail = compose_notice_mail(numbered).text
+    english, _, spanish = mail.partition("En español")
+
+    assert "\n\nThe bus's operators answer at (601) 555-0110.\n\n" in english
+    assert "\nLos operadores del sistema atienden en el (601) 555-0110.\n" in spanish
+    assert "0110" not in compose_notice_mail(dataclasses.replace(numbered, reads_along=True)).text

@@ -28,6 +28,7 @@ from noticebus.domain.obligation import (
     OpensRound,
     Refused,
     VersionFacts,
+    Waives,
     Withdraws,
     after_version,
     closes_with,
@@ -36,6 +37,7 @@ from noticebus.domain.obligation import (
     is_overdue,
     on_delivered,
     on_question_answered,
+    waive,
     withdraw,
 )
 
@@ -352,6 +354,15 @@ def test_cancel_withdraws_only_what_is_open(state: ObligationState) -> None:
     found = withdraw(obligation(state=state))
 
     assert found == (Withdraws() if state is ObligationState.OPEN else NoChange())
+
+
+@pytest.mark.parametrize("state", ObligationState)
+def test_operators_waive_only_an_open_answer_of_the_round_they_saw(state: ObligationState) -> None:
+    found = waive(obligation(state=state), epoch=1)
+
+    assert found == (Waives() if state is ObligationState.OPEN else NoChange())
+    assert waive(obligation(state=state, epoch=2), epoch=1) == NoChange()
+    assert waive(obligation(state=state, owed=Owed.QUESTION), epoch=1) == NoChange()
 
 
 @pytest.mark.parametrize("state", ObligationState)

@@ -297,6 +297,15 @@ def test_decline_uncovers_a_place_only_when_nobody_is_left() -> None:
     assert uncovered(duty(), second, SCHOOL, lost=both) == (NO_CPS,)
 
 
+def test_waived_beside_a_decline_covers_nothing_and_needs_nobody_where_alone() -> None:
+    second = duty("agy_second")
+    waived = frozenset({second.agency_id})
+
+    assert uncovered(duty(), second, SCHOOL, waived=waived) == ()
+    assert uncovered(second, SCHOOL, waived=waived) == ()
+    assert uncovered(duty(), second, SCHOOL, lost=frozenset({CPS}), waived=waived) == (NO_CPS,)
+
+
 @pytest.mark.parametrize(
     ("notice_class", "orders", "held", "channels"),
     [

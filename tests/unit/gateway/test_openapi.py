@@ -18,6 +18,7 @@ from noticebus.contracts.offer import OfferAnswerPost, OfferPost
 from noticebus.contracts.policy import PolicyPut
 from noticebus.contracts.question import AnswerPost, QuestionPost
 from noticebus.contracts.replay import ReplayPost
+from noticebus.contracts.resend import ResendPost
 from noticebus.contracts.subscription import ConsentPost, ResumePost
 from noticebus.contracts.webhook import EVENTS, event_type
 from noticebus.gateway import app, examples
@@ -39,6 +40,7 @@ GIVEN: list[tuple[type[BaseModel], Any]] = [
     (ConsentPost, examples.CONSENT_EXAMPLES),
     (ResumePost, examples.RESUME_EXAMPLES),
     (ReplayPost, examples.REPLAY_EXAMPLES),
+    (ResendPost, examples.RESEND_EXAMPLES),
 ]
 
 

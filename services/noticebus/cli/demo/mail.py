@@ -72,7 +72,9 @@ class MailSink:
         message = message_from_bytes(raw, policy=policy.default)
         assert isinstance(message, EmailMessage), "what the default policy makes"
         for address in envelope.rcpt_tos:
-            text = str(message.get_content()).replace("\r\n", "\n")
+            plain = message.get_body(("plain",))
+            assert plain is not None, "every mail of ours has a plain text"
+            text = str(plain.get_content()).replace("\r\n", "\n")
             mail = Mail(to=address, subject=str(message["Subject"]), text=text)
             self.mails.append(mail)
             self._hear(mail)

@@ -9,12 +9,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from noticebus.cli.demo import rows
+from noticebus.cli.demo import doors, rows
 from noticebus.cli.demo.cast import Member, engage
+from noticebus.cli.demo.doors import Doors
 from noticebus.cli.demo.mail import Mail, MailSink, mail_sink
 from noticebus.cli.demo.scenario import Scenario, ScenarioAgency
 from noticebus.cli.demo.script import Record, Script
-from noticebus.cli.demo.stage import Stage, Tempo, staged
+from noticebus.cli.demo.stage import HOST, Stage, Tempo, staged
 from noticebus.cli.demo.summary import Ending, lines, read_ending
 from noticebus.cli.demo.view import PlainView, View, live_view
 from noticebus.cli.output import console, say
@@ -28,7 +29,6 @@ ENGAGED_BEFORE = dt.timedelta(minutes=5)  # the cast is on the bus this long bef
 FAST_WITHIN = dt.timedelta(seconds=62)  # from the command's beginning to the fast part's end
 FAST_LEAST = dt.timedelta(seconds=30)  # faster than this nobody could follow
 PAUSES_WITHIN = dt.timedelta(seconds=8)  # a run that has taken longer pauses no more
-LINK_MINUTES = 12 * 60
 OK_FROM, OK_BELOW = 200, 300
 
 
@@ -47,6 +47,7 @@ class Wanted:
     plain: bool
     in_time: bool = False
     keep: bool = False
+    host: str = HOST
 
     def tempo(self, *, now: dt.datetime) -> Tempo:
         """Choose how time passes, `now` that everything is set up."""
@@ -76,6 +77,12 @@ class Played:
     def names(self) -> dict[str, str]:
         """The short names by agency id."""
         return names_of(self.cast)
+
+    async def doors(self, wanted: Wanted) -> Doors:
+        """Open what stays open: the console, the report, the page of who is silent."""
+        return await doors.open_doors(
+            self.stage, self.ending.report, cast=self.cast, sink=self.sink, host=wanted.host
+        )
 
 
 class Ears:
@@ -144,7 +151,10 @@ async def _run(wanted: Wanted, *, folder: Path) -> None:
             say(line)
         say(f"It took {(SystemClock().now() - wanted.began).total_seconds():.0f} s.")
         if wanted.keep:
-            await _keep(over.stage)
+            say()
+            for line in doors.lines(await over.doors(wanted), plain=wanted.plain):
+                say(line)
+            await asyncio.Event().wait()
 
 
 @contextlib.asynccontextmanager
@@ -156,7 +166,13 @@ async def played(wanted: Wanted, *, folder: Path) -> AsyncIterator[Played]:
     async with AsyncExitStack() as stack:
         sink = await stack.enter_async_context(mail_sink(ears.mail))
         stage = await stack.enter_async_context(
-            staged(folder=folder, smtp_url=sink.url, start=first - ENGAGED_BEFORE)
+            staged(
+                folder=folder,
+                smtp_url=sink.url,
+                start=first - ENGAGED_BEFORE,
+                host=wanted.host,
+                known_as=doors.address_for_others(wanted.host),
+            )
         )
         cast = await engage(scenario, stage, stack=stack, hear=ears.event)
         stage.begin(first, tempo=wanted.tempo(now=SystemClock().now()))
@@ -204,16 +220,6 @@ def _view(wanted: Wanted, stage: Stage) -> Iterator[View]:
         console(), world=stage.world, zone=scenario.zone, banner=scenario.banner
     ) as view:
         yield view
-
-
-async def _keep(stage: Stage) -> None:
-    """Leave everything up, and say where the report is, until Ctrl-C."""
-    path = "/v1/reports/unacknowledged/links"
-    made = await stage.operator.call("POST", path, body={"valid_minutes": LINK_MINUTES})
-    say()
-    say(f"The report, in a browser: {made.body['url']}")
-    say("Everything stays up, its clock standing still, until Ctrl-C.")
-    await asyncio.Event().wait()
 
 
 def names_of(cast: Mapping[str, Member]) -> dict[str, str]:

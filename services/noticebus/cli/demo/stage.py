@@ -26,6 +26,7 @@ from noticebus.store import claims
 from noticebus.wiring import System, running
 
 HOST = "127.0.0.1"
+OPERATORS_PHONE = "+16015550110"  # that of the operators' desk in the scenario
 LOOK_EVERY_S = 0.01
 WITHIN_S = 20.0
 HOUR = dt.timedelta(hours=1)
@@ -148,12 +149,18 @@ async def eventually(find: Callable[[], Awaitable[T | None]], *, what: str) -> T
 
 
 @contextlib.asynccontextmanager
-async def staged(*, folder: Path, smtp_url: str, start: dt.datetime) -> AsyncIterator[Stage]:
-    """Run the embedded profile on a free port for the length of the block, its clock at rest."""
+async def staged(
+    *, folder: Path, smtp_url: str, start: dt.datetime, host: str = HOST, known_as: str = HOST
+) -> AsyncIterator[Stage]:
+    """Run the embedded profile on a free port for the length of the block, its clock at rest.
+
+    It listens on `host`, and its links lead to `known_as`.
+    """
     machine = SystemClock()
     world = ScaledClock(start=start, speed=0.0, machine=machine)
-    with bind(HOST, 0) as listening:
-        settings = _settings(folder, smtp_url=smtp_url, listening=listening)
+    with bind(host, 0) as listening:
+        home = address_of(known_as, listening.getsockname()[1])
+        settings = _settings(folder, smtp_url=smtp_url, home=home)
         async with (
             running(settings, world=world, machine=machine) as system,
             serving(system.app, listening),
@@ -163,13 +170,15 @@ async def staged(*, folder: Path, smtp_url: str, start: dt.datetime) -> AsyncIte
             yield Stage(system=system, world=world, operator=operator)
 
 
-def _settings(folder: Path, *, smtp_url: str, listening: socket.socket) -> Settings:
+def _settings(folder: Path, *, smtp_url: str, home: str) -> Settings:
     return Settings(
-        base_url=address_of(HOST, listening.getsockname()[1]),
+        base_url=home,
+        operators_phone=OPERATORS_PHONE,
         data_dir=folder,
         database_url=f"sqlite+aiosqlite:///{folder / 'noticebus.db'}",
         smtp_url=smtp_url,
         mail_from="noticebus@bus.example",
+        digest=False,  # what the demo shows is what happens to notices
         egress_allow=(ip_network(f"{HOST}/32"),),  # the demo's receivers live on this machine
         stop_grace_s=2.0,
     )

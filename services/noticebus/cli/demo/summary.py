@@ -12,7 +12,7 @@ from noticebus.cli.demo.scenario import Scenario
 from noticebus.cli.demo.script import Record
 from noticebus.cli.demo.stage import Stage
 from noticebus.cli.receiver import HANDSHAKE
-from noticebus.console.report import headline
+from noticebus.console.headline import headline
 from noticebus.contracts.answers import ObligationView
 from noticebus.contracts.question import QuestionView
 from noticebus.contracts.report import UnacknowledgedReport
