@@ -1,56 +1,70 @@
-"""The short set: `python -m bench` (or `make bench`) measures and prints it."""
+"""The short set: `python -m bench` (or `make bench`) measures it, and prints what is reached.
+
+python -m bench [--open 100000] [--layout "gateway,ledger dispatcher"] [--uncounted] [--json FILE]
+
+Each scenario is a module of its own: latency, saturation, fanout, kill, isolation, soak,
+escalation, report, routing, national. `bench.plot` draws what they wrote as JSON.
+"""
 
 import argparse
-import asyncio
-import json
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
-from rich.console import Console
+import uvloop
 
-from bench import escalation
-from bench.fanout import measure, show
-from bench.harness import percentile, post_all, profile, wait_for
+from bench import escalation, fanout, kill, latency, reach, saturation
+from bench import options as given
+from bench.harness import measured, servers_kept
 
-TEN = 10
-TWENTY = 20
-WITHIN_MS = 300
-SHORT = argparse.Namespace(open=100_000, burst=1_000, trickle=100)
+SHORT = {
+    "rate": None,
+    "seconds": 5.0,
+    "notices": fanout.NOTICES,
+    "at_once": fanout.AT_ONCE,
+    "burst": 1_000,
+    "trickle": 100,
+}
+SATURATION = {"notices": saturation.NOTICES, "at_once": saturation.AT_ONCE}
+KILL = {"notices": kill.NOTICES, "fan_out": kill.FAN_OUT}
 
 
-async def ten_recipients() -> float:
-    """Post 20 notices to 10 recipients each; give the median ms from the 201 to the last."""
-    async with profile("embedded", fan_out=TEN) as running:
-        posted = await post_all(running, 1, at_once=1)
-        assert await wait_for(running, TEN), "the first did not arrive"
-        for number in range(1, TWENTY + 1):
-            posted += await post_all(running, 1, at_once=1, first=number)
-            assert await wait_for(running, TEN * (number + 1)), "one did not arrive"
-        arrivals = (await running.arrivals())["arrivals"]
-        delays = [max(arrivals[one.notice_id]) - one.answered for one in posted[1:]]
-        return percentile(delays, 0.5) * 1000
+def short_set(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Measure the short set, row by row."""
+    short = _with(options, SHORT)
+    for name in given.profiles(options):
+        yield from measured(latency.latency(name, short))
+        for fan_out in (20, 100):
+            yield measured(fanout.burst(name, fan_out, short))
+    if "production" not in given.profiles(options):
+        return
+    for subscriptions in saturation.SUBSCRIPTIONS:
+        yield measured(
+            saturation.saturation("production", subscriptions, _with(options, SATURATION))
+        )
+    yield measured(fanout.one_to_many("production", short))
+    for who in kill.WHO:
+        yield measured(kill.kill(who, _with(options, KILL)))
+    yield escalation.as_row(uvloop.run(escalation.measure(short)))
+
+
+def _with(options: argparse.Namespace, more: dict[str, Any]) -> argparse.Namespace:
+    return argparse.Namespace(**{**vars(options), **more})
 
 
 def main() -> None:
     """Measure the short set and print it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
+    parser = given.parser(__doc__)
+    parser.add_argument("--open", type=int, default=100_000, help="obligations that are open")
     options = parser.parse_args()
-    median = asyncio.run(ten_recipients())
-    Console().print(
-        f"1 notice to 10 recipients, embedded: last webhook {median:.0f} ms after the 201"
-        f" (median of {TWENTY}; must be within {WITHIN_MS} ms)"
-    )
-    rows = [
-        asyncio.run(measure(name, fan_out))
-        for name in ("embedded", "production")
-        for fan_out in (1, 20, 100)
-    ]
-    show(rows)
-    clock = asyncio.run(escalation.measure(SHORT))
-    escalation.show(clock)
+    rows = []
+    with servers_kept():
+        for row in short_set(options):
+            rows.append(row)
+            given.show([row], options)
+    given.show(rows, options)
+    reach.show(rows)
     if options.json is not None:
-        found = {"ten_ms": median, "rows": rows, "escalation": clock}
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        given.write(options.json, {"rows": rows})
 
 
 if __name__ == "__main__":

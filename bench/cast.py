@@ -1,7 +1,9 @@
-"""The agencies of a measurement, written by SQL: one poster, and recipients of one county."""
+"""The agencies of a measurement, written by SQL: one poster, and recipients in counties."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import sqlalchemy as sa
 
 from noticebus import ids
 from noticebus.access.keyring import new_webhook_secret
@@ -11,23 +13,22 @@ from noticebus.contracts.vocabulary import AgencyKind, Role, Scope
 from noticebus.store import tables
 
 COUNTY = "28123"
+ROWS_AT_ONCE = 1_000
+COUNTIES = tuple(f"28{number:03}" for number in range(1, 164, 2))  # all 82 of Mississippi
 
 
-async def seed(desk: Desk, urls: Sequence[str]) -> str:
-    """Insert a recipient with a verified webhook for each of `urls`; give the poster's key."""
+async def seed(desk: Desk, urls: Sequence[str], *, counties: Sequence[str] = (COUNTY,)) -> str:
+    """Insert a recipient with a verified webhook for each of `urls`; give the poster's key.
+
+    The recipients take turns with the counties: each gets what is posted for its own.
+    """
     now = desk.world.now()
     poster = ids.new_agency_id()
-    recipients = [ids.new_agency_id() for _ in urls]
     key_id = ids.new_api_key_id()
     key = new_key(key_id)
-    async with desk.database.begin() as conn:
-        await conn.execute(
-            tables.agencies.insert(),
-            [_agency(poster, AgencyKind.FEDERAL, now=now)]
-            + [_agency(one, AgencyKind.CPS, now=now) for one in recipients],
-        )
-        await conn.execute(
-            tables.api_keys.insert(),
+    rows: dict[sa.Table, list[dict[str, object]]] = {
+        tables.agencies: [_agency(poster, AgencyKind.FEDERAL, now=now)],
+        tables.api_keys: [
             {
                 "id": key_id,
                 "name": "bench",
@@ -35,10 +36,17 @@ async def seed(desk: Desk, urls: Sequence[str]) -> str:
                 "agency_id": poster,
                 "scopes": [Scope.POST],
                 "created_at": now,
-            },
-        )
-        for url, agency_id in zip(urls, recipients, strict=True):
-            await _subscribe(conn, desk, agency_id, url=url, now=now)
+            }
+        ],
+    }
+    for number, url in enumerate(urls):
+        county = counties[number % len(counties)]
+        for table, row in _recipient(desk, url=url, county=county, now=now):
+            rows.setdefault(table, []).append(row)
+    async with desk.database.begin() as conn:
+        for table, its in rows.items():
+            for first in range(0, len(its), ROWS_AT_ONCE):
+                await conn.execute(table.insert(), its[first : first + ROWS_AT_ONCE])
     return key
 
 
@@ -54,11 +62,16 @@ def _agency(agency_id: str, kind: AgencyKind, *, now: dt.datetime) -> dict[str, 
     }
 
 
-async def _subscribe(conn, desk: Desk, agency_id: str, *, url: str, now: dt.datetime) -> None:  # type: ignore[no-untyped-def]
-    area = f"county:{COUNTY}"
-    subscription_id, duty_id = ids.new_subscription_id(), ids.new_responsibility_id()
-    await conn.execute(
-        tables.subscriptions.insert(),
+def _recipient(
+    desk: Desk, *, url: str, county: str, now: dt.datetime
+) -> Iterator[tuple[sa.Table, dict[str, object]]]:
+    """Make the rows of one recipient: who it is, what it subscribed to, what it answers for."""
+    area = f"county:{county}"
+    agency_id, subscription_id = ids.new_agency_id(), ids.new_subscription_id()
+    duty_id = ids.new_responsibility_id()
+    yield tables.agencies, _agency(agency_id, AgencyKind.CPS, now=now)
+    yield (
+        tables.subscriptions,
         {
             "id": subscription_id,
             "agency_id": agency_id,
@@ -79,16 +92,16 @@ async def _subscribe(conn, desk: Desk, agency_id: str, *, url: str, now: dt.date
             "created_at": now,
         },
     )
-    await conn.execute(
-        tables.subscription_areas.insert(),
+    yield (
+        tables.subscription_areas,
         {"area_key": area, "kind": "*", "subscription_id": subscription_id},
     )
-    await conn.execute(
-        tables.subscription_counters.insert(),
+    yield (
+        tables.subscription_counters,
         {"subscription_id": subscription_id, "last_sequence": 0},
     )
-    await conn.execute(
-        tables.responsibilities.insert(),
+    yield (
+        tables.responsibilities,
         {
             "id": duty_id,
             "agency_id": agency_id,
@@ -97,12 +110,10 @@ async def _subscribe(conn, desk: Desk, agency_id: str, *, url: str, now: dt.date
             "created_at": now,
         },
     )
-    await conn.execute(
-        tables.responsibility_areas.insert(), {"area_key": area, "responsibility_id": duty_id}
-    )
+    yield tables.responsibility_areas, {"area_key": area, "responsibility_id": duty_id}
 
 
-def notice(number: int) -> dict[str, object]:
+def notice(number: int, *, county: str = COUNTY) -> dict[str, object]:
     """Make a notice of about 1.5 kB as posted."""
     return {
         "kind": "enforcement_action",
@@ -121,7 +132,7 @@ def notice(number: int) -> dict[str, object]:
         },
         "headline": f"Measurement {number}: children may need care after school",
         "description": "A worksite action was carried out this morning. " * 12,
-        "areas": [{"county_fips": [COUNTY]}],
+        "areas": [{"county_fips": [county]}],
         "action_type": "worksite",
         "phase": "secured",
         "sites": [{"site_id": "s1", "label": "food plant"}],

@@ -25,7 +25,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from bench.harness import ROOT, percentile
+from bench import options as given
+from bench.harness import ROOT, percentile, servers_kept
 from noticebus import wiring
 from noticebus.casework.desk import Desk
 from noticebus.clock import SystemClock
@@ -37,7 +38,7 @@ from noticebus.store.tables import obligations, steps
 from noticebus.telemetry import configure_logging
 
 sys.path.insert(0, str(ROOT / "tests"))
-from harness import owing, postgres, run
+from harness import owing, postgres
 
 AGENCIES = 1_000
 POLICY = "default.cps.state_desk.A"
@@ -99,9 +100,7 @@ class Statements:
 @contextlib.asynccontextmanager
 async def crowded(count: int) -> AsyncIterator[tuple[TimedDesk, str, Statements]]:
     """Lend a desk over `count` open obligations whose next step is a month away."""
-    os.environ[postgres.DURABLE_SETTING] = "1"  # what is measured waits for the disk
-    begun = run.begin()
-    try:
+    with servers_kept():
         async with postgres.fresh_database() as url:
             await migrate.upgrade(url)
             with tempfile.TemporaryDirectory() as folder:
@@ -114,8 +113,6 @@ async def crowded(count: int) -> AsyncIterator[tuple[TimedDesk, str, Statements]
                     statements.listen(engine.sync_engine)
                 yield desk, url, statements
                 await desk.database.close()
-    finally:
-        run.end(begun)
 
 
 async def _fill(desk: Desk, url: str, count: int) -> None:
@@ -288,6 +285,14 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
+def as_row(found: dict[str, Any]) -> dict[str, Any]:
+    """Give the figures as a row beside those of the other scenarios."""
+    row = {"scenario": "escalation", "profile": "production", "open": found["open"]}
+    for name, one in (("idle", "idle"), ("due", "trickle"), ("together", "burst")):
+        row |= {f"{name}_{key}": value for key, value in found[one].items() if key != "took_ms"}
+    return row
+
+
 def show(found: dict[str, Any]) -> None:
     """Print the figures as a table, and the plans as they are."""
     over = f"{found['open']:,} open obligations, PostgreSQL; load {found['load']:.1f}"
@@ -323,7 +328,7 @@ def main() -> None:
     found = uvloop.run(measure(options))
     show(found)
     if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        given.write(options.json, {"rows": [as_row(found)], "escalation": found})
 
 
 if __name__ == "__main__":

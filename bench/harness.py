@@ -1,229 +1,332 @@
-"""Starting what is measured, posting to it, reading the figures: each part its own process."""
+"""Starts what is measured, as an operator would: each part its own process; reads its figures.
+
+`profile` runs the bus (embedded: one process; production: PostgreSQL, Kafka and the processes of a
+layout), a counting receiver, and endpoints that misbehave where they are asked for. The publisher
+is the harness's own process.
+"""
 
 import asyncio
 import contextlib
 import json
 import math
 import os
+import secrets
+import signal
+import socket
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
+import uvloop
 
-from bench.cast import notice
+from bench.cast import COUNTY, seed
+from bench.processes import ROOT, Part, PartError, used_by_this, used_by_tree
+from bench.publisher import Posted, Publisher, ask
 
-ROOT = Path(__file__).parents[1]
-START_S = 90
+__all__ = ["ROOT", "Posted", "Running", "percentile", "post_all", "post_at", "profile", "wait_for"]
+
+RUN_FOLDER = "NOTICEBUS_TEST_RUN_DIR"  # set while the suite's servers may run
 ARRIVE_S = 120
+ASK_S = 30
 ADDRESSES_MAX = 50  # good endpoints with an address of their own: 127.0.0.1 and after
 BAD_FROM = 101  # the last part of the first bad address
+LAYOUTS = {
+    "embedded": "gateway,dispatcher,ledger",
+    "production": "gateway,ledger dispatcher",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """A profile that runs, with its receiver."""
 
-    url: str
-    receiver: str
-    key: str
-    pid: int
-    session: aiohttp.ClientSession
+    name: str
+    layout: str
+    publisher: Publisher
+    receiver: Part
+    parts: Sequence[Part]  # our own processes, the gateway's first
+    servers: Mapping[str, int] = field(default_factory=dict)  # process numbers by name
+    watchers: asyncio.TaskGroup
+
+    @property
+    def pid(self) -> int:
+        """Give the process number of the first of our processes."""
+        return int(_said(self.parts[0])["pid"])
 
     async def figures(self) -> dict[str, Any]:
-        """Read the system's own count of statements, CPU seconds and memory."""
-        return await self._get(f"{self.url}/bench")
+        """Read what all parts have used: our statements and CPU seconds together, memory apart."""
+        ours = {part.name: await self._ask(part, "GET", "/bench") for part in self.parts}
+        statements: Counter[str] = Counter()
+        for one in ours.values():
+            statements.update(dict(one.get("by_statement", ())))
+        counted = [one["statements"] for one in ours.values() if "statements" in one]
+        used = {
+            "publisher": used_by_this(),
+            "receiver": await self._ask(self.receiver, "GET", "/used"),
+            **{name: used_by_tree(pid) for name, pid in self.servers.items()},
+        }
+        return {
+            "statements": sum(counted) if counted else None,
+            "rows_of_many": sum(one.get("rows_of_many", 0) for one in ours.values()),
+            "by_statement": statements.most_common(),
+            "cpu_s": sum(one["cpu_s"] for one in ours.values()),
+            "memory_mb": sum(one["memory_mb"] for one in ours.values()),
+            "processes": {
+                name: {key: one[key] for key in ("cpu_s", "memory_mb")}
+                for name, one in {**ours, **used}.items()
+            },
+        }
 
     async def arrivals(self) -> dict[str, Any]:
-        """Read what the receiver counted."""
-        return await self._get(f"{self.receiver}/report")
+        """Read what the receiver counted: first arrivals by notice, their count, repeats."""
+        return await self._ask(self.receiver, "GET", "/report")
 
     async def arrived(self) -> int:
         """Count the different webhooks that have arrived."""
-        return int((await self._get(f"{self.receiver}/count"))["count"])
+        return int((await self._ask(self.receiver, "GET", "/count"))["count"])
+
+    async def wait(self, count: int, *, within_s: float = ARRIVE_S) -> bool:
+        """Wait until `count` different webhooks have arrived; false after `within_s`."""
+        path = f"/wait?count={count}&within={within_s}"
+        found = await self._ask(self.receiver, "GET", path, within_s=within_s + ASK_S)
+        return int(found["count"]) >= count
 
     async def make_overdue(self, part: str) -> int:
         """Make overdue retries of what still goes to endpoints whose address holds `part`."""
-        async with self.session.post(
-            f"{self.url}/bench/overdue", params={"part": part}
-        ) as response:
-            return int((await response.json())["overdue"])
+        found = await self._ask(self.parts[0], "POST", f"/bench/overdue?part={part}")
+        return int(found["overdue"])
 
-    async def _get(self, url: str) -> dict[str, Any]:
-        async with self.session.get(url) as response:
-            found: dict[str, Any] = await response.json()
-            return found
+    async def restart(self, part: Part) -> None:
+        """Start a part that was killed, on its old port."""
+        await part.start()
+        self.watchers.create_task(part.watch())
 
-    async def post(self, number: int) -> "Posted":
+    async def _ask(
+        self, part: Part, method: str, path: str, *, within_s: float = ASK_S
+    ) -> dict[str, Any]:
+        said = _said(part)
+        port = said.get("control", said["port"])
+        try:
+            body = await ask(("127.0.0.1", port), method, path, within_s=within_s)
+        except (OSError, TimeoutError) as error:
+            message = f"{part.name} did not answer {method} {path}: {error!r}"
+            raise PartError(message) from error
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    async def post(self, number: int) -> Posted:
         """Post one notice and say when it was sent and answered."""
-        headers = {"Authorization": f"Bearer {self.key}", "Idempotency-Key": f"bench-{number}"}
-        sent = time.monotonic()
-        async with self.session.post(
-            f"{self.url}/v1/notices", json=notice(number), headers=headers
-        ) as response:
-            body = await response.json()
-            assert response.status == 201, body
-        return Posted(notice_id=body["id"], sent=sent, answered=time.monotonic())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Posted:
-    """One accepted notice: instants of the monotonic clock."""
-
-    notice_id: str
-    sent: float
-    answered: float
+        return await self.publisher.post(number)
 
 
 @contextlib.asynccontextmanager
-async def profile(
+async def profile(  # noqa: PLR0913 - each is one thing that scenarios differ in
     name: str,
     *,
     fan_out: int,
     concurrency: int = 16,
     bad: Sequence[str] = (),
     servers: tuple[str, str | None] | None = None,
+    layout: str | None = None,
+    counties: Sequence[str] = (COUNTY,),
+    addresses: int | None = None,
+    count: bool = True,
 ) -> AsyncIterator[Running]:
-    """Run `embedded` or `production` with `fan_out` recipients and a receiver.
+    """Run `embedded` or `production` with `fan_out` recipients in each of `counties`.
 
     With `bad`, ways to misbehave, as many of the recipients have such an endpoint, and each good
     one an address of its own. `servers`, database and broker, stand in for those of the profile.
+    `layout` lists our processes by their roles ("gateway,ledger dispatcher"; "gateway*2" is two).
+    `addresses` is how many the good endpoints share. `count` counts SQL statements.
     """
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        good = fan_out - len(bad)
-        apart = str(good) if fan_out <= ADDRESSES_MAX else "1"
-        port = int(await stack.enter_async_context(_process("bench.receiver", apart)))
+        # A part that ends by itself ends the block. They are ended before the group is left.
+        watchers = await stack.enter_async_context(asyncio.TaskGroup())
+        good = fan_out * len(counties) - len(bad)
+        shared = addresses or (good if good <= ADDRESSES_MAX else 1)
+        receiver = Part(name="receiver", module="bench.receiver", arguments=(str(shared),))
+        port = (await _start(stack, watchers, receiver))["port"]
         urls = [
-            f"http://127.0.0.{1 + number % int(apart)}:{port}/hook/{number}"
-            for number in range(good)
+            f"http://127.0.0.{1 + number % shared}:{port}/hook/{number}" for number in range(good)
         ]
         if bad:
-            elsewhere = int(
-                await stack.enter_async_context(_process("bench.misbehaving", str(len(bad))))
-            )
+            worse = Part(name="misbehaving", module="bench.misbehaving", arguments=(str(len(bad)),))
+            elsewhere = (await _start(stack, watchers, worse))["port"]
             urls += [
                 f"http://127.0.0.{number}:{elsewhere}/{way}"
                 for number, way in enumerate(bad, start=BAD_FROM)
             ]
-        database_url, kafka = servers or await _servers(stack, name, folder)
-        options = {
-            "folder": folder,
+        prefix = f"bench-{secrets.token_hex(4)}"
+        database_url, kafka = servers or await _servers(stack, name, folder, prefix=prefix)
+        settings = {
+            "data_dir": folder,
             "database_url": database_url,
-            "kafka": kafka,
-            "urls": urls,
-            "concurrency": concurrency,
+            "kafka_bootstrap": kafka,
+            "kafka_prefix": "noticebus" if servers else prefix,
+            "kafka_replication": 1,
+            "egress_allow": "127.0.0.0/8",
+            "endpoint_concurrency": concurrency,
+            "secret_key": secrets.token_hex(32),
         }
-        said = json.loads(
-            await stack.enter_async_context(_process("bench.system", json.dumps(options)))
-        )
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=256))
-        )
+        key = await _seed(settings, urls, counties)
+        layout = layout or LAYOUTS[name]
+        gateway = stack.enter_context(_reserved_port())
+        parts = list(_parts(layout, settings, gateway=gateway, count=count))
+        for part in parts:  # one after the other: the first may have something to make
+            await _start(stack, watchers, part)
+        publisher = Publisher(("127.0.0.1", gateway), key, counties=counties)
+        stack.callback(publisher.close)
         yield Running(
-            url=f"http://127.0.0.1:{said['port']}",
-            receiver=f"http://127.0.0.1:{port}",
-            key=said["key"],
-            pid=said["pid"],
-            session=session,
+            name=name,
+            layout=layout,
+            publisher=publisher,
+            receiver=receiver,
+            parts=parts,
+            servers={} if kafka is None else _server_pids(),
+            watchers=watchers,
         )
+
+
+def _said(part: Part) -> Mapping[str, Any]:
+    assert part.said is not None, f"{part.name} was started"
+    return part.said
+
+
+async def _start(
+    stack: contextlib.AsyncExitStack, watchers: asyncio.TaskGroup, part: Part
+) -> Mapping[str, Any]:
+    stack.push_async_callback(part.end)
+    said = await part.start()
+    watchers.create_task(part.watch())
+    return said
+
+
+def _parts(
+    layout: str, settings: Mapping[str, Any], *, gateway: int, count: bool
+) -> Iterator[Part]:
+    for word in sorted(layout.split(), key=lambda word: "gateway" not in word):
+        roles, _, times = word.partition("*")
+        for number in range(int(times or 1)):
+            options = {
+                "settings": settings,
+                "roles": roles.split(","),
+                "port": gateway if "gateway" in roles else 0,
+                "count": count,
+            }
+            name = f"{roles} {number + 1}" if times else roles
+            yield Part(name=name, module="bench.system", arguments=(json.dumps(options),))
+
+
+@contextlib.contextmanager
+def _reserved_port() -> Iterator[int]:
+    """Hold a free port that our gateways share, one that was killed and starts again as well."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))  # it does not listen, so nobody is connected to it
+        yield held.getsockname()[1]
+
+
+async def _seed(settings: Mapping[str, Any], urls: Sequence[str], counties: Sequence[str]) -> str:
+    from noticebus import wiring  # noqa: PLC0415 - a second, which other users need not wait
+    from noticebus.settings import Settings  # noqa: PLC0415
+
+    desk = await wiring.open_desk(Settings(**settings))
+    try:
+        return await seed(desk, urls, counties=counties)
+    finally:
+        await desk.database.close()
 
 
 async def _servers(
-    stack: contextlib.AsyncExitStack, name: str, folder: str
+    stack: contextlib.AsyncExitStack, name: str, folder: str, *, prefix: str
 ) -> tuple[str, str | None]:
     if name == "embedded":
         return f"sqlite+aiosqlite:///{folder}/noticebus.db", None
-    sys.path.insert(0, str(ROOT / "tests"))
-    from harness import kafka, postgres, run  # noqa: PLC0415 - the test suite's own servers
-    from noticebus.bus.options import KafkaOptions  # noqa: PLC0415
+    from noticebus.bus.options import KafkaOptions  # noqa: PLC0415 - only where Kafka is used
     from noticebus.bus.topics import init_topics  # noqa: PLC0415
     from noticebus.store import migrate  # noqa: PLC0415
 
-    os.environ[postgres.DURABLE_SETTING] = "1"  # what is measured waits for the disk
-    begun = run.begin()
-    stack.callback(run.end, begun)
+    stack.enter_context(servers_kept())
+    from harness import kafka, postgres  # noqa: PLC0415 - the test suite's own servers
+
     database_url = await stack.enter_async_context(postgres.fresh_database())
     bootstrap = await kafka.shared()
     await migrate.upgrade(database_url)
-    await init_topics(KafkaOptions(bootstrap=bootstrap))
+    await init_topics(KafkaOptions(bootstrap=bootstrap, prefix=prefix))
     return database_url, bootstrap
 
 
-@contextlib.asynccontextmanager
-async def _process(module: str, *arguments: str) -> AsyncIterator[str]:
-    """Run a module as a process and give its first line; it ends with the block."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-        limit=2**20,
-        env=_environment(),
-    )
-    assert process.stdout is not None
+@contextlib.contextmanager
+def servers_kept() -> Iterator[None]:
+    """Keep PostgreSQL and Kafka, once they are started, until the outermost such block ends."""
+    if str(ROOT / "tests") not in sys.path:
+        sys.path.insert(0, str(ROOT / "tests"))
+    from harness import postgres, run  # noqa: PLC0415 - the test suite's own servers
+
+    os.environ[postgres.DURABLE_SETTING] = "1"  # what is measured waits for the disk
+    if RUN_FOLDER in os.environ:
+        yield
+        return
+    begun = run.begin()
     try:
-        async with asyncio.timeout(START_S):
-            line = await process.stdout.readline()
-        if not line:
-            message = f"{module} ended before it was ready; its error stands above."
-            raise RuntimeError(message)
-        yield line.decode()
+        yield
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
+        run.end(begun)
 
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'services'}:{ROOT / 'tests'}"}
+def _server_pids() -> dict[str, int]:
+    """Find the servers of this run; one that somebody else started is not ours to look into."""
+    from harness import run  # noqa: PLC0415 - the test suite's own servers
+
+    found = {}
+    for note in run.folder().glob("*/server.json"):
+        name = "postgres" if note.parent.name.startswith("postgres") else "kafka"
+        found[name] = int(json.loads(note.read_text())["pid"])
+    return found
 
 
-async def post_all(running: Running, count: int, *, at_once: int, first: int = 0) -> list[Posted]:
+async def post_all(running: Running, count: int, *, at_once: int) -> list[Posted]:
     """Post `count` notices, `at_once` at a time."""
-    waiting = iter(range(first, first + count))
-    posted: list[Posted] = []
-
-    async def poster() -> None:
-        for number in waiting:
-            posted.append(await running.post(number))  # noqa: PERF401 - the list is shared
-
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(at_once):
-            tasks.create_task(poster())
-    return posted
+    return await running.publisher.post_all(count, at_once=at_once)
 
 
-async def post_at(
-    running: Running, count: int, *, per_second: float, first: int = 0
-) -> list[Posted]:
+async def post_at(running: Running, count: int, *, per_second: float) -> list[Posted]:
     """Post `count` notices at a steady rate, whatever the answers take."""
-    start = time.monotonic()
-    async with asyncio.TaskGroup() as tasks:
-        handed = []
-        for number in range(count):
-            await asyncio.sleep(max(start + number / per_second - time.monotonic(), 0))
-            handed.append(tasks.create_task(running.post(first + number)))
-    return [one.result() for one in handed]
+    return await running.publisher.post_at(count, per_second=per_second)
 
 
 async def wait_for(running: Running, count: int) -> bool:
     """Wait until `count` different webhooks have arrived; false after `ARRIVE_S`."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(ARRIVE_S):
-            while await running.arrived() < count:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.05)
-            return True
-    return False
+    return await running.wait(count)
 
 
-def percentile(values: list[float], share: float) -> float:
+def percentile(values: Sequence[float], share: float) -> float:
     """Give the nearest-rank percentile of `values`."""
     ordered = sorted(values)
     return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
+
+
+def measured(measuring: Coroutine[Any, Any, Any]) -> Any:
+    """Run a measurement on uvloop; where a part failed, end with what it said, not with a trace.
+
+    Told to end, by SIGTERM or Ctrl-C, it ends its parts first.
+    """
+    try:
+        return uvloop.run(_until_told(measuring))
+    except* PartError as errors:
+        sys.exit("; ".join(str(one) for one in errors.exceptions))
+
+
+async def _until_told(measuring: Coroutine[Any, Any, Any]) -> Any:
+    everything = asyncio.current_task()
+    assert everything is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, everything.cancel)
+    try:
+        return await measuring
+    except asyncio.CancelledError:
+        message = "Told to end before it was done."
+        raise PartError(message) from None

@@ -5,16 +5,11 @@ And a backlog: 560 overdue retries to three endpoints that hang, then a fresh no
 python -m bench.isolation [--profile embedded|production] [--seconds 20] [--rate 2] [--json FILE]
 """
 
-import argparse
-import asyncio
-import json
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from bench.harness import Posted, Running, percentile, post_all, post_at, profile, wait_for
+from bench import options as given
+from bench.harness import measured, post_at, profile, servers_kept
+from bench.measuring import stretch, warm_up
 
 FAN_OUT = 20
 WAYS = ("hang", "drip", "flood", "body")
@@ -30,80 +25,55 @@ async def neighbours(name: str, bad: int, *, way: str | None, options: Any) -> d
     """Measure the arrivals at the healthy of 20 endpoints; `way` None mixes the bad ones' ways."""
     ways = [way or WAYS[number % len(WAYS)] for number in range(bad)]
     good = FAN_OUT - bad
-    async with profile(name, fan_out=FAN_OUT, bad=ways) as running:
-        await post_all(running, WARM_NOTICES, at_once=1)
-        await wait_for(running, WARM_NOTICES * good)
+    async with profile(name, fan_out=FAN_OUT, bad=ways, **given.of_profile(options)) as running:
+        await warm_up(running, fan_out=good, notices=WARM_NOTICES)
         count = round(options.seconds * options.rate)
-        posted = await post_at(running, count, per_second=options.rate, first=1_000)
-        expected = (WARM_NOTICES + count) * good
-        await wait_for(running, expected)
-        delays = await _delays(running, posted)
+        async with stretch(running, count, fan_out=good) as found:
+            found.posted = await post_at(running, count, per_second=options.rate)
         return {
+            "scenario": f"{bad} of {FAN_OUT} bad: {way or 'mixed' if bad else 'none'}",
             "profile": name,
-            "bad": bad,
-            "way": way or ("mixed" if bad else "none"),
-            **_percentiles(delays),
-            "missing": expected - await running.arrived(),
-            "memory_mb": round((await running.figures())["memory_mb"]),
+            "layout": running.layout,
+            "per_second": options.rate,
+            **found.figures,
         }
 
 
-async def backlog(name: str) -> dict[str, Any]:
+async def backlog(name: str, options: Any) -> dict[str, Any]:
     """Measure how long fresh notices for one tenant wait behind the overdue retries of three."""
-    async with profile(name, fan_out=HUNG + 1, bad=["hang"] * HUNG) as running:
-        await post_all(running, OVERDUE_NOTICES, at_once=16)
-        await wait_for(running, OVERDUE_NOTICES)
+    async with profile(
+        name, fan_out=HUNG + 1, bad=["hang"] * HUNG, **given.of_profile(options)
+    ) as running:
+        await warm_up(running, fan_out=1, notices=OVERDUE_NOTICES)
         overdue = await running.make_overdue("/hang")
-        posted = await post_at(
-            running, FRESH_NOTICES, per_second=FRESH_PER_SECOND, first=OVERDUE_NOTICES
-        )
-        await wait_for(running, OVERDUE_NOTICES + FRESH_NOTICES)
-        delays = await _delays(running, posted)
-        return {"profile": name, "overdue": overdue, "fresh": len(delays), **_percentiles(delays)}
-
-
-async def _delays(running: Running, posted: list[Posted]) -> list[float]:
-    arrivals = (await running.arrivals())["arrivals"]
-    return [at - one.sent for one in posted for at in arrivals.get(one.notice_id, [])]
-
-
-def _percentiles(delays: list[float]) -> dict[str, float]:
-    return {
-        f"p{round(share * 100)}_ms": round(percentile(delays, share) * 1000, 1)
-        for share in (0.5, 0.95, 0.99)
-    }
-
-
-def show(title: str, rows: list[dict[str, Any]]) -> None:
-    """Print rows as a table."""
-    table = Table(title=title)
-    for name in rows[0]:
-        table.add_column(name.replace("_", " "), justify="right")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console(width=140).print(table)
+        async with stretch(running, FRESH_NOTICES, fan_out=1) as found:
+            found.posted = await post_at(running, FRESH_NOTICES, per_second=FRESH_PER_SECOND)
+        return {
+            "scenario": f"behind {overdue} overdue",
+            "profile": name,
+            "layout": running.layout,
+            "per_second": FRESH_PER_SECOND,
+            "overdue": overdue,
+            **found.figures,
+        }
 
 
 def main() -> None:
-    """Measure what was asked for and print it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--profile", action="append", choices=["embedded", "production"])
+    """Measure what was asked for, print it and write it down."""
+    parser = given.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
     parser.add_argument("--rate", type=float, default=2.0, help="notices a second")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    beside: list[dict[str, Any]] = []
-    behind: list[dict[str, Any]] = []
-    for name in options.profile or ["embedded", "production"]:
-        for bad in BAD:
-            for way in ("hang", "drip", "flood") if bad == 1 else (None,):
-                found = asyncio.run(neighbours(name, bad, way=way, options=options))
-                beside.append(found)
-        behind.append(asyncio.run(backlog(name)))
-    show(f"Arrival at the healthy of {FAN_OUT} endpoints", beside)
-    show("A fresh notice behind the overdue retries of three endpoints that hang", behind)
-    if options.json is not None:
-        options.json.write_text(json.dumps({"beside": beside, "behind": behind}, indent=1) + "\n")
+    rows: list[dict[str, Any]] = []
+    with servers_kept():
+        for name in given.profiles(options):
+            for bad in BAD:
+                for way in ("hang", "drip", "flood") if bad == 1 else (None,):
+                    rows.append(measured(neighbours(name, bad, way=way, options=options)))
+                    given.show(rows[-1:], options)
+            rows.append(measured(backlog(name, options)))
+            given.show(rows[-1:], options)
+    given.finish(rows, options)
 
 
 if __name__ == "__main__":

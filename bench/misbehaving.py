@@ -6,6 +6,7 @@ the body a second), /flood (a gigabyte), /fail (500 at once).
 
 import asyncio
 import contextlib
+import json
 import re
 import sys
 
@@ -63,7 +64,7 @@ async def serve(count: int) -> None:
     port = first.sockets[0].getsockname()[1]
     for number in range(BAD_FROM + 1, BAD_FROM + count):
         await asyncio.start_server(misbehave, f"127.0.0.{number}", port, backlog=1024)
-    print(port, flush=True)
+    print(json.dumps({"port": port}), flush=True)
     await asyncio.Event().wait()
 
 

@@ -9,7 +9,6 @@ post that is refused is sent again under its key. Ends with 1 if anything is mis
 import argparse
 import asyncio
 import contextlib
-import json
 import math
 import os
 import pwd
@@ -22,11 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import psutil
 from rich.console import Console
 
-from bench.harness import ROOT, Posted, Running, profile
+from bench import options as given
+from bench.harness import ROOT, Posted, Running, measured, profile
+from bench.publisher import NotAcceptedError
 from noticebus.bus.options import KafkaOptions
 from noticebus.bus.topics import init_topics
 from noticebus.store import migrate
@@ -175,7 +175,7 @@ async def _until_taken(running: Running, counts: Counts, number: int) -> None:
     while True:
         try:
             counts.accepted[number] = await running.post(number)
-        except (AssertionError, aiohttp.ClientError, TimeoutError):
+        except (NotAcceptedError, OSError, TimeoutError):
             counts.refused += 1
             await asyncio.sleep(TRY_AGAIN_S)
         else:
@@ -201,23 +201,14 @@ async def _disturb(server: Server, broker: kafka.Broker, counts: Counts, *, seco
 
 
 async def _sample(running: Running, counts: Counts) -> None:
-    """Note the memory of the system and of the receivers, and how it went, until cancelled."""
-    bench = psutil.Process()
+    """Note the memory of our processes and of the receiver, and how it went, until cancelled."""
     while True:
-        for process in [bench, *bench.children()]:
+        for part in (*running.parts, running.receiver):
             with contextlib.suppress(psutil.Error):
-                name = _name(process, system=running.pid)
-                if name is not None:
-                    used = process.memory_info().rss / 2**20
-                    counts.memory_mb.setdefault(name, []).append(used)
+                assert part.process is not None
+                used = psutil.Process(part.process.pid).memory_info().rss / 2**20
+                counts.memory_mb.setdefault(part.name, []).append(used)
         await asyncio.sleep(SAMPLE_EVERY_S)
-
-
-def _name(process: psutil.Process, *, system: int) -> str | None:
-    if process.pid == system:
-        return "system"
-    words = process.cmdline()
-    return next((one for one in words if one.startswith("bench.")), None)
 
 
 async def _settle(running: Running, *, expected: int) -> float:
@@ -247,12 +238,14 @@ def main() -> None:
     parser.add_argument("--bad", type=float, default=0.05, help="share of endpoints, rounded up")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    found = asyncio.run(soak(options))
+    found = measured(soak(options))
     console = Console(width=120)
     for name, value in found.items():
         console.print(f"{name.replace('_', ' ')}: {value}")
     if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        given.write(
+            options.json, {"rows": [{"scenario": "soak", "profile": "production", **found}]}
+        )
     sys.exit(1 if found["missing"] or found["of_no_accepted_notice"] else 0)
 
 
