@@ -117,7 +117,7 @@ async def test_more_ids_than_a_statement_has_parameters_are_one_value(desk: Desk
     ids = [f"ent_{number}" for number in range(MANY)]
     async with desk.database.begin() as conn:
         await hot.insert_rows(conn, entries, [an_entry(0), an_entry(MANY - 1)])
-        wanted = among(conn, entries.c.id, ids if conn.dialect.name != "sqlite" else ids[::-4000])
+        wanted = among(entries.c.id, ids)
         found = await conn.execute(sa.select(entries.c.id).where(wanted))
 
     assert f"ent_{MANY - 1}" in found.scalars().all()

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from harness import desk as furnish
 from harness import owing, tables
@@ -41,8 +41,8 @@ async def test_a_database_that_knows_of_no_index_yet_still_goes_by_key(tmp_path:
     async with tables.database("postgresql", tmp_path) as database:
         async with database.begin() as conn:
             await _filled_and_believed_empty(conn)
-        begun = await _thrown_away(database, sequencing.begins(BATCH))
-        ended = await _thrown_away(database, sequencing.ends(BATCH))
+        begun = await _thrown_away(database, sequencing.BEGIN)
+        ended = await _thrown_away(database, sequencing.END)
 
     assert (begun, ended) == (0, 0)
 
@@ -62,7 +62,7 @@ async def test_a_batch_is_counted_by_key_in_a_database_that_was_never_analysed(
             newest = await ledger.newest_index(conn)
             given = sequencing.Given(first=newest, last=newest)
             assert await sequencing.take_lock(conn)
-            plan = await _plan_of(conn, counters.changes_of(given))
+            plan = await _plan_of(conn, counters.changes(), given)
 
     read = [_rows_read(node) for node in _nodes(plan) if "Relation Name" in node]
     assert AGENCIES <= max(read) <= 3 * AGENCIES
@@ -96,28 +96,30 @@ async def _filled_and_believed_empty(conn: AsyncConnection) -> None:
     await conn.execute(sa.text("ANALYZE entries"))
     await conn.execute(sa.text("ANALYZE obligation_history"))
     for first in range(0, LINES, 2000):
-        given = sequencing.Given(first=first, last=first + 1999)
-        await conn.execute(sequencing.begins(given))
+        await conn.execute(sequencing.BEGIN, {"first": first, "last": first + 1999})
 
 
 async def _thrown_away(database: Database, statement: sa.Update) -> int:
     """Run a statement and say how many pairs of rows its joins looked at for nothing."""
     async with database.begin() as conn:
-        plan = await _plan_of(conn, statement)
+        plan = await _plan_of(conn, statement, BATCH)
     return sum(
         node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"] for node in _nodes(plan)
     )
 
 
-async def _plan_of(conn: AsyncConnection, statement: sa.Executable) -> dict[str, Any]:
-    """Run a statement and give the plan it went by."""
-    assert isinstance(statement, sa.ClauseElement)
-    compiled = statement.compile(
-        dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
-        compile_kwargs={"literal_binds": True},
+async def _plan_of(
+    conn: AsyncConnection, statement: sa.ClauseElement, batch: sequencing.Given
+) -> dict[str, Any]:
+    """Run a statement on a batch and give the plan it went by."""
+    compiled = statement.compile(dialect=conn.dialect)
+    assert isinstance(compiled, SQLCompiler)
+    values = compiled.construct_params({"first": batch.first, "last": batch.last})
+    explained = await conn.exec_driver_sql(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}",
+        tuple(values[name] for name in compiled.positiontup or ()),
     )
-    explained = sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}")
-    plan = (await conn.execute(explained)).scalar_one()
+    plan = explained.scalar_one()
     top = plan if isinstance(plan, list) else json.loads(plan)
     found: dict[str, Any] = top[0]["Plan"]
     return found

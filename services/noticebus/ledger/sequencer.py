@@ -31,9 +31,11 @@ class Sequencer:
     async def sweep(self) -> int:
         """Index every committed entry; say how many were indexed."""
         done = 0
-        while count := await self._batch():
+        while True:
+            count = await self._batch()
             done += count
-        return done
+            if count < BATCH_ENTRIES_MAX:
+                return done
 
     async def _batch(self) -> int:
         async with self._desk.database.begin() as conn:

@@ -1,13 +1,14 @@
 """Claiming deliveries, from the bus or the sweep: one dispatcher holds each for its lease."""
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from noticebus.contracts.vocabulary import (
     AgencyKind,
@@ -20,8 +21,10 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.ids import DeliveryId
 from noticebus.records import lean
+from noticebus.store import prepared
+from noticebus.store.columns import Instant
 from noticebus.store.deliveries import Delivery
-from noticebus.store.rows import among, records_of
+from noticebus.store.rows import among_given, records_of
 from noticebus.store.tables import (
     agencies,
     attempts,
@@ -75,6 +78,34 @@ class GivenBack:
     lease_until: dt.datetime | None = None
 
 
+def _claiming(ours: sa.Select[tuple[Any]]) -> ReturningUpdate[Any]:
+    # As a plain subquery PostgreSQL may run it twice, and lock more than the limit.
+    chosen = ours.cte("ours")
+    return (
+        sa.update(deliveries)
+        .where(deliveries.c.id.in_(sa.select(chosen.c.id)))
+        .values(
+            state=DeliveryState.SENDING,
+            lease_until=sa.bindparam("until", type_=Instant()),
+            attempts=deliveries.c.attempts + 1,
+        )
+        .returning(*deliveries.c)
+    )
+
+
+_HANDED_OVER = _claiming(
+    sa.select(deliveries.c.id)
+    .where(
+        among_given(deliveries.c.id, "delivery_ids"),
+        deliveries.c.state == DeliveryState.QUEUED,
+        deliveries.c.attempts == 0,
+        deliveries.c.held_reason.is_(None),
+    )
+    .order_by(deliveries.c.id)
+    .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
+)
+
+
 async def claim_shard(
     conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, lease_until: dt.datetime
 ) -> list[Delivery]:
@@ -82,18 +113,8 @@ async def claim_shard(
 
     What waits for its bundle, an hour or its turn is left to the sweep.
     """
-    ours = (
-        sa.select(deliveries.c.id)
-        .where(
-            among(conn, deliveries.c.id, delivery_ids),
-            deliveries.c.state == DeliveryState.QUEUED,
-            deliveries.c.attempts == 0,
-            deliveries.c.held_reason.is_(None),
-        )
-        .order_by(deliveries.c.id)
-        .with_for_update(skip_locked=True, key_share=True)  # SQLite: the single writer
-    )
-    return await _claim(conn, ours, lease_until=lease_until)
+    given = {"delivery_ids": delivery_ids, "until": lease_until}
+    return _in_order(await prepared.records(conn, _HANDED_OVER, given, Delivery))
 
 
 async def claim_due(
@@ -142,59 +163,65 @@ async def claim_due(
 async def _claim(
     conn: AsyncConnection, ours: sa.Select[tuple[Any]], *, lease_until: dt.datetime
 ) -> list[Delivery]:
-    chosen = ours.cte(
-        "ours"
-    )  # a plain subquery PostgreSQL may run twice, and lock more than the limit
-    statement = (
-        sa.update(deliveries)
-        .where(deliveries.c.id.in_(sa.select(chosen.c.id)))
-        .values(
-            state=DeliveryState.SENDING,
-            lease_until=lease_until,
-            attempts=deliveries.c.attempts + 1,
-        )
-        .returning(*deliveries.c)
+    result = await conn.execute(_claiming(ours), {"until": lease_until})
+    return _in_order(records_of(result, Delivery))
+
+
+def _in_order(claimed: Iterable[Delivery]) -> list[Delivery]:
+    """Give what was claimed in the order it was made, whatever order the rows were met in."""
+    return sorted(claimed, key=attrgetter("id"))
+
+
+def _first_digest() -> sa.ScalarSelect[str]:
+    """Find the digest of the first body put on the wire: attempts that sent nothing have none."""
+    return (
+        sa.select(attempts.c.body_digest)
+        .where(attempts.c.delivery_id == deliveries.c.id, attempts.c.body_digest != "")
+        .order_by(attempts.c.number)
+        .limit(1)
+        .scalar_subquery()
     )
-    # In the order they were made, whatever order the rows were met in.
-    return sorted(records_of(await conn.execute(statement), Delivery), key=attrgetter("id"))
+
+
+_DESTINATIONS = (
+    sa.select(
+        deliveries.c.id.label("delivery_id"),
+        agencies.c.kind.label("agency_kind"),
+        agencies.c.name.label("agency_name"),
+        agencies.c.zone,
+        subscriptions.c.url,
+        subscriptions.c.secrets_sealed,
+        subscriptions.c.challenge,
+        subscriptions.c.state.label("subscription_state"),
+        subscriptions.c.content_level,
+        contacts.c.email,
+        sa.case((contacts.c.phone_verified_at.is_not(None), contacts.c.phone), else_=None).label(
+            "phone"
+        ),
+        contacts.c.ended_at.label("contact_ended_at"),
+        obligations.c.state.label("obligation_state"),
+        obligations.c.closed_at.label("obligation_closed_at"),
+        obligations.c.answered_version,
+        _first_digest().label("first_digest"),
+        subscriptions.c.concurrency,
+        subscriptions.c.credentials_sealed,
+        endpoints.c.state.label("endpoint_state"),
+    )
+    .join(agencies, agencies.c.id == deliveries.c.agency_id)
+    .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
+    .outerjoin(endpoints, endpoints.c.subscription_id == deliveries.c.subscription_id)
+    .outerjoin(contacts, contacts.c.id == deliveries.c.contact_id)
+    .outerjoin(obligations, obligations.c.id == deliveries.c.obligation_id)
+    .where(among_given(deliveries.c.id, "delivery_ids"))
+)
 
 
 async def destinations_of(
     conn: AsyncConnection, delivery_ids: Collection[DeliveryId]
 ) -> dict[DeliveryId, Destination]:
     """Read where deliveries go, as things stand now, with the digest of each one's first body."""
-    statement = (
-        sa.select(
-            deliveries.c.id.label("delivery_id"),
-            agencies.c.kind.label("agency_kind"),
-            agencies.c.name.label("agency_name"),
-            agencies.c.zone,
-            subscriptions.c.url,
-            subscriptions.c.secrets_sealed,
-            subscriptions.c.challenge,
-            subscriptions.c.state.label("subscription_state"),
-            subscriptions.c.content_level,
-            contacts.c.email,
-            sa.case(
-                (contacts.c.phone_verified_at.is_not(None), contacts.c.phone), else_=None
-            ).label("phone"),
-            contacts.c.ended_at.label("contact_ended_at"),
-            obligations.c.state.label("obligation_state"),
-            obligations.c.closed_at.label("obligation_closed_at"),
-            obligations.c.answered_version,
-            _first_digest().label("first_digest"),
-            subscriptions.c.concurrency,
-            subscriptions.c.credentials_sealed,
-            endpoints.c.state.label("endpoint_state"),
-        )
-        .join(agencies, agencies.c.id == deliveries.c.agency_id)
-        .outerjoin(subscriptions, subscriptions.c.id == deliveries.c.subscription_id)
-        .outerjoin(endpoints, endpoints.c.subscription_id == deliveries.c.subscription_id)
-        .outerjoin(contacts, contacts.c.id == deliveries.c.contact_id)
-        .outerjoin(obligations, obligations.c.id == deliveries.c.obligation_id)
-        .where(among(conn, deliveries.c.id, delivery_ids))
-    )
-    found = records_of(await conn.execute(statement), Destination)
+    given = {"delivery_ids": delivery_ids}
+    found = await prepared.records(conn, _DESTINATIONS, given, Destination)
     return {one.delivery_id: one for one in found}
 
 
@@ -213,17 +240,6 @@ async def ended_among(
         )
     )
     return set((await conn.execute(statement)).scalars())
-
-
-def _first_digest() -> sa.ScalarSelect[str]:
-    """Find the digest of the first body put on the wire: attempts that sent nothing have none."""
-    return (
-        sa.select(attempts.c.body_digest)
-        .where(attempts.c.delivery_id == deliveries.c.id, attempts.c.body_digest != "")
-        .order_by(attempts.c.number)
-        .limit(1)
-        .scalar_subquery()
-    )
 
 
 async def give_back(
@@ -261,6 +277,22 @@ async def give_back(
     await conn.execute(statement, rows)
 
 
+_FINISHED = (
+    sa.update(deliveries)
+    .where(
+        among_given(deliveries.c.id, "delivery_ids"),
+        among_given(deliveries.c.id + " " + sa.cast(deliveries.c.attempts, sa.Text), "claims"),
+        deliveries.c.state == DeliveryState.SENDING,
+    )
+    .values(
+        state=DeliveryState.DELIVERED,
+        due_at=None,
+        finished_at=sa.bindparam("at", type_=Instant()),
+    )
+    .returning(deliveries.c.id, deliveries.c.attempts)
+)
+
+
 async def finish_claimed(
     conn: AsyncConnection, claimed: Collection[tuple[DeliveryId, int]], *, finished_at: dt.datetime
 ) -> set[tuple[DeliveryId, int]]:
@@ -270,20 +302,13 @@ async def finish_claimed(
     """
     if not claimed:
         return set()
-    by_number: dict[int, list[DeliveryId]] = {}
-    for id_, number in claimed:
-        by_number.setdefault(number, []).append(id_)
-    ours = [
-        among(conn, deliveries.c.id, ids) & (deliveries.c.attempts == number)
-        for number, ids in by_number.items()
-    ]
-    statement = (
-        sa.update(deliveries)
-        .where(sa.or_(*ours), deliveries.c.state == DeliveryState.SENDING)
-        .values(state=DeliveryState.DELIVERED, due_at=None, finished_at=finished_at)
-        .returning(deliveries.c.id, deliveries.c.attempts)
-    )
-    return {(DeliveryId(id_), number) for id_, number in await conn.execute(statement)}
+    given = {
+        "delivery_ids": [id_ for id_, _ in claimed],
+        "claims": [f"{id_} {number}" for id_, number in claimed],
+        "at": finished_at,
+    }
+    finished = await prepared.rows(conn, _FINISHED, given)
+    return {(DeliveryId(id_), number) for id_, number in finished}
 
 
 async def next_due_at(conn: AsyncConnection, *, machine_now: dt.datetime) -> dt.datetime | None:

@@ -24,7 +24,8 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.figures import Owing
 from noticebus.domain.tallies import MINUTES_OF_HOUR, Cell, Counted, cell_of
-from noticebus.store.sequencing import Given
+from noticebus.store import prepared
+from noticebus.store.sequencing import FIRST, IS_GIVEN, LAST, Given
 from noticebus.store.tables import (
     agencies,
     entries,
@@ -117,23 +118,23 @@ def spread(counts: Mapping[str, Any]) -> list[tuple[int, int, int]]:
 
 async def count_history(conn: AsyncConnection, given: Given) -> None:
     """Add what began in a batch and take away what ended in it, in one statement."""
-    await _add(conn, changes_of(given))
+    span = {"first": given.first, "last": given.last}
+    await prepared.run(conn, _adding_changes(conn.dialect.name), span)
 
 
-def changes_of(given: Given) -> sa.Select[Any]:
-    """Select by how much a batch changes each counter."""
+def changes() -> sa.Select[Any]:
+    """Select by how much a batch, of entries from `first` to `last`, changes each counter."""
     line = obligation_history.c
     fresh = obligation_history.alias("fresh")
-    is_given = entries.c.index.between(given.first, given.last)
-    touched = sa.select(fresh.c.obligation_id).where(fresh.c.entry_id == entries.c.id, is_given)
+    touched = sa.select(fresh.c.obligation_id).where(fresh.c.entry_id == entries.c.id, IS_GIVEN)
     told = (line.obligation_id, line.counted, line.notice_class, line.due_minute, line.took)
     begun = sa.select(*told, sa.literal(1).label("d")).where(
-        line.counted.is_not(None), line.entry_id == entries.c.id, is_given
+        line.counted.is_not(None), line.entry_id == entries.c.id, IS_GIVEN
     )
     ended = sa.select(*told, sa.literal(-1).label("d")).where(
         line.counted.is_not(None),
         line.obligation_id.in_(touched),
-        line.to_index.between(given.first, given.last),
+        line.to_index.between(FIRST, LAST),
     )
     return _spread(sa.union_all(begun, ended).subquery("lines"))
 
@@ -169,11 +170,12 @@ def _spread(lines: sa.Subquery) -> sa.Select[Any]:
     )
 
 
-async def _add(conn: AsyncConnection, counted: sa.Select[Any]) -> None:
-    make = sqlite.insert if conn.dialect.name == "sqlite" else postgresql.insert
-    statement = make(report_counters).from_select([*KEY, "n"], counted)
+@functools.cache
+def _adding_changes(dialect: str) -> sa.Insert:
+    make = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    statement = make(report_counters).from_select([*KEY, "n"], changes())
     more = report_counters.c.n + statement.excluded.n
-    await conn.execute(statement.on_conflict_do_update(index_elements=list(KEY), set_={"n": more}))
+    return statement.on_conflict_do_update(index_elements=list(KEY), set_={"n": more})
 
 
 async def are_stale(conn: AsyncConnection) -> bool:

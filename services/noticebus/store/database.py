@@ -244,5 +244,6 @@ def _postgres_engine(url: sa.URL, *, durable: bool) -> AsyncEngine:
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_WAIT_S,
         pool_pre_ping=False,
+        pool_use_lifo=True,  # those used last have their statements at hand, and the caches
         connect_args={"server_settings": settings, "timeout": CONNECT_WAIT_S},
     )

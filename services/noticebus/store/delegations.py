@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.contracts.vocabulary import DelegationHours
 from noticebus.ids import AgencyId, DelegationId
-from noticebus.store.rows import among, values_of
+from noticebus.store import prepared
+from noticebus.store.rows import among_given, values_of
 from noticebus.store.tables import delegations
 
 DELEGATIONS_LOCK = 0x64656C6567617465  # "delegate" as a number: the same in every release
@@ -65,14 +66,16 @@ async def list_delegations(
     return [Delegation(**row) for row in (await conn.execute(statement)).mappings()]
 
 
+_LIVING = sa.select(delegations).where(
+    among_given(delegations.c.agency_id, "agency_ids"), delegations.c.ended_at.is_(None)
+)
+
+
 async def living_of(
     conn: AsyncConnection, agency_ids: Collection[AgencyId]
 ) -> dict[AgencyId, Delegation]:
     """Find who stands in for each of the agencies."""
-    statement = sa.select(delegations).where(
-        among(conn, delegations.c.agency_id, agency_ids), delegations.c.ended_at.is_(None)
-    )
-    found = [Delegation(**row) for row in (await conn.execute(statement)).mappings()]
+    found = await prepared.records(conn, _LIVING, {"agency_ids": agency_ids}, Delegation)
     return {one.agency_id: one for one in found}
 
 

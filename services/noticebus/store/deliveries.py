@@ -241,7 +241,7 @@ async def held_deliveries(
     ids = {id_ for id_, _ in claimed}
     statement = (
         sa.select(deliveries.c.id, deliveries.c.attempts)
-        .where(among(conn, deliveries.c.id, ids), deliveries.c.state == DeliveryState.SENDING)
+        .where(among(deliveries.c.id, ids), deliveries.c.state == DeliveryState.SENDING)
         .order_by(deliveries.c.id)
         .with_for_update(key_share=True)  # SQLite: the single writer
     )
@@ -255,7 +255,7 @@ async def finish_delivered(
     """Mark deliveries as accepted by a machine at the other end: one statement, however many."""
     await conn.execute(
         sa.update(deliveries)
-        .where(among(conn, deliveries.c.id, delivery_ids))
+        .where(among(deliveries.c.id, delivery_ids))
         .values(state=DeliveryState.DELIVERED, due_at=None, finished_at=finished_at)
     )
 

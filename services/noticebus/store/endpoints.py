@@ -24,8 +24,9 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.health import DOWN, Health
 from noticebus.ids import AgencyId, SubscriptionId
+from noticebus.store import prepared
 from noticebus.store.deliveries import Delivery
-from noticebus.store.rows import values_of
+from noticebus.store.rows import among_given, values_of
 from noticebus.store.tables import (
     agencies,
     deliveries,
@@ -85,6 +86,18 @@ async def insert_missing(
     await conn.execute(insert(endpoints).on_conflict_do_nothing(), rows)
 
 
+_UNWELL = (
+    sa.select(endpoints.c.subscription_id, *_HEALTH)
+    .where(
+        among_given(endpoints.c.subscription_id, "failed")
+        | among_given(endpoints.c.subscription_id, "succeeded")
+        & (endpoints.c.state != EndpointState.HEALTHY)
+    )
+    .order_by(endpoints.c.subscription_id)
+    .with_for_update(key_share=True)  # SQLite: the single writer
+)
+
+
 async def lock_endpoints(
     conn: AsyncConnection,
     *,
@@ -92,17 +105,12 @@ async def lock_endpoints(
     succeeded: Collection[SubscriptionId] = (),
 ) -> dict[SubscriptionId, Health]:
     """Lock, in id order, the rows of `failed`, and of `succeeded` those that are not healthy."""
-    unwell = endpoints.c.subscription_id.in_(sorted(succeeded)) & (
-        endpoints.c.state != EndpointState.HEALTHY
-    )
-    statement = (
-        sa.select(endpoints.c.subscription_id, *_HEALTH)
-        .where(endpoints.c.subscription_id.in_(sorted(failed)) | unwell)
-        .order_by(endpoints.c.subscription_id)
-        .with_for_update(key_share=True)  # SQLite: the single writer
-    )
-    rows = (await conn.execute(statement)).mappings()
-    return {SubscriptionId(row["subscription_id"]): _health(row) for row in rows}
+    given = {"failed": failed, "succeeded": succeeded}
+    found = await prepared.rows(conn, _UNWELL, given)
+    return {
+        SubscriptionId(id_): Health(**dict(zip(Health.__dataclass_fields__, health, strict=True)))
+        for id_, *health in found
+    }
 
 
 async def write(

@@ -18,9 +18,10 @@ from noticebus.contracts.vocabulary import (
     Status,
 )
 from noticebus.ids import ActorId, AgencyId, DeliveryId, ExerciseId, IncidentId, ObligationId
+from noticebus.store import prepared
 from noticebus.store.agencies import Agency
 from noticebus.store.deliveries import Delivery
-from noticebus.store.rows import values_of
+from noticebus.store.rows import among_given, values_of
 from noticebus.store.tables import (
     acknowledgements,
     agencies,
@@ -256,11 +257,15 @@ async def steps_fired(conn: AsyncConnection, incident_id: IncidentId) -> dict[Ob
     return {ObligationId(one): count for one, count in await conn.execute(statement)}
 
 
+_DRILLS = sa.select(incidents.c.id).where(
+    among_given(incidents.c.id, "incident_ids"), incidents.c.status != Status.ACTUAL
+)
+
+
 async def live_among(conn: AsyncConnection, carried: Collection[Delivery]) -> frozenset[DeliveryId]:
     """Tell which deliveries are of the actual, or of no incident: the others count nowhere (I9)."""
     ids = {one.incident_id for one in carried if one.incident_id is not None}
-    statement = sa.select(incidents.c.id).where(
-        incidents.c.id.in_(sorted(ids)), incidents.c.status != Status.ACTUAL
-    )
-    drills = set((await conn.execute(statement)).scalars()) if ids else set()
+    drills: set[str] = set()
+    if ids:
+        drills.update(one for (one,) in await prepared.rows(conn, _DRILLS, {"incident_ids": ids}))
     return frozenset(one.id for one in carried if one.incident_id not in drills)

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from noticebus.store import prepared
 from noticebus.store.columns import Instant, Json
 from noticebus.store.rows import Fields, values_of
 
@@ -54,7 +55,7 @@ async def insert_rows(
     else:
         hot = _hot(table, tuple(first.__dataclass_fields__), attrgetter, finish)
     columns = {name: [take(row) for row in rows] for name, take in hot.takes.items()}
-    await conn.execute(hot.statement, columns)
+    await prepared.run(conn, hot.statement, columns)
 
 
 async def update_rows(
@@ -68,7 +69,7 @@ async def update_rows(
         await conn.execute(statement, [{f"b_{name}": row[name] for name in row} for row in rows])
         return
     columns = {f"b_{name}": [take(row) for row in rows] for name, take in takes.items()}
-    await conn.execute(statement, columns)
+    await prepared.run(conn, statement, columns)
 
 
 @functools.cache

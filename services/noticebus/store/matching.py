@@ -2,7 +2,7 @@
 
 import datetime as dt
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +17,11 @@ from noticebus.domain.routing import ResponsibilityMatch, SubscriptionMatch
 from noticebus.domain.working_time import Hours
 from noticebus.ids import AgencyId, ContactId, SubscriptionId
 from noticebus.records import lean
+from noticebus.store import prepared
 from noticebus.store.calendars import calendar_from
+from noticebus.store.columns import Instant
 from noticebus.store.hot import update_rows
-from noticebus.store.rows import among
+from noticebus.store.rows import among, among_given
 from noticebus.store.tables import (
     agencies,
     calendars,
@@ -70,52 +72,69 @@ class OrderMatch:
     match: SubscriptionMatch
 
 
+_RESPONSIBILITIES = (
+    sa.select(
+        responsibilities.c.agency_id,
+        agencies.c.kind.label("agency_kind"),
+        responsibilities.c.role,
+        responsibility_areas.c.area_key,
+    )
+    .select_from(responsibility_areas)
+    .join(responsibilities, responsibilities.c.id == responsibility_areas.c.responsibility_id)
+    .join(agencies, agencies.c.id == responsibilities.c.agency_id)
+    .where(among_given(responsibility_areas.c.area_key, "area_keys"))
+)
+
+
 async def responsibilities_for(
     conn: AsyncConnection, area_keys: Collection[str]
 ) -> list[ResponsibilityMatch]:
     """Find who answers for any of `area_keys`, with the area that matched."""
-    statement = (
-        sa.select(
-            responsibilities.c.agency_id,
-            agencies.c.kind.label("agency_kind"),
-            responsibilities.c.role,
-            responsibility_areas.c.area_key,
-        )
-        .select_from(responsibility_areas)
-        .join(responsibilities, responsibilities.c.id == responsibility_areas.c.responsibility_id)
-        .join(agencies, agencies.c.id == responsibilities.c.agency_id)
-        .where(among(conn, responsibility_areas.c.area_key, area_keys))
+    given = {"area_keys": area_keys}
+    return await prepared.records(conn, _RESPONSIBILITIES, given, ResponsibilityMatch)
+
+
+def _waits() -> sa.ColumnElement[bool]:
+    """Select for whom notices are numbered and held: paused, or moved to where none consented yet.
+
+    One that has never consented gets no numbers: nothing was promised to it.
+    """
+    moved = (
+        subscriptions.c.state == SubscriptionState.PENDING_VERIFICATION
+    ) & subscriptions.c.verified_at.is_not(None)
+    return (subscriptions.c.state == SubscriptionState.PAUSED) | moved
+
+
+_ORDERS = (
+    sa.select(
+        subscription_areas.c.area_key,
+        subscription_areas.c.kind,
+        subscriptions.c.id,
+        subscriptions.c.agency_id,
+        agencies.c.kind.label("agency_kind"),
+        subscriptions.c.channel,
+        subscriptions.c.content_level,
+        subscriptions.c.contact_id,
+        subscriptions.c.state,
+        _waits().label("waits"),
     )
-    return [ResponsibilityMatch(**row) for row in (await conn.execute(statement)).mappings()]
+    .select_from(subscription_areas)
+    .join(subscriptions, subscriptions.c.id == subscription_areas.c.subscription_id)
+    .join(agencies, agencies.c.id == subscriptions.c.agency_id)
+    .where(
+        among_given(subscription_areas.c.area_key, "area_keys"),
+        among_given(subscription_areas.c.kind, "kinds"),
+        # Written out: a plan made for any state takes this to leave one row, and reads all.
+        subscriptions.c.state != sa.literal_column(f"'{SubscriptionState.ENDED}'"),
+    )
+)
 
 
 async def orders_for(
     conn: AsyncConnection, area_keys: Collection[str], kinds: Collection[NoticeKind]
 ) -> list[OrderMatch]:
     """Find the subscriptions to any of `area_keys` for any of `kinds`, each with what matched."""
-    statement = (
-        sa.select(
-            subscription_areas.c.area_key,
-            subscription_areas.c.kind,
-            subscriptions.c.id,
-            subscriptions.c.agency_id,
-            agencies.c.kind.label("agency_kind"),
-            subscriptions.c.channel,
-            subscriptions.c.content_level,
-            subscriptions.c.contact_id,
-            subscriptions.c.state,
-            _waits().label("waits"),
-        )
-        .select_from(subscription_areas)
-        .join(subscriptions, subscriptions.c.id == subscription_areas.c.subscription_id)
-        .join(agencies, agencies.c.id == subscriptions.c.agency_id)
-        .where(
-            among(conn, subscription_areas.c.area_key, area_keys),
-            among(conn, subscription_areas.c.kind, [ANY_KIND, *map(str, kinds)]),
-            # Written out: a plan made for any state takes this to leave one row, and reads all.
-            subscriptions.c.state != sa.literal_column(f"'{SubscriptionState.ENDED}'"),
-        )
-    )
+    given = {"area_keys": area_keys, "kinds": [ANY_KIND, *kinds]}
     return [
         OrderMatch(
             area_key=row.area_key,
@@ -132,19 +151,8 @@ async def orders_for(
                 moved=row.waits and row.state == SubscriptionState.PENDING_VERIFICATION,
             ),
         )
-        for row in await conn.execute(statement)
+        for row in await prepared.rows(conn, _ORDERS, given)
     ]
-
-
-def _waits() -> sa.ColumnElement[bool]:
-    """Select for whom notices are numbered and held: paused, or moved to where none consented yet.
-
-    One that has never consented gets no numbers: nothing was promised to it.
-    """
-    moved = (
-        subscriptions.c.state == SubscriptionState.PENDING_VERIFICATION
-    ) & subscriptions.c.verified_at.is_not(None)
-    return (subscriptions.c.state == SubscriptionState.PAUSED) | moved
 
 
 async def orders_of_agencies(
@@ -167,7 +175,7 @@ async def orders_of_agencies(
         )
         .join(agencies, agencies.c.id == subscriptions.c.agency_id)
         .where(
-            among(conn, subscriptions.c.agency_id, agency_ids),
+            among(subscriptions.c.agency_id, agency_ids),
             living | _waits() if paused_too else living,
         )
         .order_by(subscriptions.c.id)
@@ -195,6 +203,29 @@ def reached(*, telephone: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     return mail | sa.and_(dialled, telephone)
 
 
+def _points(of: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    at = sa.bindparam("at", type_=Instant())
+    running = sa.and_(
+        shifts.c.agency_id == contacts.c.agency_id,
+        shifts.c.contact_id == contacts.c.id,
+        shifts.c.starts_at <= at,
+        shifts.c.ends_at > at,
+    )
+    return (
+        sa.select(contacts, shifts.c.position.label("on_shift"))
+        .outerjoin(shifts, running)
+        .where(of, valid_at(at))
+        .order_by(contacts.c.id)
+    )
+
+
+_POINTS_OF_AGENCIES = _points(among_given(contacts.c.agency_id, "agency_ids"))
+_POINTS_OF_CONTACTS = _points(among_given(contacts.c.id, "contact_ids"))
+_POINTS_OF_OPERATORS = _points(
+    contacts.c.agency_id.in_(sa.select(agencies.c.id).where(agencies.c.kind == AgencyKind.OPERATOR))
+)
+
+
 async def contact_points(
     conn: AsyncConnection,
     agency_ids: Collection[AgencyId],
@@ -207,16 +238,16 @@ async def contact_points(
     Only verified addresses count, and telephones only where the bus has a provider (`telephone`).
     Positions are those of the roster; a contact on two positions comes twice.
     """
-    of = among(conn, contacts.c.agency_id, agency_ids)
-    return await _contact_points(conn, of, at=at, telephone=telephone)
+    rows = await prepared.rows(conn, _POINTS_OF_AGENCIES, {"agency_ids": agency_ids, "at": at})
+    return _seated(rows, telephone=telephone)
 
 
 async def points_of_contacts(
     conn: AsyncConnection, contact_ids: Collection[ContactId], *, at: dt.datetime, telephone: bool
 ) -> dict[ContactId, ContactPoint]:
     """Read contacts by their ids, as `contact_points` does."""
-    of = contacts.c.id.in_(sorted(contact_ids))
-    found = await _contact_points(conn, of, at=at, telephone=telephone)
+    rows = await conn.execute(_POINTS_OF_CONTACTS, {"contact_ids": contact_ids, "at": at})
+    found = _seated(rows, telephone=telephone)
     return {point.id: point for points in found.values() for point in points}
 
 
@@ -224,31 +255,15 @@ async def operator_points(
     conn: AsyncConnection, *, at: dt.datetime, telephone: bool
 ) -> list[ContactPoint]:
     """Read the contacts of the bus's own operators, as `contact_points` does."""
-    operators = sa.select(agencies.c.id).where(agencies.c.kind == AgencyKind.OPERATOR)
-    found = await _contact_points(
-        conn, contacts.c.agency_id.in_(operators), at=at, telephone=telephone
-    )
+    found = _seated(await conn.execute(_POINTS_OF_OPERATORS, {"at": at}), telephone=telephone)
     return [point for points in found.values() for point in points]
 
 
-async def _contact_points(
-    conn: AsyncConnection, of: sa.ColumnElement[bool], *, at: dt.datetime, telephone: bool
-) -> dict[AgencyId, list[ContactPoint]]:
-    running = sa.and_(
-        shifts.c.agency_id == contacts.c.agency_id,
-        shifts.c.contact_id == contacts.c.id,
-        shifts.c.starts_at <= at,
-        shifts.c.ends_at > at,
-    )
-    statement = (
-        sa.select(contacts, shifts.c.position.label("on_shift"))
-        .outerjoin(shifts, running)
-        .where(of, valid_at(at))
-        .order_by(contacts.c.id)
-    )
+def _seated(rows: Iterable[Any], *, telephone: bool) -> dict[AgencyId, list[ContactPoint]]:
+    """Give the people of each agency, with the positions that a shift gives them now."""
     points: dict[AgencyId, dict[ContactId, ContactPoint]] = {}
     on_shift: dict[AgencyId, dict[Position, ContactId]] = {}
-    for row in await conn.execute(statement):
+    for row in rows:
         points.setdefault(row.agency_id, {})[row.id] = ContactPoint(
             id=row.id,
             position=row.position,
@@ -264,25 +279,27 @@ async def _contact_points(
     }
 
 
+_FACTS = (
+    sa.select(
+        agencies.c.id,
+        agencies.c.name,
+        agencies.c.kind,
+        agencies.c.zone,
+        agencies.c.holidays_state,
+        calendars.c.revision.label("calendar_revision"),
+        calendars.c.updated_at.label("calendar_at"),
+        calendars.c.body.label("calendar_body"),
+    )
+    .outerjoin(calendars, calendars.c.agency_id == agencies.c.id)
+    .where(among_given(agencies.c.id, "agency_ids"))
+)
+
+
 async def agencies_by_id(
     conn: AsyncConnection, agency_ids: Collection[AgencyId]
 ) -> dict[AgencyId, AgencyFacts]:
     """Read names, kinds and calendars."""
-    statement = (
-        sa.select(
-            agencies.c.id,
-            agencies.c.name,
-            agencies.c.kind,
-            agencies.c.zone,
-            agencies.c.holidays_state,
-            calendars.c.revision.label("calendar_revision"),
-            calendars.c.updated_at.label("calendar_at"),
-            calendars.c.body.label("calendar_body"),
-        )
-        .outerjoin(calendars, calendars.c.agency_id == agencies.c.id)
-        .where(among(conn, agencies.c.id, agency_ids))
-    )
-    found = [AgencyFacts(**row) for row in (await conn.execute(statement)).mappings()]
+    found = await prepared.records(conn, _FACTS, {"agency_ids": agency_ids}, AgencyFacts)
     return {one.id: one for one in found}
 
 
@@ -297,10 +314,14 @@ def _calendar_of(facts: AgencyFacts) -> Calendar:
     )
 
 
+_FIRST_OPERATORS = sa.select(sa.func.min(agencies.c.id)).where(
+    agencies.c.kind == AgencyKind.OPERATOR
+)
+
+
 async def first_operators(conn: AsyncConnection) -> AgencyFacts | None:
     """Find the bus's own operators: of several such agencies the one registered first."""
-    statement = sa.select(sa.func.min(agencies.c.id)).where(agencies.c.kind == AgencyKind.OPERATOR)
-    found = (await conn.execute(statement)).scalar_one_or_none()
+    ((found,),) = await prepared.rows(conn, _FIRST_OPERATORS, {})
     if found is None:
         return None
     return (await agencies_by_id(conn, [AgencyId(found)]))[AgencyId(found)]
@@ -321,6 +342,14 @@ async def known_leas(conn: AsyncConnection, lea_ids: Collection[str]) -> frozens
     return frozenset(key.removeprefix("lea:") for key in (await conn.execute(statement)).scalars())
 
 
+_COUNTERS = (
+    sa.select(subscription_counters.c.subscription_id, subscription_counters.c.last_sequence)
+    .where(among_given(subscription_counters.c.subscription_id, "subscription_ids"))
+    .order_by(subscription_counters.c.subscription_id)
+    .with_for_update(key_share=True)  # SQLite: the single writer
+)
+
+
 async def take_sequences(
     conn: AsyncConnection, counts: Mapping[SubscriptionId, int]
 ) -> dict[SubscriptionId, int]:
@@ -330,13 +359,8 @@ async def take_sequences(
     """
     if not counts:
         return {}
-    locked = (
-        sa.select(subscription_counters)
-        .where(among(conn, subscription_counters.c.subscription_id, counts))
-        .order_by(subscription_counters.c.subscription_id)
-        .with_for_update(key_share=True)  # SQLite: the single writer
-    )
-    last = {SubscriptionId(row[0]): int(row[1]) for row in await conn.execute(locked)}
+    locked = await prepared.rows(conn, _COUNTERS, {"subscription_ids": counts})
+    last = {SubscriptionId(row[0]): int(row[1]) for row in locked}
     assert last.keys() == counts.keys(), "every subscription has a counter from its first day"
     rows = [
         {"subscription_id": one, "last_sequence": last[one] + counts[one]} for one in sorted(counts)

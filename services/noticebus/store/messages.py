@@ -108,7 +108,7 @@ def _recent(
         )
         .join(notices, notices.c.id == deliveries.c.notice_id)
         .where(
-            among(conn, deliveries.c.contact_id, contact_ids),
+            among(deliveries.c.contact_id, contact_ids),
             deliveries.c.channel.in_(sorted(channels)),
             deliveries.c.created_at > since,
             deliveries.c.state.not_in(_NEVER_WENT),

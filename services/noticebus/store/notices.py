@@ -19,8 +19,9 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.ids import AgencyId, IncidentId, NoticeId
 from noticebus.records import lean
+from noticebus.store import prepared
 from noticebus.store.hot import insert_rows
-from noticebus.store.rows import records_of, values_of
+from noticebus.store.rows import among_given, records_of, values_of
 from noticebus.store.tables import (
     idempotency_records,
     incidents,
@@ -283,14 +284,22 @@ async def set_uncovered(
     await conn.execute(statement.values(uncovered=list(uncovered)))
 
 
+# Keys are their clients' own, seldom the same: what two clients call alike is left out afterwards.
+_ANSWERED = sa.select(idempotency_records).where(
+    among_given(idempotency_records.c.client_id, "client_ids"),
+    among_given(idempotency_records.c.key, "keys"),
+)
+
+
 async def find_idempotency_records(
     conn: AsyncConnection, pairs: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], IdempotencyRecord]:
     """Read what was answered under these (client, key) pairs."""
-    columns = sa.tuple_(idempotency_records.c.client_id, idempotency_records.c.key)
-    statement = sa.select(idempotency_records).where(columns.in_(list(pairs)))
-    found = records_of(await conn.execute(statement), IdempotencyRecord)
-    return {(one.client_id, one.key): one for one in found}
+    client_ids, keys = zip(*pairs, strict=True)
+    given = {"client_ids": client_ids, "keys": keys}
+    found = await prepared.records(conn, _ANSWERED, given, IdempotencyRecord)
+    by_pair = {(one.client_id, one.key): one for one in found}
+    return {one: by_pair[one] for one in pairs if one in by_pair}
 
 
 async def insert_idempotency_records(

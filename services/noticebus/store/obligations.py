@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from noticebus.contracts.vocabulary import (
     AgencyKind,
@@ -21,9 +22,10 @@ from noticebus.contracts.vocabulary import (
 from noticebus.domain.policies import PolicyRecord
 from noticebus.ids import AgencyId, DeliveryId, IncidentId, NoticeId, ObligationId
 from noticebus.records import lean
+from noticebus.store import prepared
 from noticebus.store.columns import Instant
 from noticebus.store.hot import insert_rows, update_rows
-from noticebus.store.rows import among, records_of, values_of
+from noticebus.store.rows import among_given, records_of, values_of
 from noticebus.store.tables import agencies, deliveries, obligations, steps
 
 
@@ -250,13 +252,8 @@ async def steps_of(
     return records_of(await conn.execute(statement), StepRow)
 
 
-async def mark_delivered(
-    conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, at: dt.datetime
-) -> list[Obligation]:
-    """Note each round's first delivery, closing what a delivery closes (class D).
-
-    A delivery of a version before the round's tells nothing about the round.
-    """
+def _delivered() -> ReturningUpdate[Any]:
+    at = sa.bindparam("at", type_=Instant())
     closes = (obligations.c.notice_class == NoticeClass.D) & (
         obligations.c.state == ObligationState.OPEN
     )
@@ -264,25 +261,38 @@ async def mark_delivered(
         sa.select(obligations.c.id)
         .join(deliveries, deliveries.c.obligation_id == obligations.c.id)
         .where(
-            among(conn, deliveries.c.id, delivery_ids),
+            among_given(deliveries.c.id, "delivery_ids"),
             deliveries.c.version >= obligations.c.round_version,
             obligations.c.delivered_at.is_(None),
         )
         .order_by(obligations.c.id)
         .with_for_update(key_share=True, of=obligations)  # SQLite: the single writer
     )
-    statement = (
+    return (
         sa.update(obligations)
         .where(obligations.c.id.in_(first.scalar_subquery()))
         .values(
             delivered_at=at,
             state=sa.case((closes, ObligationState.CLOSED.value), else_=obligations.c.state),
-            closed_at=sa.case((closes, sa.literal(at, Instant)), else_=obligations.c.closed_at),
+            closed_at=sa.case((closes, at), else_=obligations.c.closed_at),
             next_step_at=sa.case((closes, sa.null()), else_=obligations.c.next_step_at),
         )
         .returning(*obligations.c)
     )
-    return records_of(await conn.execute(statement), Obligation)
+
+
+_DELIVERED = _delivered()
+
+
+async def mark_delivered(
+    conn: AsyncConnection, delivery_ids: Collection[DeliveryId], *, at: dt.datetime
+) -> list[Obligation]:
+    """Note each round's first delivery, closing what a delivery closes (class D).
+
+    A delivery of a version before the round's tells nothing about the round.
+    """
+    given = {"delivery_ids": delivery_ids, "at": at}
+    return await prepared.records(conn, _DELIVERED, given, Obligation)
 
 
 async def obligation_by_id(conn: AsyncConnection, obligation_id: ObligationId) -> Obligation | None:

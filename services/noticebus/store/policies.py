@@ -3,13 +3,15 @@
 import datetime as dt
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.domain.policies import Policy, policy_from_record, policy_to_record
 from noticebus.ids import AgencyId
-from noticebus.store.rows import among
+from noticebus.store import prepared
+from noticebus.store.rows import among_given
 from noticebus.store.tables import policies
 
 
@@ -36,15 +38,22 @@ _NEWEST = sa.select(policies.c.id, sa.func.max(policies.c.version).label("versio
 )
 
 
-async def latest_policies(conn: AsyncConnection, policy_ids: Collection[str]) -> dict[str, Policy]:
-    """Read the version in force of each policy; one that has ended is in force no more."""
-    newest = _NEWEST.where(among(conn, policies.c.id, policy_ids)).subquery()
-    statement = (
+def _in_force() -> sa.Select[Any]:
+    newest = _NEWEST.where(among_given(policies.c.id, "policy_ids")).subquery()
+    return (
         sa.select(policies.c.body)
         .join(newest, (policies.c.id == newest.c.id) & (policies.c.version == newest.c.version))
         .where(policies.c.ended_at.is_(None))
     )
-    found = [policy_from_record(body) for body in (await conn.execute(statement)).scalars()]
+
+
+_IN_FORCE = _in_force()
+
+
+async def latest_policies(conn: AsyncConnection, policy_ids: Collection[str]) -> dict[str, Policy]:
+    """Read the version in force of each policy; one that has ended is in force no more."""
+    bodies = await prepared.rows(conn, _IN_FORCE, {"policy_ids": policy_ids})
+    found = [policy_from_record(body) for (body,) in bodies]
     return {one.id: one for one in found}
 
 

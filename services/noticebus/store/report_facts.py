@@ -141,7 +141,7 @@ async def tries_of(
             sa.func.row_number().over(partition_by=of_one, order_by=newest_first).label("place"),
         )
         .join(attempts, attempts.c.delivery_id == deliveries.c.id)
-        .where(among(conn, of_one, obligation_ids), attempts.c.finished_at <= by)
+        .where(among(of_one, obligation_ids), attempts.c.finished_at <= by)
         .subquery()
     )
     rows = await conn.execute(sa.select(numbered).where(numbered.c.place == 1))
@@ -156,7 +156,7 @@ async def tries_of(
 async def named(conn: AsyncConnection, agency_ids: Collection[AgencyId]) -> dict[AgencyId, Named]:
     """Read the names of agencies."""
     statement = sa.select(agencies.c.id, agencies.c.name, agencies.c.kind, agencies.c.zone).where(
-        among(conn, agencies.c.id, agency_ids)
+        among(agencies.c.id, agency_ids)
     )
     return {
         id_: Named(id=id_, name=name, kind=kind, zone=zone)
@@ -169,7 +169,7 @@ async def areas_answered_for(
 ) -> dict[AgencyId, frozenset[str]]:
     """Read the keys of the places that agencies answered for at `at`."""
     statement = sa.select(responsibilities.c.agency_id, responsibilities.c.area_keys).where(
-        among(conn, responsibilities.c.agency_id, agency_ids),
+        among(responsibilities.c.agency_id, agency_ids),
         responsibilities.c.created_at <= at,
         responsibilities.c.ended_at.is_(None) | (responsibilities.c.ended_at > at),
     )
@@ -236,9 +236,7 @@ async def _held(
     """Read what the operators owe incidents for places that nobody answers for."""
     statement = sa.select(
         obligations.c.incident_id, obligations.c.id, obligations.c.state, obligations.c.due_at
-    ).where(
-        among(conn, obligations.c.incident_id, incident_ids), obligations.c.owed == Owed.COVERAGE
-    )
+    ).where(among(obligations.c.incident_id, incident_ids), obligations.c.owed == Owed.COVERAGE)
     return {row[0]: (row[1], row[2], row[3]) for row in (await conn.execute(statement)).all()}
 
 

@@ -78,7 +78,7 @@ async def notices_of(
         .scalar_subquery()
     )
     statement = sa.select(notices.c.id, notices.c.area_keys, latest).where(
-        among(conn, notices.c.id, notice_ids)
+        among(notices.c.id, notice_ids)
     )
     return {
         id_: OfNotice(area_keys=area_keys, latest_version=version)
@@ -95,7 +95,7 @@ async def callees_of(
         return found
     statement = (
         sa.select(*_CALLEE)
-        .where(among(conn, contacts.c.agency_id, agency_ids), valid_at(at))
+        .where(among(contacts.c.agency_id, agency_ids), valid_at(at))
         .order_by(contacts.c.agency_id, contacts.c.id)
         .limit(CONTACTS_MAX)
     )
@@ -117,7 +117,7 @@ async def steps_of(
         return found
     statement = (
         sa.select(*_STEP)
-        .where(among(conn, steps.c.obligation_id, obligation_ids))
+        .where(among(steps.c.obligation_id, obligation_ids))
         .order_by(steps.c.obligation_id, steps.c.epoch, steps.c.step)
     )
     for row in (await conn.execute(statement)).mappings():

@@ -6,12 +6,21 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from noticebus.store import prepared
+from noticebus.store.columns import Instant
 from noticebus.store.tables import entries, obligation_history
 
 SEQUENCER_LOCK = 0x6E62_7365_7100  # any constant of ours: "nbseq"
 # Ways to read a table as a whole, which a batch is never worth. A planner without statistics, as in
 # a new installation, thinks it is: each batch would then cost more than the one before.
 WHOLE_TABLES = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "enable_material")
+
+
+_LOCK = sa.select(
+    sa.func.pg_try_advisory_xact_lock(SEQUENCER_LOCK),
+    *(sa.func.set_config(name, "off", sa.true()) for name in WHOLE_TABLES),
+)
+NEWEST = sa.select(sa.func.coalesce(sa.func.max(entries.c.index), -1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +42,29 @@ async def take_lock(conn: AsyncConnection) -> bool:
     """
     if conn.dialect.name == "sqlite":
         return True
-    told = (sa.func.set_config(name, "off", sa.true()) for name in WHOLE_TABLES)
-    statement = sa.select(sa.func.pg_try_advisory_xact_lock(SEQUENCER_LOCK), *told)
-    return bool((await conn.execute(statement)).scalar_one())
+    return bool((await prepared.rows(conn, _LOCK, {}))[0][0])
+
+
+def _index() -> sa.Update:
+    last = sa.bindparam("last", type_=sa.BigInteger())
+    waiting = (
+        sa.select(
+            entries.c.position,
+            (sa.func.row_number().over(order_by=entries.c.position) + last).label("given"),
+        )
+        .where(entries.c.index.is_(None))
+        .order_by(entries.c.position)
+        .limit(sa.bindparam("most", type_=sa.Integer()))
+        .subquery()
+    )
+    return (
+        sa.update(entries)
+        .where(entries.c.position == waiting.c.position)
+        .values(index=waiting.c.given, sequenced_at=sa.bindparam("now", type_=Instant()))
+    )
+
+
+_INDEX = _index()
 
 
 async def index_entries(
@@ -45,27 +74,9 @@ async def index_entries(
 
     None if none wait.
     """
-    last = int(
-        (
-            await conn.execute(sa.select(sa.func.coalesce(sa.func.max(entries.c.index), -1)))
-        ).scalar_one()
-    )
-    waiting = (
-        sa.select(
-            entries.c.position,
-            (sa.func.row_number().over(order_by=entries.c.position) + last).label("given"),
-        )
-        .where(entries.c.index.is_(None))
-        .order_by(entries.c.position)
-        .limit(batch_size_max)
-        .subquery()
-    )
-    statement = (
-        sa.update(entries)
-        .where(entries.c.position == waiting.c.position)
-        .values(index=waiting.c.given, sequenced_at=now)
-    )
-    count = (await conn.execute(statement)).rowcount
+    ((last,),) = await prepared.rows(conn, NEWEST, {})
+    given = {"last": last, "now": now, "most": batch_size_max}
+    count = await prepared.run(conn, _INDEX, given)
     return Given(first=last + 1, last=last + count) if count else None
 
 
@@ -74,13 +85,19 @@ async def span_history(conn: AsyncConnection, given: Given) -> bool:
 
     Says whether there was any.
     """
-    if not (await conn.execute(begins(given))).rowcount:
+    span = {"first": given.first, "last": given.last}
+    if not await prepared.run(conn, BEGIN, span):
         return False
-    await conn.execute(ends(given))
+    await prepared.run(conn, END, span)
     return True
 
 
-def begins(given: Given) -> sa.Update:
+# What a statement about a batch is given: its first and its last index.
+FIRST, LAST = (sa.bindparam(name, type_=sa.BigInteger()) for name in ("first", "last"))
+IS_GIVEN = entries.c.index.between(FIRST, LAST)
+
+
+def _begins() -> sa.Update:
     """Begin the lines of freshly indexed entries.
 
     By the entry's id alone: a database that has seen few lines yet would take a condition on
@@ -90,13 +107,13 @@ def begins(given: Given) -> sa.Update:
         sa.update(obligation_history)
         .where(
             obligation_history.c.entry_id == entries.c.id,
-            entries.c.index.between(given.first, given.last),
+            IS_GIVEN,
         )
         .values(from_index=entries.c.index)
     )
 
 
-def ends(given: Given) -> sa.Update:
+def _ends() -> sa.Update:
     """End the line before each that has begun.
 
     Lines of one obligation follow one another by position: its row is locked while one is written.
@@ -115,12 +132,15 @@ def ends(given: Given) -> sa.Update:
         sa.update(obligation_history)
         .where(
             fresh.c.entry_id == entries.c.id,
-            entries.c.index.between(given.first, given.last),
+            IS_GIVEN,
             obligation_history.c.obligation_id == fresh.c.obligation_id,
             obligation_history.c.position == before,
         )
         .values(to_index=fresh.c.from_index)
     )
+
+
+BEGIN, END = _begins(), _ends()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

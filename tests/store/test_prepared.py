@@ -1,0 +1,112 @@
+"""Statements made once: SQLAlchemy's rows, its transaction and its errors, without its way."""
+
+import asyncio
+
+import pytest
+import sqlalchemy as sa
+
+from harness.statements import statements_of
+from noticebus.casework.desk import Desk
+from noticebus.contracts.vocabulary import DeliveryState
+from noticebus.errors import UnavailableError
+from noticebus.store import hot, prepared
+from noticebus.store.rows import among_given
+from noticebus.store.tables import markers
+
+READ = sa.select(markers.c.name, markers.c.value, sa.literal(1).label("one")).where(
+    among_given(markers.c.name, "names"), markers.c.value != sa.bindparam("value")
+)
+WRITE = (
+    sa.update(markers)
+    .where(markers.c.name == sa.bindparam("of"))
+    .values(value=DeliveryState.DELIVERED.value)
+)
+SLEEP = sa.select(sa.func.pg_sleep(sa.bindparam("seconds", type_=sa.Float())))
+END_ME = sa.select(sa.func.pg_terminate_backend(sa.func.pg_backend_pid()))
+ROWS = [{"name": f"marker {number}", "value": str(number)} for number in range(3)]
+
+
+async def test_rows_are_tuples_with_the_names_of_their_columns(desk: Desk) -> None:
+    async with desk.database.begin() as conn:
+        await hot.insert_rows(conn, markers, ROWS)
+        given = {"names": ["marker 2", "marker 1", "marker 1", "nobody"], "value": "2"}
+        (found,) = await prepared.rows(conn, READ, given)
+
+    assert (found.name, found.value, found.one) == tuple(found) == ("marker 1", "1", 1)
+
+
+async def test_a_statement_says_how_many_rows_it_touched(desk: Desk) -> None:
+    async with desk.database.begin() as conn:
+        await hot.insert_rows(conn, markers, ROWS)
+        touched = [await prepared.run(conn, WRITE, {"of": one}) for one in ("marker 1", "nobody")]
+
+    assert touched == [1, 0]
+
+
+async def test_the_first_statement_of_a_transaction_is_undone_with_it(desk: Desk) -> None:
+    async with desk.database.begin() as conn:
+        await hot.insert_rows(conn, markers, ROWS)
+    async with desk.database.begin() as conn:
+        await prepared.run(conn, WRITE, {"of": "marker 1"})
+        await conn.rollback()
+
+    async with desk.database.read() as conn:
+        kept = await prepared.rows(conn, READ, {"names": ["marker 1"], "value": ""})
+    assert [one.value for one in kept] == ["1"]
+
+
+async def test_a_look_writes_nothing(desk: Desk) -> None:
+    if desk.database.is_sqlite:
+        pytest.skip("SQLite keeps readers apart by their pool, not by their transaction")
+    with pytest.raises((UnavailableError, sa.exc.DBAPIError), match="read-only"):
+        async with desk.database.read() as conn:
+            await prepared.run(conn, WRITE, {"of": "marker 1"})
+
+
+async def test_whoever_listens_to_statements_hears_of_it(desk: Desk) -> None:
+    async with desk.database.begin() as conn:
+        with statements_of(desk) as asked:
+            await prepared.rows(conn, READ, {"names": ["marker 1"], "value": ""})
+
+    assert len(asked) == 1
+    assert "markers" in asked[0]
+
+
+async def test_a_connection_that_is_lost_is_given_up_and_the_next_works(desk: Desk) -> None:
+    if desk.database.is_sqlite:
+        pytest.skip("SQLite has no connection that is lost")
+    with pytest.raises(UnavailableError, match="try again"):
+        async with desk.database.begin() as conn:
+            await prepared.rows(conn, END_ME, {})
+
+    async with desk.database.begin() as conn:
+        assert await prepared.run(conn, WRITE, {"of": "nobody"}) == 0
+
+
+async def test_a_statement_that_nobody_waits_for_any_more_leaves_nothing_behind(desk: Desk) -> None:
+    if desk.database.is_sqlite:
+        pytest.skip("SQLite cannot be told to sleep")
+
+    async with desk.database.begin() as conn:
+        await hot.insert_rows(conn, markers, ROWS)
+
+    async def overslept() -> None:
+        async with desk.database.begin() as conn:
+            await prepared.run(conn, WRITE, {"of": "marker 1"})
+            await prepared.rows(conn, SLEEP, {"seconds": 60})
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await overslept()
+
+    async with desk.database.begin() as conn:
+        kept = await prepared.rows(conn, READ, {"names": ["marker 1"], "value": ""})
+        assert await prepared.run(conn, WRITE, {"of": "marker 1"}) == 1  # nobody holds its lock
+    assert [one.value for one in kept] == ["1"]
+
+
+async def test_a_list_inside_is_refused_since_each_would_be_a_statement_of_its_own() -> None:
+    listed = sa.select(markers.c.name).where(markers.c.name.in_(["one", "two"]))
+
+    with pytest.raises(AssertionError, match="another statement"):
+        prepared._prepared(listed)
