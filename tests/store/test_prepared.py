@@ -1,15 +1,19 @@
 """Statements made once: SQLAlchemy's rows, its transaction and its errors, without its way."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from harness import tables
 from harness.statements import statements_of
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import DeliveryState
 from noticebus.errors import UnavailableError
 from noticebus.store import hot, prepared
+from noticebus.store.database import Database
 from noticebus.store.rows import among_given
 from noticebus.store.tables import markers
 
@@ -24,6 +28,13 @@ WRITE = (
 SLEEP = sa.select(sa.func.pg_sleep(sa.bindparam("seconds", type_=sa.Float())))
 END_ME = sa.select(sa.func.pg_terminate_backend(sa.func.pg_backend_pid()))
 ROWS = [{"name": f"marker {number}", "value": str(number)} for number in range(3)]
+
+
+@pytest.fixture
+async def postgresql(tmp_path: Path) -> AsyncIterator[Database]:
+    """Lend a database of PostgreSQL: SQLite cannot sleep, nor lose a connection."""
+    async with tables.database("postgresql", tmp_path) as database:
+        yield database
 
 
 async def test_rows_are_tuples_with_the_names_of_their_columns(desk: Desk) -> None:
@@ -55,11 +66,9 @@ async def test_the_first_statement_of_a_transaction_is_undone_with_it(desk: Desk
     assert [one.value for one in kept] == ["1"]
 
 
-async def test_a_look_writes_nothing(desk: Desk) -> None:
-    if desk.database.is_sqlite:
-        pytest.skip("SQLite keeps readers apart by their pool, not by their transaction")
+async def test_a_look_writes_nothing(postgresql: Database) -> None:
     with pytest.raises((UnavailableError, sa.exc.DBAPIError), match="read-only"):
-        async with desk.database.read() as conn:
+        async with postgresql.read() as conn:
             await prepared.run(conn, WRITE, {"of": "marker 1"})
 
 
@@ -72,26 +81,25 @@ async def test_whoever_listens_to_statements_hears_of_it(desk: Desk) -> None:
     assert "markers" in asked[0]
 
 
-async def test_a_connection_that_is_lost_is_given_up_and_the_next_works(desk: Desk) -> None:
-    if desk.database.is_sqlite:
-        pytest.skip("SQLite has no connection that is lost")
+async def test_a_connection_that_is_lost_is_given_up(
+    postgresql: Database,
+) -> None:
     with pytest.raises(UnavailableError, match="try again"):
-        async with desk.database.begin() as conn:
+        async with postgresql.begin() as conn:
             await prepared.rows(conn, END_ME, {})
 
-    async with desk.database.begin() as conn:
+    async with postgresql.begin() as conn:
         assert await prepared.run(conn, WRITE, {"of": "nobody"}) == 0
 
 
-async def test_a_statement_that_nobody_waits_for_any_more_leaves_nothing_behind(desk: Desk) -> None:
-    if desk.database.is_sqlite:
-        pytest.skip("SQLite cannot be told to sleep")
-
-    async with desk.database.begin() as conn:
+async def test_a_statement_that_nobody_waits_for_leaves_nothing_behind(
+    postgresql: Database,
+) -> None:
+    async with postgresql.begin() as conn:
         await hot.insert_rows(conn, markers, ROWS)
 
     async def overslept() -> None:
-        async with desk.database.begin() as conn:
+        async with postgresql.begin() as conn:
             await prepared.run(conn, WRITE, {"of": "marker 1"})
             await prepared.rows(conn, SLEEP, {"seconds": 60})
 
@@ -99,7 +107,7 @@ async def test_a_statement_that_nobody_waits_for_any_more_leaves_nothing_behind(
         async with asyncio.timeout(0.5):
             await overslept()
 
-    async with desk.database.begin() as conn:
+    async with postgresql.begin() as conn:
         kept = await prepared.rows(conn, READ, {"names": ["marker 1"], "value": ""})
         assert await prepared.run(conn, WRITE, {"of": "marker 1"}) == 1  # nobody holds its lock
     assert [one.value for one in kept] == ["1"]

@@ -1,16 +1,16 @@
 """Rows in great number, for the paths that every delivery takes.
 
-PostgreSQL gets one array for each column and takes the rows apart itself (`unnest`): one statement
-is sent, planned and run once however many rows there are, and each value is handed to the driver as
-it is. SQLite, which has no arrays, runs its statement once a row, without a network between.
+PostgreSQL has them copied into its table (`COPY`), or gets one array for each column and takes the
+rows apart itself (`unnest`) where a row may be there already: one statement is sent and run once
+however many rows there are. SQLite, which has neither, runs its statement once a row, without a
+network between.
 
 The statements are made from the tables, once for each.
 """
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -24,16 +24,9 @@ from noticebus.store.columns import Instant, Json
 from noticebus.store.rows import Fields, values_of
 
 Row = Fields | Mapping[str, Any]
-Take = Callable[[Any], Any]  # a row's value of one column, as the driver wants it
+Take = Callable[[Any], Any]
+Getter = Callable[..., Take]  # `attrgetter` or `itemgetter`
 Finish = Callable[[Any], Any]  # what an insert does where a row is there already
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Hot:
-    """One statement over arrays, and how each of them is filled."""
-
-    statement: sa.Insert
-    takes: Mapping[str, Take]
 
 
 async def insert_rows(
@@ -49,13 +42,13 @@ async def insert_rows(
         begun = sqlite.insert(table)
         await conn.execute(begun if finish is None else finish(begun), _dicts(rows))
         return
-    first = rows[0]
-    if isinstance(first, Mapping):
-        hot = _hot(table, tuple(first), itemgetter, finish)
-    else:
-        hot = _hot(table, tuple(first.__dataclass_fields__), attrgetter, finish)
-    columns = {name: [take(row) for row in rows] for name, take in hot.takes.items()}
-    await prepared.run(conn, hot.statement, columns)
+    names, getter = _shape(rows[0])
+    taken = _taken(rows, table, names, getter)
+    if finish is None:
+        await prepared.copy(conn, table, names, taken)
+        return
+    columns = dict(zip(names, map(list, zip(*taken, strict=True)), strict=True))
+    await prepared.run(conn, _inserting(table, names, finish), columns)
 
 
 async def update_rows(
@@ -64,18 +57,18 @@ async def update_rows(
     """Write `rows`, mappings of one shape, over those of the same `key`, which are locked."""
     if not rows:
         return
-    statement, takes = _updating(table, tuple(rows[0]), key, conn.dialect.name)
+    names = tuple(rows[0])
+    statement = _updating(table, names, key, conn.dialect.name)
+    given = [f"b_{name}" for name in names]
     if conn.dialect.name == "sqlite":
-        await conn.execute(statement, [{f"b_{name}": row[name] for name in row} for row in rows])
+        await conn.execute(statement, [dict(zip(given, row.values(), strict=True)) for row in rows])
         return
-    columns = {f"b_{name}": [take(row) for row in rows] for name, take in takes.items()}
-    await prepared.run(conn, statement, columns)
+    columns = map(list, zip(*_taken(rows, table, names, itemgetter), strict=True))
+    await prepared.run(conn, statement, dict(zip(given, columns, strict=True)))
 
 
 @functools.cache
-def _updating(
-    table: sa.Table, names: tuple[str, ...], key: str, dialect: str
-) -> tuple[sa.Update, Mapping[str, Take]]:
+def _updating(table: sa.Table, names: tuple[str, ...], key: str, dialect: str) -> sa.Update:
     columns = [table.c[name] for name in names]
     given: dict[str, sa.ColumnElement[Any]] = {
         one.name: sa.bindparam(f"b_{one.name}", type_=one.type) for one in columns
@@ -83,8 +76,7 @@ def _updating(
     if dialect != "sqlite":
         given = dict(_unnested(columns, prefix="b_").c)
     update = sa.update(table).where(table.c[key] == given[key])
-    statement = update.values({name: given[name] for name in names if name != key})
-    return statement, {one.name: _take(one, itemgetter(one.name)) for one in columns}
+    return update.values({name: given[name] for name in names if name != key})
 
 
 def _unnested(columns: Sequence[sa.Column[Any]], *, prefix: str = "") -> sa.TableValuedAlias:
@@ -102,16 +94,39 @@ def _dicts(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
 
 
 @functools.cache
-def _hot(
-    table: sa.Table, names: tuple[str, ...], get: Callable[[str], Take], finish: Finish | None
-) -> _Hot:
-    columns = [table.c[name] for name in names]
-    rows = _unnested(columns)
+def _inserting(table: sa.Table, names: tuple[str, ...], finish: Finish) -> sa.Insert:
+    rows = _unnested([table.c[name] for name in names])
     begun = postgresql.insert(table).from_select(names, sa.select(*(rows.c[one] for one in names)))
-    return _Hot(
-        statement=begun if finish is None else finish(begun),
-        takes={one.name: _take(one, get(one.name)) for one in columns},
-    )
+    made: sa.Insert = finish(begun)
+    return made
+
+
+def _shape(row: Row) -> tuple[tuple[str, ...], Getter]:
+    if isinstance(row, Mapping):
+        return tuple(row), itemgetter
+    return tuple(row.__dataclass_fields__), attrgetter
+
+
+def _taken(
+    rows: Sequence[Row], table: sa.Table, names: tuple[str, ...], getter: Getter
+) -> Iterator[list[Any]]:
+    """Give each row's values of the columns `names`, as the driver wants them."""
+    get, converts = _taking(table, names, getter)
+    for row in rows:
+        values = list(get(row))
+        for place, convert in converts:
+            values[place] = convert(values[place])
+        yield values
+
+
+@functools.cache
+def _taking(
+    table: sa.Table, names: tuple[str, ...], getter: Getter
+) -> tuple[Take, Sequence[tuple[int, Take]]]:
+    assert len(names) > 1, "a getter of one name gives a value, not a row"
+    kinds = [type(table.c[name].type) for name in names]
+    converts = [(place, _CONVERTS[kind]) for place, kind in enumerate(kinds) if kind in _CONVERTS]
+    return getter(*names), converts
 
 
 def _sent_as(column: sa.Column[Any]) -> sa.types.TypeEngine[Any]:
@@ -123,14 +138,6 @@ def _sent_as(column: sa.Column[Any]) -> sa.types.TypeEngine[Any]:
     return column.type
 
 
-def _take(column: sa.Column[Any], get: Take) -> Take:
-    if isinstance(column.type, Instant):
-        return lambda row: _aware(get(row))
-    if isinstance(column.type, Json):
-        return lambda row: _written(get(row))
-    return get
-
-
 def _aware(value: dt.datetime | None) -> dt.datetime | None:
     assert value is None or value.tzinfo is not None, f"a naive instant: {value!r}"
     return value
@@ -138,3 +145,6 @@ def _aware(value: dt.datetime | None) -> dt.datetime | None:
 
 def _written(value: Any) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
+
+
+_CONVERTS: Mapping[type, Take] = {Instant: _aware, Json: _written}

@@ -8,7 +8,7 @@ of SQLAlchemy, as `Database` expects them.
 
 import functools
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -16,6 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from noticebus.store.columns import Instant, Word
 
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
@@ -62,7 +64,9 @@ async def rows(
     if conn.dialect.name == "sqlite":
         return (await conn.execute(statement, given)).all()  # type: ignore[call-overload, no-any-return]
     prepared = _prepared(statement)
-    return [prepared.read(one) for one in await _send(conn, prepared, given, "fetch")]
+    text, values = prepared.text, prepared.values(given)
+    found = await _send(conn, text, values, lambda driver: driver.fetch(text, *values))
+    return [prepared.read(one) for one in found]
 
 
 async def records(
@@ -80,8 +84,23 @@ async def run(conn: AsyncConnection, statement: sa.ClauseElement, given: Mapping
     """Run a statement made once; say how many rows it touched."""
     if conn.dialect.name == "sqlite":
         return (await conn.execute(statement, given)).rowcount  # type: ignore[call-overload, no-any-return]
-    said = await _send(conn, _prepared(statement), given, "execute")
+    prepared = _prepared(statement)
+    text, values = prepared.text, prepared.values(given)
+    said = await _send(conn, text, values, lambda driver: driver.execute(text, *values))
     return int(said.rpartition(" ")[2])  # "INSERT 0 5", "UPDATE 5"
+
+
+async def copy(
+    conn: AsyncConnection, table: sa.Table, names: Sequence[str], new: Iterable[Sequence[Any]]
+) -> None:
+    """Copy rows into a table of PostgreSQL, in their order, values as the driver wants them."""
+    text = f"COPY {table.name} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
+    await _send(
+        conn,
+        text,
+        (),
+        lambda driver: driver.copy_records_to_table(table.name, records=new, columns=names),
+    )
 
 
 @functools.cache
@@ -103,31 +122,39 @@ def _prepared(statement: sa.ClauseElement) -> _Prepared:
             for name, convert in parameters
             if not compiled.binds[name].required
         },
-        columns=[one.type._cached_result_processor(_DIALECT, None) for one in columns],  # noqa: SLF001
+        columns=[_reading(one.type) for one in columns],
         row=row._make,
     )
 
 
-async def _send(
-    conn: AsyncConnection, prepared: _Prepared, given: Mapping[str, Any], how: str
-) -> Any:
-    """Send a statement on the driver's connection, in SQLAlchemy's transaction, which it begins.
+def _reading(kind: sa.types.TypeEngine[Any]) -> Convert:
+    if isinstance(kind, Instant):
+        return None  # the driver gives it aware, and in UTC
+    if isinstance(kind, Word):
+        words: dict[Any, Any] = {word.value: word for word in kind.words} | {None: None}
+        return words.__getitem__
+    return kind._cached_result_processor(_DIALECT, None)  # noqa: SLF001 - what Core goes by
 
-    `how` is the driver's method: "fetch" gives rows, "execute" what PostgreSQL says of it.
-    """
+
+async def _send(
+    conn: AsyncConnection,
+    text: str,
+    values: Sequence[Any],
+    send: Callable[[Any], Awaitable[Any]],
+) -> Any:
+    """Send a statement on the driver's connection, in SQLAlchemy's transaction, which it begins."""
     connection = conn.sync_connection
     assert connection is not None, "a connection that is closed runs nothing"
-    values = prepared.values(given)
     for hear in connection.dispatch.before_cursor_execute:
-        hear(connection, None, prepared.text, values, None, False)  # noqa: FBT003 - the event's own
+        hear(connection, None, text, values, None, False)  # noqa: FBT003 - the event's own
     pooled = connection.connection
     adapter: Any = pooled.dbapi_connection
     try:
         if adapter._transaction is None:  # noqa: SLF001 - SQLAlchemy begins it with its own first
             await adapter._start_transaction()  # noqa: SLF001
-        return await getattr(pooled.driver_connection, how)(prepared.text, *values)
+        return await send(pooled.driver_connection)
     except BaseException as error:
-        await conn.run_sync(_fail, adapter, prepared.text, error)
+        await conn.run_sync(_fail, adapter, text, error)
         raise
 
 
