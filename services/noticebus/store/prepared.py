@@ -10,7 +10,7 @@ import functools
 from collections import namedtuple
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg
@@ -158,15 +158,16 @@ async def _send(
         raise
 
 
-def _fail(connection: sa.Connection, adapter: Any, text: str, error: BaseException) -> None:
+def _fail(connection: Any, adapter: Any, text: str, error: BaseException) -> None:
     """Raise an error of the driver's as SQLAlchemy would, which may give the connection up."""
     try:
-        _raise(adapter, error)
-    except BaseException as told:  # noqa: BLE001 - it raises, whatever it is given
-        connection._handle_dbapi_exception(told, text, None, None, None)  # noqa: SLF001
+        if isinstance(error, Exception):
+            adapter._handle_exception(error)  # it knows which error is which
+        _raise(error)
+    except BaseException as told:
+        connection._handle_dbapi_exception(told, text, None, None, None)
+        raise
 
 
-def _raise(adapter: Any, error: BaseException) -> NoReturn:
-    if isinstance(error, Exception):
-        adapter._handle_exception(error)  # noqa: SLF001 - it knows which error is which
+def _raise(error: BaseException) -> None:
     raise error
