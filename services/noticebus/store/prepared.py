@@ -162,10 +162,10 @@ def _fail(connection: Any, adapter: Any, text: str, error: BaseException) -> Non
     """Raise an error of the driver's as SQLAlchemy would, which may give the connection up."""
     try:
         if isinstance(error, Exception):
-            adapter._handle_exception(error)  # it knows which error is which
+            adapter._handle_exception(error)  # noqa: SLF001 - it knows which error is which
         _raise(error)
     except BaseException as told:
-        connection._handle_dbapi_exception(told, text, None, None, None)
+        connection._handle_dbapi_exception(told, text, None, None, None)  # noqa: SLF001
         raise
 
 
