@@ -31,7 +31,7 @@ __all__ = ["ROOT", "Posted", "Running", "percentile", "post_all", "post_at", "pr
 RUN_FOLDER = "NOTICEBUS_TEST_RUN_DIR"  # set while the suite's servers may run
 ARRIVE_S = 120
 ASK_S = 30
-ADDRESSES_MAX = 50  # good endpoints with an address of their own: 127.0.0.1 and after
+ADDRESSES_MAX = 50  # of good endpoints, which share them where they are more: 127.0.0.1 and after
 BAD_FROM = 101  # the last part of the first bad address
 LAYOUTS = {
     "embedded": "gateway,dispatcher,ledger",
@@ -147,7 +147,7 @@ async def profile(  # noqa: PLR0913 - each is one thing that scenarios differ in
         # A part that ends by itself ends the block. They are ended before the group is left.
         watchers = await stack.enter_async_context(asyncio.TaskGroup())
         good = fan_out * len(counties) - len(bad)
-        shared = addresses or (good if good <= ADDRESSES_MAX else 1)
+        shared = addresses or min(good, ADDRESSES_MAX)
         receiver = Part(name="receiver", module="bench.receiver", arguments=(str(shared),))
         port = (await _start(stack, watchers, receiver))["port"]
         urls = [

@@ -43,7 +43,10 @@ def main() -> None:
     parser.add_argument("--rate", action="append", type=float)
     parser.add_argument("--seconds", type=float, default=SECONDS, help="at each rate")
     options = parser.parse_args()
-    rows = [row for name in given.profiles(options) for row in measured(latency(name, options))]
+    rows = []
+    for name in given.profiles(options):
+        rows += measured(latency(name, options))
+        given.show(rows[-1:], options)
     given.finish(rows, options)
 
 

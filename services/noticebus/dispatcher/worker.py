@@ -43,6 +43,8 @@ LEASE = dt.timedelta(seconds=20)  # longer than a request may take
 IN_FLIGHT_MAX = 4_000  # deliveries; one origin holds few of them, so that none starves others
 SLOTS = 16
 CLAIMS_AT_ONCE = 2  # of what the bus hands over: the next gathers while one is under way
+SWEPT_FEW = 50  # after so few the sweep lingers: what falls due meanwhile is claimed together
+SWEEP_LINGER_S = 0.1
 RECORD_MAX = 500
 RECORD_LINGER_S = 0.03  # nobody waits for the record; a burst makes one transaction
 RECORD_WAITING_MAX = 5_000
@@ -171,6 +173,8 @@ class Dispatcher:
             if loads:
                 reach(FaultPoint.SWEEP_CLAIMED)
                 tasks.create_task(self._send_claimed(loads))
+                if len(loads) < SWEPT_FEW:
+                    await asyncio.sleep(SWEEP_LINGER_S)
             else:
                 await self._desk.signals.deliveries.sleep(self._desk.world, until)
 
