@@ -117,4 +117,4 @@ async def test_a_list_inside_is_refused_since_each_would_be_a_statement_of_its_o
     listed = sa.select(markers.c.name).where(markers.c.name.in_(["one", "two"]))
 
     with pytest.raises(AssertionError, match="another statement"):
-        prepared._prepared(listed)
+        prepared._prepared(listed, prepared._SQLITE)

@@ -19,6 +19,7 @@ from noticebus.dispatcher.slots import LIMITS
 
 WAITING_MAX = 500  # in one line, while what runs there ends in time
 ORIGINS_MAX = 4096  # that are read once and kept
+QUEUED_MAX = 32  # of one line, in what is waiting in all: no slow endpoint makes others wait
 SHARE = 4  # no line takes more of the room that is left than a quarter
 BACK_WITHIN = AGAIN_MIN + AGAIN_SPREAD + dt.timedelta(seconds=1)  # a sweep, for what was put back
 
@@ -45,7 +46,13 @@ class Line:
         self.present = 0
         self.in_turn = 0  # of those present
         self.stalled = False
+        self.counted = 0  # of those in `Lines.queued`
         self._expects_until = 0.0
+
+    @property
+    def queued(self) -> int:
+        """Give how many wait for a slot here; no line counts for more than `QUEUED_MAX`."""
+        return 0 if self.stalled else min(max(self.present - self.most, 0), QUEUED_MAX)
 
     def admits(self, *, backlog: bool, left: int) -> bool:
         """Say whether one more may stand in line, where the dispatcher has room for `left`."""
@@ -170,6 +177,7 @@ class Lines:
         self._limit = limit
         self._back_within = back_within
         self._lines: dict[str, Line] = {}
+        self.queued = 0  # how many wait for slots in lines that move
 
     def place(self, load: Load, *, left: int) -> Place | None:
         """Take a place in a load's line, or give None where that is full."""
@@ -179,7 +187,10 @@ class Lines:
             if not backlog:
                 line.expect()
             return None
-        return Place(line, backlog=backlog, limit=self._limit, left=self._forget)
+        place = Place(line, backlog=backlog, limit=self._limit, left=self._left)
+        if line is not None:
+            self._count(line)
+        return place
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -197,6 +208,14 @@ class Lines:
                 key, agreed or self._most, usual=self._most, back_within=self._back_within
             )
         return line
+
+    def _left(self, line: Line) -> None:
+        self._count(line)
+        self._forget(line)
+
+    def _count(self, line: Line) -> None:
+        self.queued += line.queued - line.counted
+        line.counted = line.queued
 
     def _forget(self, line: Line) -> None:
         # A stalled one is remembered, or a silent endpoint would get a long line again every time;

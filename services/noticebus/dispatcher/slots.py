@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
@@ -36,10 +36,14 @@ async def taken(slots: asyncio.Semaphore, *, limit: dt.timedelta) -> AsyncIterat
 
 
 class Room:
-    """Counts what is in flight. Claims wait while it is full; a batch goes in whole."""
+    """Counts what is in flight. Claims wait while it is full; a batch goes in whole.
 
-    def __init__(self, most: int) -> None:
+    They wait as well while it is `crowded`, which may end whenever one leaves.
+    """
+
+    def __init__(self, most: int, *, crowded: Callable[[], bool] = lambda: False) -> None:
         self._most = most
+        self._crowded = crowded
         self._held = 0
         self._expected = 0
         self._freed = asyncio.Event()
@@ -51,7 +55,7 @@ class Room:
 
     async def wait(self) -> None:
         """Return once there is room for one."""
-        while self._held + self._expected >= self._most:
+        while self._held + self._expected >= self._most or self._crowded():
             self._freed.clear()
             await self._freed.wait()
 

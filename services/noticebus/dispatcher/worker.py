@@ -41,6 +41,7 @@ Record = Callable[[Desk, Sequence[T]], Awaitable[None]]
 
 LEASE = dt.timedelta(seconds=20)  # longer than a request may take
 IN_FLIGHT_MAX = 4_000  # deliveries; one origin holds few of them, so that none starves others
+QUEUED_MAX = 1_000  # waiting for slots in lines that move: more would wait in vain and come again
 SLOTS = 16
 CLAIMS_AT_ONCE = 2  # of what the bus hands over: the next gathers while one is under way
 SWEPT_FEW = 50  # after so few the sweep lingers: what falls due meanwhile is claimed together
@@ -69,8 +70,8 @@ class Dispatcher:
         self._carrier = carrier
         self._lease = lease
         self._pacing = Pacing(desk.machine, desk.metrics.pressure)
-        self._room = Room(IN_FLIGHT_MAX)
         self._lines = Lines(slots_per_origin)
+        self._room = Room(IN_FLIGHT_MAX, crowded=self._is_crowded)
         self._handed = Handed()
         self._tried: asyncio.Queue[Tried | Unsent | PutBack] = asyncio.Queue(RECORD_WAITING_MAX)
         self._random = random.Random()  # noqa: S311 - jitter, nothing secret
@@ -259,10 +260,13 @@ class Dispatcher:
         except NoSlotError:
             await self._put_back(loads)
 
+    def _is_crowded(self) -> bool:
+        return self._lines.queued >= QUEUED_MAX
+
     def _leave(self, place: Place, _done: object) -> None:
         """Count one out, also where it was ended before it began."""
-        self._room.give_back()
         place.leave()
+        self._room.give_back()
 
     async def _put_back(self, loads: Sequence[Load]) -> None:
         """Let it come again in a few seconds: our own limit is no try."""

@@ -19,6 +19,7 @@ from noticebus.contracts.vocabulary import (
 )
 from noticebus.domain.health import DOWN
 from noticebus.ids import SubscriptionId
+from noticebus.store import prepared
 from noticebus.store.deliveries import Delivery
 from noticebus.store.endpoints import drain_recovered, insert_missing, waits
 from noticebus.store.tables import deliveries, endpoints, notices, replays, subscriptions
@@ -42,12 +43,13 @@ class DueDrain:
     under_way: int
 
 
+_NEXT_DRAIN = sa.select(sa.func.min(endpoints.c.drain_at)).where(endpoints.c.drain_at.is_not(None))
+
+
 async def next_drain_at(conn: AsyncConnection) -> dt.datetime | None:
     """Tell the machine time when more of a backlog may go, None where none does."""
-    statement = sa.select(sa.func.min(endpoints.c.drain_at)).where(
-        endpoints.c.drain_at.is_not(None)
-    )
-    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+    found: dt.datetime | None
+    ((found,),) = await prepared.rows(conn, _NEXT_DRAIN, {})
     return found
 
 

@@ -199,7 +199,8 @@ def _stop_once(connection: Any) -> None:
 def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
     async def connect() -> aiosqlite.Connection:
         args, options = engine.dialect.create_connect_args(url)
-        return await _opened(*args, **options)
+        # What is looked up by key goes past its thread (`store.prepared`), while that rests.
+        return await _opened(*args, **{**options, "check_same_thread": False})
 
     engine = create_async_engine(
         url,

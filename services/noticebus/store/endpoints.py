@@ -186,12 +186,13 @@ async def drain_recovered(
     )
 
 
+_NEXT_PROBE = sa.select(sa.func.min(endpoints.c.probe_at)).where(endpoints.c.probe_at.is_not(None))
+
+
 async def next_probe_at(conn: AsyncConnection) -> dt.datetime | None:
     """Tell the machine time of the next probe, None where no endpoint is down."""
-    statement = sa.select(sa.func.min(endpoints.c.probe_at)).where(
-        endpoints.c.probe_at.is_not(None)
-    )
-    found: dt.datetime | None = (await conn.execute(statement)).scalar_one_or_none()
+    found: dt.datetime | None
+    ((found,),) = await prepared.rows(conn, _NEXT_PROBE, {})
     return found
 
 

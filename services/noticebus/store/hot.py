@@ -38,11 +38,10 @@ async def insert_rows(
     """
     if not rows:
         return
-    if conn.dialect.name == "sqlite":
-        begun = sqlite.insert(table)
-        await conn.execute(begun if finish is None else finish(begun), _dicts(rows))
-        return
     names, getter = _shape(rows[0])
+    if conn.dialect.name == "sqlite":
+        await prepared.run_each(conn, _inserting_each(table, names, finish), _dicts(rows))
+        return
     taken = _taken(rows, table, names, getter)
     if finish is None:
         await prepared.copy(conn, table, names, taken)
@@ -61,7 +60,8 @@ async def update_rows(
     statement = _updating(table, names, key, conn.dialect.name)
     given = [f"b_{name}" for name in names]
     if conn.dialect.name == "sqlite":
-        await conn.execute(statement, [dict(zip(given, row.values(), strict=True)) for row in rows])
+        each = [dict(zip(given, row.values(), strict=True)) for row in rows]
+        await prepared.run_each(conn, statement, each)
         return
     columns = map(list, zip(*_taken(rows, table, names, itemgetter), strict=True))
     await prepared.run(conn, statement, dict(zip(given, columns, strict=True)))
@@ -91,6 +91,13 @@ def _unnested(columns: Sequence[sa.Column[Any]], *, prefix: str = "") -> sa.Tabl
 
 def _dicts(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
     return [row if isinstance(row, Mapping) else values_of(row) for row in rows]
+
+
+@functools.cache
+def _inserting_each(table: sa.Table, names: tuple[str, ...], finish: Finish | None) -> sa.Insert:
+    begun = sqlite.insert(table).values({name: sa.bindparam(name) for name in names})
+    made: sa.Insert = begun if finish is None else finish(begun)
+    return made
 
 
 @functools.cache

@@ -141,12 +141,14 @@ async def advance_incident(
     return bool((await conn.execute(statement)).rowcount)
 
 
+_BY_ID = sa.select(notices).where(among_given(notices.c.id, "notice_ids"))
+
+
 async def notices_by_id(
     conn: AsyncConnection, notice_ids: Collection[NoticeId]
 ) -> dict[NoticeId, Notice]:
     """Read notices whole."""
-    statement = sa.select(notices).where(notices.c.id.in_(sorted(set(notice_ids))))
-    found = records_of(await conn.execute(statement), Notice)
+    found = await prepared.records(conn, _BY_ID, {"notice_ids": notice_ids}, Notice)
     return {one.id: one for one in found}
 
 

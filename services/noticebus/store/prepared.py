@@ -1,4 +1,4 @@
-"""Statements made once, and run on the driver's own connection where that is PostgreSQL's.
+"""Statements made once, and run on the driver's own connection.
 
 For the paths that every notice and every delivery takes: SQLAlchemy's Core writes the statement,
 once, and knows what each column means; what is given and read goes past it. It costs a quarter of
@@ -6,21 +6,26 @@ what it does otherwise. Whoever listens to statements hears of these as well, an
 of SQLAlchemy, as `Database` expects them.
 """
 
+import datetime as dt
 import functools
 from collections import namedtuple
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.dialects.sqlite import aiosqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from noticebus.store.columns import Instant, Word
 
-_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
+_POSTGRESQL: sa.Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
+_SQLITE: sa.Dialect = aiosqlite.dialect()
 
+HERE_MAX = 200  # rows that SQLite writes on the event loop: a few milliseconds
 Convert = Callable[[Any], Any] | None
 T = TypeVar("T")
 
@@ -61,11 +66,14 @@ async def rows(
     conn: AsyncConnection, statement: sa.ClauseElement, given: Mapping[str, Any]
 ) -> Sequence[Any]:
     """Give the rows that a statement made once returns, as tuples with its columns' names."""
-    if conn.dialect.name == "sqlite":
-        return (await conn.execute(statement, given)).all()  # type: ignore[call-overload, no-any-return]
-    prepared = _prepared(statement)
+    prepared = _prepared(statement, _dialect_of(conn))
     text, values = prepared.text, prepared.values(given)
-    found = await _send(conn, text, values, lambda driver: driver.fetch(text, *values))
+    if conn.dialect.name == "sqlite":
+        found = await _send(
+            conn, text, values, lambda driver: driver.execute_fetchall(text, values)
+        )
+    else:
+        found = await _send(conn, text, values, lambda driver: driver.fetch(text, *values))
     return [prepared.read(one) for one in found]
 
 
@@ -82,12 +90,37 @@ async def records(
 
 async def run(conn: AsyncConnection, statement: sa.ClauseElement, given: Mapping[str, Any]) -> int:
     """Run a statement made once; say how many rows it touched."""
-    if conn.dialect.name == "sqlite":
-        return (await conn.execute(statement, given)).rowcount  # type: ignore[call-overload, no-any-return]
-    prepared = _prepared(statement)
+    prepared = _prepared(statement, _dialect_of(conn))
     text, values = prepared.text, prepared.values(given)
+    if conn.dialect.name == "sqlite":
+        cursor = await _send(conn, text, values, lambda driver: driver.execute(text, values))
+        return int(cursor.rowcount)
     said = await _send(conn, text, values, lambda driver: driver.execute(text, *values))
     return int(said.rpartition(" ")[2])  # "INSERT 0 5", "UPDATE 5"
+
+
+async def run_each(
+    conn: AsyncConnection, statement: sa.ClauseElement, given: Sequence[Mapping[str, Any]]
+) -> None:
+    """Run a statement made once for each of `given`, on SQLite."""
+    prepared = _prepared(statement, _SQLITE)
+    text, every = prepared.text, [prepared.values(one) for one in given]
+    if len(every) <= HERE_MAX:
+        await _send(conn, text, every, partial(_run_here, text, every))
+    else:
+        await _send(conn, text, every, lambda driver: driver.executemany(text, every))
+
+
+async def _fetch_here(text: str, values: Sequence[Any], driver: Any) -> Sequence[Any]:
+    """Look up by key without the driver's thread: going there and back takes longer.
+
+    Nobody else uses the connection while it is lent, and who has it has the lock it needs.
+    """
+    return driver._conn.execute(text, values).fetchall()  # type: ignore[no-any-return] # noqa: SLF001
+
+
+async def _run_here(text: str, every: Sequence[Sequence[Any]], driver: Any) -> None:
+    driver._conn.executemany(text, every)  # noqa: SLF001
 
 
 async def copy(
@@ -103,9 +136,13 @@ async def copy(
     )
 
 
+def _dialect_of(conn: AsyncConnection) -> sa.Dialect:
+    return _SQLITE if conn.dialect.name == "sqlite" else _POSTGRESQL
+
+
 @functools.cache
-def _prepared(statement: sa.ClauseElement) -> _Prepared:
-    compiled = statement.compile(dialect=_DIALECT)
+def _prepared(statement: sa.ClauseElement, dialect: sa.Dialect) -> _Prepared:
+    compiled = statement.compile(dialect=dialect)
     assert isinstance(compiled, SQLCompiler)
     assert not compiled.post_compile_params, "a list inside would be another statement each time"
     names = compiled.positiontup or []
@@ -122,18 +159,22 @@ def _prepared(statement: sa.ClauseElement) -> _Prepared:
             for name, convert in parameters
             if not compiled.binds[name].required
         },
-        columns=[_reading(one.type) for one in columns],
+        columns=[_reading(one.type, dialect) for one in columns],
         row=row._make,
     )
 
 
-def _reading(kind: sa.types.TypeEngine[Any]) -> Convert:
-    if isinstance(kind, Instant):
-        return None  # the driver gives it aware, and in UTC
+def _reading(kind: sa.types.TypeEngine[Any], dialect: sa.Dialect) -> Convert:
+    if isinstance(kind, Instant):  # PostgreSQL's driver gives it aware, and in UTC
+        return _instant if dialect is _SQLITE else None
     if isinstance(kind, Word):
         words: dict[Any, Any] = {word.value: word for word in kind.words} | {None: None}
         return words.__getitem__
-    return kind._cached_result_processor(_DIALECT, None)  # noqa: SLF001 - what Core goes by
+    return kind._cached_result_processor(dialect, None)  # noqa: SLF001 - what Core goes by
+
+
+def _instant(text: str | None) -> dt.datetime | None:
+    return None if text is None else dt.datetime.fromisoformat(text)
 
 
 async def _send(
@@ -150,7 +191,8 @@ async def _send(
     pooled = connection.connection
     adapter: Any = pooled.dbapi_connection
     try:
-        if adapter._transaction is None:  # noqa: SLF001 - SQLAlchemy begins it with its own first
+        # SQLAlchemy begins PostgreSQL's with its own first statement, and SQLite's at once.
+        if conn.dialect.name != "sqlite" and adapter._transaction is None:  # noqa: SLF001
             await adapter._start_transaction()  # noqa: SLF001
         return await send(pooled.driver_connection)
     except BaseException as error:

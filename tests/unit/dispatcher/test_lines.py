@@ -13,7 +13,7 @@ from harness.loads import a_load
 from noticebus.contracts.vocabulary import Channel, HeldReason
 from noticebus.dispatcher.carrier import Load
 from noticebus.dispatcher.failures import NoSlotError
-from noticebus.dispatcher.lines import WAITING_MAX, Lines, Place
+from noticebus.dispatcher.lines import QUEUED_MAX, WAITING_MAX, Lines, Place
 from noticebus.ids import new_subscription_id
 
 LEFT = 4_000
@@ -244,3 +244,30 @@ async def test_lines_are_forgotten_when_everybody_has_left() -> None:
             tasks.create_task(runs(lines, to(f"https://{number}.example/")))
 
     assert len(lines) == 0
+
+
+async def test_who_waits_is_counted_once_and_of_no_line_more_than_a_few() -> None:
+    lines = Lines(2)
+    few, many = to("https://one.example/"), to("https://two.example/")
+    places(lines, many)
+    waiting = [lines.place(few, left=LEFT) for _ in range(5)]
+    both = lines.queued
+    for one in waiting:
+        assert one is not None
+        one.leave()
+
+    assert (both, lines.queued) == (3 + QUEUED_MAX, QUEUED_MAX)
+
+
+async def test_who_waits_where_nothing_moves_makes_nobody_wait() -> None:
+    lines = Lines(2, limit=SHORT)
+    async with holding(lines, load(), 2):
+        waiting = places(lines, load())
+        before = lines.queued
+        last = waiting.pop()
+        with pytest.raises(NoSlotError):
+            await last.slot().__aenter__()
+        last.leave()
+        after = lines.queued
+
+    assert (before, after) == (QUEUED_MAX, 0)

@@ -45,3 +45,14 @@ async def test_whoever_waits_goes_on_as_soon_as_a_batch_comes_to_nothing() -> No
             await asyncio.sleep(0)
 
     assert waiting.done()
+
+
+async def test_a_claim_waits_while_it_is_crowded() -> None:
+    crowd = [1]
+    room = Room(500, crowded=lambda: bool(crowd))
+    room.take()
+    while_crowded = await waits(room)
+    crowd.clear()
+    room.give_back()
+
+    assert (while_crowded, await waits(room)) == (True, False)
