@@ -31,6 +31,7 @@ from noticebus.ids import (
     new_delivery_id,
     new_obligation_id,
 )
+from noticebus.records import changed
 from noticebus.store.deliveries import Delivery
 from noticebus.store.matching import AgencyFacts
 from noticebus.store.notices import Notice
@@ -260,7 +261,7 @@ def number(deliveries: Sequence[Delivery], first: Mapping[SubscriptionId, int]) 
             assert one.subscription_id is not None, "held by consumes_number"
             sequence = following[one.subscription_id]
             following[one.subscription_id] = sequence + 1
-            numbered.append(replace(one, sequence=sequence))
+            numbered.append(changed(one, sequence=sequence))
         else:
             numbered.append(one)
     return numbered

@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass
 
-from noticebus.casework.in_force import in_force
+from noticebus.casework.in_force import in_force, standing_alike
 from noticebus.domain.escalation import Round, start_round
 from noticebus.domain.policies import Policy, PolicyRecord, own_policy_id, policy_to_record
 from noticebus.domain.routing import Recipient
@@ -41,9 +41,9 @@ class FirstRounds:
     ) -> FirstRound:
         """Give the first round of `recipient` for `notice`."""
         own = own_policy_id(facts.id, notice.notice_class) in self._policies
-        alone = facts.id if own or facts.calendar_revision is not None else None
-        place = (facts.kind, facts.zone, facts.holidays_state)
-        alike = (alone, *place, notice.notice_class, recipient.standing, stood_in)
+        alone = facts.id if own else None
+        round_of = (notice.notice_class, recipient.standing, stood_in)
+        alike = (alone, *standing_alike(facts), *round_of)
         found = self._made.get(alike)
         if found is None:
             found = self._made[alike] = self._begin(recipient, facts, notice, stood_in=stood_in)

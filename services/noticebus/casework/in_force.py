@@ -1,7 +1,7 @@
 """Which policy a round runs under: the agency's own before the default, fitted to its day."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from noticebus.contracts.vocabulary import NoticeClass, Standing
@@ -23,6 +23,22 @@ def policy_ids(facts: AgencyFacts, notice_class: NoticeClass, *, at: dt.datetime
     """Name the policies of which one is in force for an agency and a class at `at`."""
     default = _default(facts, notice_class, at=at)
     return frozenset({own_policy_id(facts.id, notice_class), default.id})
+
+
+def policy_ids_of(asked: Iterable[tuple[AgencyFacts, NoticeClass]], *, at: dt.datetime) -> set[str]:
+    """Name them for agencies and classes: those that are alike are looked at once."""
+    named: set[str] = set()
+    alike: dict[tuple[object, ...], tuple[AgencyFacts, NoticeClass]] = {}
+    for facts, notice_class in asked:
+        named.add(own_policy_id(facts.id, notice_class))
+        alike[(*standing_alike(facts), notice_class)] = (facts, notice_class)
+    return named | {_default(facts, cls, at=at).id for facts, cls in alike.values()}
+
+
+def standing_alike(facts: AgencyFacts) -> tuple[object, ...]:
+    """Give what agencies under the same defaults have in common; a calendar is one's own."""
+    own = facts.id if facts.calendar_revision is not None else None
+    return (own, facts.kind, facts.zone, facts.holidays_state)
 
 
 def chosen(

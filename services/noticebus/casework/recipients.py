@@ -12,7 +12,7 @@ from noticebus.casework import accepted, reach
 from noticebus.casework.binding import Moment, bind, notice_deliveries
 from noticebus.casework.desk import Desk
 from noticebus.casework.first_rounds import FirstRounds
-from noticebus.casework.in_force import policy_ids
+from noticebus.casework.in_force import policy_ids_of
 from noticebus.casework.reach import People
 from noticebus.contracts.vocabulary import (
     Channel,
@@ -176,11 +176,9 @@ async def bind_all(
         for notice, routing in routed
         for one in routing.recipients
     }
-    wanted = {
-        policy_id
-        for agency_id, notice_class in asked
-        for policy_id in policy_ids(found.facts[agency_id], notice_class, at=at.world)
-    }
+    wanted = policy_ids_of(
+        ((found.facts[agency_id], notice_class) for agency_id, notice_class in asked), at=at.world
+    )
     policies = await latest_policies(conn, wanted) if wanted else {}
     rounds = FirstRounds(policies, at=at.world)
     return [_bind(notice, routing, found=found, rounds=rounds, at=at) for notice, routing in routed]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.casework.binding import run
-from noticebus.casework.in_force import in_force, policy_ids
+from noticebus.casework.in_force import in_force, policy_ids_of
 from noticebus.contracts.vocabulary import NoticeClass
 from noticebus.domain.policies import Policy, policy_to_record
 from noticebus.domain.routing import Recipient
@@ -26,12 +26,8 @@ async def policies_in_force(
     at: dt.datetime,
 ) -> dict[str, Policy]:
     """Read the policies that rounds of `known` may run under: one statement."""
-    wanted = {
-        policy_id
-        for one in known
-        for notice_class in classes
-        for policy_id in policy_ids(facts[one.agency_id], notice_class, at=at)
-    }
+    asked = ((facts[one.agency_id], notice_class) for one in known for notice_class in classes)
+    wanted = policy_ids_of(asked, at=at)
     return await latest_policies(conn, wanted) if wanted else {}
 
 

@@ -1,12 +1,14 @@
 """Claiming deliveries, from the bus or the sweep: one dispatcher holds each for its lease."""
 
 import datetime as dt
+import functools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -277,20 +279,27 @@ async def give_back(
     await conn.execute(statement, rows)
 
 
-_FINISHED = (
-    sa.update(deliveries)
-    .where(
-        among_given(deliveries.c.id, "delivery_ids"),
-        among_given(deliveries.c.id + " " + sa.cast(deliveries.c.attempts, sa.Text), "claims"),
-        deliveries.c.state == DeliveryState.SENDING,
+@functools.cache
+def _finishing(dialect: str) -> ReturningUpdate[Any]:
+    """Finish each of `delivery_ids` whose attempt is still the one of `numbers`."""
+    if dialect == "sqlite":
+        claim = deliveries.c.id + " " + sa.cast(deliveries.c.attempts, sa.Text)
+        ours = among_given(deliveries.c.id, "delivery_ids") & among_given(claim, "claims")
+    else:
+        ids = sa.bindparam("delivery_ids", type_=postgresql.ARRAY(sa.Text))
+        numbers = sa.bindparam("numbers", type_=postgresql.ARRAY(sa.Integer))
+        given = sa.func.unnest(ids, numbers).table_valued("id", "number").render_derived()
+        ours = (deliveries.c.id == given.c.id) & (deliveries.c.attempts == given.c.number)
+    return (
+        sa.update(deliveries)
+        .where(ours, deliveries.c.state == DeliveryState.SENDING)
+        .values(
+            state=DeliveryState.DELIVERED,
+            due_at=None,
+            finished_at=sa.bindparam("at", type_=Instant()),
+        )
+        .returning(deliveries.c.id, deliveries.c.attempts)
     )
-    .values(
-        state=DeliveryState.DELIVERED,
-        due_at=None,
-        finished_at=sa.bindparam("at", type_=Instant()),
-    )
-    .returning(deliveries.c.id, deliveries.c.attempts)
-)
 
 
 async def finish_claimed(
@@ -302,12 +311,14 @@ async def finish_claimed(
     """
     if not claimed:
         return set()
+    in_order = sorted(claimed)
     given = {
-        "delivery_ids": [id_ for id_, _ in claimed],
-        "claims": [f"{id_} {number}" for id_, number in claimed],
+        "delivery_ids": [id_ for id_, _ in in_order],
+        "numbers": [number for _, number in in_order],
+        "claims": [f"{id_} {number}" for id_, number in in_order],
         "at": finished_at,
     }
-    finished = await prepared.rows(conn, _FINISHED, given)
+    finished = await prepared.rows(conn, _finishing(conn.dialect.name), given)
     return {(DeliveryId(id_), number) for id_, number in finished}
 
 

@@ -68,6 +68,15 @@ class Json(sa.types.TypeDecorator[Any]):
         return None if value is None else orjson.loads(value)
 
 
+class KeptJson(Json):
+    """A JSON value that is only to be written again: it is not read, and stands as it is."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> orjson.Fragment | None:
+        return None if value is None else orjson.Fragment(value)
+
+
 BigId = sa.BigInteger().with_variant(
     sa.Integer(), "sqlite"
 )  # SQLite numbers only INTEGER keys by itself

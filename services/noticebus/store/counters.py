@@ -85,12 +85,13 @@ def columns_of(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+Told = dt.datetime | str | None  # an instant, as it is or as the history has it
 _COUNTS_BY = ("standing", "state", "due_at", "round_started_at", "closed_at")
 
 
 @functools.lru_cache(maxsize=1024)
 def _cell(
-    standing: str, state: str, due_at: str | None, started_at: str, closed_at: str | None
+    standing: str, state: str, due_at: Told, started_at: Told, closed_at: Told
 ) -> Cell | None:
     # Kept, because those whom one notice binds, and whom it reaches, count alike.
     return cell_of(
@@ -98,14 +99,14 @@ def _cell(
             standing=Standing(standing),
             state=ObligationState(state),
             due_at=_instant(due_at),
-            started_at=dt.datetime.fromisoformat(started_at),
+            started_at=_instant(started_at),
             closed_at=_instant(closed_at),
         )
     )
 
 
-def _instant(text: str | None) -> dt.datetime | None:
-    return None if text is None else dt.datetime.fromisoformat(text)
+def _instant(told: Told) -> Any:
+    return dt.datetime.fromisoformat(told) if isinstance(told, str) else told
 
 
 def spread(counts: Mapping[str, Any]) -> list[tuple[int, int, int]]:

@@ -23,7 +23,7 @@ from noticebus.domain.policies import PolicyRecord
 from noticebus.ids import AgencyId, DeliveryId, IncidentId, NoticeId, ObligationId
 from noticebus.records import lean
 from noticebus.store import prepared
-from noticebus.store.columns import Instant
+from noticebus.store.columns import Instant, KeptJson
 from noticebus.store.hot import insert_rows, update_rows
 from noticebus.store.rows import among_given, records_of, values_of
 from noticebus.store.tables import agencies, deliveries, obligations, steps
@@ -85,15 +85,12 @@ class StepRow:
 _UNCHANGING = frozenset(
     {"id", "incident_id", "agency_id", "owed", "owed_for", "status", "created_at"}
 )
+_SAVED = tuple(name for name in Obligation.__dataclass_fields__ if name not in _UNCHANGING)
 
 
 def facts_of(obligation: Obligation) -> dict[str, Any]:
-    """Give what may change about an obligation as JSON: its line in the history."""
-    return {
-        name: value.isoformat() if isinstance(value, dt.datetime) else value
-        for name, value in values_of(obligation).items()
-        if name not in _UNCHANGING
-    }
+    """Give what may change about an obligation: its line in the history, stored as JSON."""
+    return {name: getattr(obligation, name) for name in _SAVED}
 
 
 async def insert_obligations(conn: AsyncConnection, new: Sequence[Obligation]) -> None:
@@ -217,9 +214,6 @@ async def save(conn: AsyncConnection, *, before: Obligation, after: Obligation) 
     return bool((await conn.execute(statement)).rowcount)
 
 
-_SAVED = tuple(name for name in Obligation.__dataclass_fields__ if name not in _UNCHANGING)
-
-
 async def save_all(conn: AsyncConnection, changed: Sequence[Obligation]) -> None:
     """Write obligations whose rows this transaction has locked."""
     rows = [{"id": one.id} | {name: getattr(one, name) for name in _SAVED} for one in changed]
@@ -252,7 +246,11 @@ async def steps_of(
     return records_of(await conn.execute(statement), StepRow)
 
 
+_KEPT = frozenset({"policy", "steps_at"})  # which no delivery reads: they go as they came
+
+
 def _delivered() -> ReturningUpdate[Any]:
+    kept = [sa.type_coerce(obligations.c[name], KeptJson).label(name) for name in sorted(_KEPT)]
     at = sa.bindparam("at", type_=Instant())
     closes = (obligations.c.notice_class == NoticeClass.D) & (
         obligations.c.state == ObligationState.OPEN
@@ -277,7 +275,7 @@ def _delivered() -> ReturningUpdate[Any]:
             closed_at=sa.case((closes, at), else_=obligations.c.closed_at),
             next_step_at=sa.case((closes, sa.null()), else_=obligations.c.next_step_at),
         )
-        .returning(*obligations.c)
+        .returning(*(one for one in obligations.c if one.name not in _KEPT), *kept)
     )
 
 
@@ -289,7 +287,8 @@ async def mark_delivered(
 ) -> list[Obligation]:
     """Note each round's first delivery, closing what a delivery closes (class D).
 
-    A delivery of a version before the round's tells nothing about the round.
+    A delivery of a version before the round's tells nothing about the round. Policy and times of
+    the round are given as they are written, for the history.
     """
     given = {"delivery_ids": delivery_ids, "at": at}
     return await prepared.records(conn, _DELIVERED, given, Obligation)
