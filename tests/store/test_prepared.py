@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from harness import desk as furnish
 from harness import tables
 from harness.statements import statements_of
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import DeliveryState
 from noticebus.errors import UnavailableError
-from noticebus.store import hot, prepared
+from noticebus.store import claims, hot, matching, notices, obligations, prepared
 from noticebus.store.database import Database
 from noticebus.store.rows import among_given
 from noticebus.store.tables import markers
@@ -118,3 +121,50 @@ async def test_a_list_inside_is_refused_since_each_would_be_a_statement_of_its_o
 
     with pytest.raises(AssertionError, match="another statement"):
         prepared._prepared(listed, prepared._SQLITE)
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[Desk]:
+    """Lend a desk over SQLite."""
+    async with furnish.open_desk(tmp_path) as opened:
+        yield opened
+
+
+async def test_on_sqlite_what_is_looked_up_by_key_reads_no_table_through(sqlite: Desk) -> None:
+    ids: list[Any] = ["one", "two"]
+    async with sqlite.database.begin() as conn:
+        with statements_of(sqlite) as asked:
+            await claims.claim_shard(conn, ids, lease_until=furnish.MORNING)
+            await claims.destinations_of(conn, ids)
+            await claims.finish_claimed(conn, [(ids[0], 1)], finished_at=furnish.MORNING)
+            await matching.agencies_by_id(conn, ids)
+            await matching.orders_for(conn, ids, [])
+            await matching.responsibilities_for(conn, ids)
+            await notices.find_idempotency_records(conn, [("one", "key")])
+            await notices.notices_by_id(conn, ids)
+            await obligations.mark_delivered(conn, ids, at=furnish.MORNING)
+        plans = [await _plan_of(conn, one) for one in asked]
+
+    assert len(plans) == 9
+    assert [step for plan in plans for step in plan if _reads_all(step)] == []
+
+
+async def _plan_of(conn: AsyncConnection, statement: str) -> list[str]:
+    given = ("[]",) * statement.count("?")
+    plan = await conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given)
+    return [str(detail) for *_, detail in plan]
+
+
+def _reads_all(step: str) -> bool:
+    return step.startswith("SCAN") and "json_each" not in step and step != "SCAN ours"
+
+
+async def test_what_cannot_be_copied_is_an_error_of_the_data_and_the_connection_stays(
+    postgresql: Database,
+) -> None:
+    with pytest.raises(sa.exc.DBAPIError, match="cannot be written"):
+        async with postgresql.begin() as conn:
+            await hot.insert_rows(conn, markers, [{"name": "broken", "value": 2}])
+
+    async with postgresql.begin() as conn:
+        assert await prepared.run(conn, WRITE, {"of": "nobody"}) == 0

@@ -28,6 +28,7 @@ from noticebus.bus.reasons import lost
 
 JOIN_TIMEOUT = dt.timedelta(seconds=30)  # connect, join the group, be given partitions
 COMMIT_TIMEOUT = dt.timedelta(seconds=2)
+COMMIT_LINGER_S = 0.2  # what is done meanwhile goes along; a crash brings so much again
 LEAVE_TIMEOUT = dt.timedelta(seconds=3)
 POLL_MS = 500
 PASS_OVER_MS = 200  # for each record of a partition; one that has none is done with
@@ -124,6 +125,7 @@ class KafkaReader:
         """Commit progress as it is made, one request at a time, until cancelled."""
         while True:
             await self._progress.wait()
+            await asyncio.sleep(COMMIT_LINGER_S)
             self._progress.clear()
             await self.commit()
 

@@ -46,13 +46,15 @@ class Line:
         self.present = 0
         self.in_turn = 0  # of those present
         self.stalled = False
+        self.slow = False  # its last request took half the time that one waits for a slot
         self.counted = 0  # of those in `Lines.queued`
         self._expects_until = 0.0
 
     @property
     def queued(self) -> int:
-        """Give how many wait for a slot here; no line counts for more than `QUEUED_MAX`."""
-        return 0 if self.stalled else min(max(self.present - self.most, 0), QUEUED_MAX)
+        """Give how many wait for a slot that comes free soon; at most `QUEUED_MAX` of a line."""
+        waiting = max(self.present - self.most, 0)
+        return 0 if self.stalled or self.slow else min(waiting, QUEUED_MAX)
 
     def admits(self, *, backlog: bool, left: int) -> bool:
         """Say whether one more may stand in line, where the dispatcher has room for `left`."""
@@ -141,7 +143,9 @@ class Slot:
     async def __aexit__(self, *_: object) -> None:
         if self._line is None:
             return
-        self._line.stalled = asyncio.get_running_loop().time() - self._began > self._limit_s
+        took = asyncio.get_running_loop().time() - self._began
+        self._line.stalled = took > self._limit_s
+        self._line.slow = took > self._limit_s / 2
         self._give_back()
 
     async def _take(self, line: Line) -> None:

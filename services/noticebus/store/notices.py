@@ -297,6 +297,8 @@ async def find_idempotency_records(
     conn: AsyncConnection, pairs: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str], IdempotencyRecord]:
     """Read what was answered under these (client, key) pairs."""
+    if not pairs:
+        return {}
     client_ids, keys = zip(*pairs, strict=True)
     given = {"client_ids": client_ids, "keys": keys}
     found = await prepared.records(conn, _ANSWERED, given, IdempotencyRecord)

@@ -6,6 +6,7 @@ what it does otherwise. Whoever listens to statements hears of these as well, an
 of SQLAlchemy, as `Database` expects them.
 """
 
+import asyncio
 import datetime as dt
 import functools
 from collections import namedtuple
@@ -15,6 +16,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
+from asyncpg import exceptions as driver_errors
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.dialects.sqlite import aiosqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +27,7 @@ from noticebus.store.columns import Instant, Word
 _POSTGRESQL: sa.Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
 _SQLITE: sa.Dialect = aiosqlite.dialect()
 
+COPY_S = 30  # as long as any statement may take
 HERE_MAX = 200  # rows that SQLite writes on the event loop: a few milliseconds
 Convert = Callable[[Any], Any] | None
 T = TypeVar("T")
@@ -69,9 +72,7 @@ async def rows(
     prepared = _prepared(statement, _dialect_of(conn))
     text, values = prepared.text, prepared.values(given)
     if conn.dialect.name == "sqlite":
-        found = await _send(
-            conn, text, values, lambda driver: driver.execute_fetchall(text, values)
-        )
+        found = await _send(conn, text, values, partial(_fetch_here, text, values))
     else:
         found = await _send(conn, text, values, lambda driver: driver.fetch(text, *values))
     return [prepared.read(one) for one in found]
@@ -128,12 +129,25 @@ async def copy(
 ) -> None:
     """Copy rows into a table of PostgreSQL, in their order, values as the driver wants them."""
     text = f"COPY {table.name} ({', '.join(names)}) FROM STDIN (FORMAT binary)"
-    await _send(
-        conn,
-        text,
-        (),
-        lambda driver: driver.copy_records_to_table(table.name, records=new, columns=names),
-    )
+    await _send(conn, text, (), partial(_copied, table.name, names, new))
+
+
+async def _copied(
+    name: str, columns: Sequence[str], new: Iterable[Sequence[Any]], driver: Any
+) -> None:
+    """Copy rows; what the driver cannot write, or cannot send in time, is an error of its kind.
+
+    It waits without an end where a connection goes while its buffer is full.
+    """
+    try:
+        async with asyncio.timeout(COPY_S):
+            await driver.copy_records_to_table(name, records=new, columns=columns)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise driver_errors.DataError(f"a row of {name} cannot be written: {error}") from error
+    except TimeoutError as error:
+        driver.terminate()
+        message = f"the rows of {name} were not taken within {COPY_S} s"
+        raise driver_errors.ConnectionDoesNotExistError(message) from error
 
 
 def _dialect_of(conn: AsyncConnection) -> sa.Dialect:

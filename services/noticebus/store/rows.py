@@ -52,6 +52,7 @@ class _Among(FunctionElement[bool]):
 
     type = sa.Boolean()
     inherit_cache = True
+    _is_implicitly_boolean = True  # else "= 1" is put behind it on SQLite, and no index helps
 
 
 @compiles(_Among)

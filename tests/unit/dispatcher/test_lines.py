@@ -271,3 +271,18 @@ async def test_who_waits_where_nothing_moves_makes_nobody_wait() -> None:
         after = lines.queued
 
     assert (before, after) == (QUEUED_MAX, 0)
+
+
+async def test_who_waits_for_a_slow_endpoint_makes_nobody_wait() -> None:
+    lines = Lines(2, limit=dt.timedelta(seconds=8))
+    one = lines.place(load(), left=LEFT)
+    assert one is not None
+    waiting = places(lines, load())
+    before = lines.queued
+    slot = one.slot()
+    async with slot:
+        slot._began -= 5
+    one.leave()
+
+    assert waiting
+    assert (before, lines.queued) == (QUEUED_MAX, 0)
