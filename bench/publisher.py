@@ -127,6 +127,7 @@ class Publisher:
         self._idle: deque[Link] = deque()
         self._next = 0
         self.refused = 0  # posts that had to be sent again, so far
+        self.accepted = 0  # posts that were taken, so far
 
     def numbers(self, count: int) -> range:
         """Take numbers that no earlier notice of this publisher has."""
@@ -153,6 +154,7 @@ class Publisher:
         if status != CREATED or found is None:
             message = f"{status}: {body[:500].decode(errors='replace')}"
             raise BusyError(message) if status == BUSY else NotAcceptedError(message)
+        self.accepted += 1
         due = sent if due is None else due
         return Posted(
             notice_id=found[1].decode(), sent=due, answered=answered, late_s=max(sent - due, 0.0)
