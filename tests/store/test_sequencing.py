@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 
@@ -22,6 +25,7 @@ from noticebus.store.tables import obligation_history
 LINES = 12_000
 AGENCIES = 20
 INCIDENTS = 100
+OWED_BY_ONE = 1_000
 BATCH = sequencing.Given(first=2000, last=3999)
 FILL_ENTRIES = """
     INSERT INTO entries (id, index, type, body, salt, leaf_hash, recorded_at)
@@ -62,19 +66,59 @@ async def test_a_batch_is_counted_by_key_in_a_database_that_was_never_analysed(
             newest = await ledger.newest_index(conn)
             given = sequencing.Given(first=newest, last=newest)
             assert await sequencing.take_lock(conn)
-            plan = await _plan_of(conn, counters.changes(), given)
+            plan = await _plan_of(conn, counters.changes("postgresql"), given)
 
     read = [_rows_read(node) for node in _nodes(plan) if "Relation Name" in node]
     assert AGENCIES <= max(read) <= 3 * AGENCIES
 
 
-async def _fill(desk: Desk) -> None:
-    """Let many agencies owe an answer in each of many incidents, entered one by one."""
+async def test_a_plan_that_is_older_than_all_rows_still_goes_line_by_line(tmp_path: Path) -> None:
+    """A connection keeps its plan, and one that began with an empty installation lives for long.
+
+    All is owed by one agency: from there, everything it ever owed would be read for each batch.
+    """
+    async with tables.fresh_on_postgresql() as url, furnish.open_desk(tmp_path, url=url) as desk:
+        text = _compiled(counters.changes("postgresql"), BATCH)[0]
+        plain = await asyncpg.connect(url.replace("+asyncpg", ""))
+        try:
+            for setting in ("plan_cache_mode = force_generic_plan", "enable_seqscan = off"):
+                await plain.execute(f"SET {setting}")
+            await plain.execute(f"PREPARE counting AS {text}")
+            await plain.fetch(_executing(sequencing.Given(first=0, last=0)))
+            await _fill(desk, agencies=1, incidents=OWED_BY_ONE)
+            await Sequencer(desk).sweep()
+            async with desk.database.read() as conn:
+                newest = await ledger.newest_index(conn)
+            executing = _executing(sequencing.Given(first=newest, last=newest))
+            (row,) = await plain.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {executing}")
+        finally:
+            await plain.close()
+
+    plan: dict[str, Any] = json.loads(row[0])[0]["Plan"]
+    assert max(_rows_read(node) for node in _nodes(plan) if "Relation Name" in node) <= 3
+
+
+def _executing(batch: sequencing.Given) -> str:
+    values = _compiled(counters.changes("postgresql"), batch)[1]
+    return f"EXECUTE counting ({', '.join(map(repr, values))})"
+
+
+def _compiled(statement: sa.ClauseElement, batch: sequencing.Given) -> tuple[str, list[Any]]:
+    """Give the text of a statement on a batch, and its values."""
+    compiled = statement.compile(dialect=asyncpg_dialect.dialect())
+    assert isinstance(compiled, SQLCompiler)
+    values = compiled.construct_params({"first": batch.first, "last": batch.last})
+    told = [values[name] for name in compiled.positiontup or ()]
+    return str(compiled), [one.value if isinstance(one, StrEnum) else one for one in told]
+
+
+async def _fill(desk: Desk, *, agencies: int = AGENCIES, incidents: int = INCIDENTS) -> None:
+    """Let agencies owe an answer in each of many incidents, entered one by one."""
     like = await owing.make_prototype(desk)
     async with desk.database.begin() as conn:
-        await owing.add_agencies(conn, like, count=AGENCIES)
-        await owing.add_incidents(conn, like, count=INCIDENTS)
-        span = owing.Span(first=1, last=INCIDENTS, agencies=AGENCIES)
+        await owing.add_agencies(conn, like, count=agencies)
+        await owing.add_incidents(conn, like, count=incidents)
+        span = owing.Span(first=1, last=incidents, agencies=agencies)
         policy = default_policies()[0]
         await owing.add_obligations(conn, like, span, policy=policy, started_at=furnish.MORNING)
         await owing.enter_obligations(conn, at=furnish.MORNING)
@@ -112,13 +156,8 @@ async def _plan_of(
     conn: AsyncConnection, statement: sa.ClauseElement, batch: sequencing.Given
 ) -> dict[str, Any]:
     """Run a statement on a batch and give the plan it went by."""
-    compiled = statement.compile(dialect=conn.dialect)
-    assert isinstance(compiled, SQLCompiler)
-    values = compiled.construct_params({"first": batch.first, "last": batch.last})
-    explained = await conn.exec_driver_sql(
-        f"EXPLAIN (ANALYZE, FORMAT JSON) {compiled}",
-        tuple(values[name] for name in compiled.positiontup or ()),
-    )
+    text, values = _compiled(statement, batch)
+    explained = await conn.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", tuple(values))
     plan = explained.scalar_one()
     top = plan if isinstance(plan, list) else json.loads(plan)
     found: dict[str, Any] = top[0]["Plan"]

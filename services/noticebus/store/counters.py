@@ -123,7 +123,7 @@ async def count_history(conn: AsyncConnection, given: Given) -> None:
     await prepared.run(conn, _adding_changes(conn.dialect.name), span)
 
 
-def changes() -> sa.Select[Any]:
+def changes(dialect: str) -> sa.Select[Any]:
     """Select by how much a batch, of entries from `first` to `last`, changes each counter."""
     line = obligation_history.c
     fresh = obligation_history.alias("fresh")
@@ -137,11 +137,12 @@ def changes() -> sa.Select[Any]:
         line.obligation_id.in_(touched),
         line.to_index.between(FIRST, LAST),
     )
-    return _spread(sa.union_all(begun, ended).subquery("lines"))
+    return _spread(sa.union_all(begun, ended).subquery("lines"), dialect)
 
 
-def _spread(lines: sa.Subquery) -> sa.Select[Any]:
+def _spread(lines: sa.Subquery, dialect: str) -> sa.Select[Any]:
     """Add lines up for all spans; those that cancel out are left out."""
+    owing, owed, agency = _with_owed(lines, dialect)
     spans = sa.union_all(*(sa.select(sa.literal(one).label("span")) for one in (ALL, HOUR, MINUTE)))
     span = spans.subquery("spans").c.span
     due = sa.case(
@@ -149,10 +150,10 @@ def _spread(lines: sa.Subquery) -> sa.Select[Any]:
         else_=lines.c.due_minute,
     )  # fmt: skip
     key = (
-        obligations.c.status,
+        owed.c.status,
         span,
         due.label("due"),
-        agencies.c.kind,
+        agency.c.kind,
         lines.c.notice_class,
         lines.c.counted,
         lines.c.took,
@@ -160,21 +161,38 @@ def _spread(lines: sa.Subquery) -> sa.Select[Any]:
     count = sa.func.sum(lines.c.d)
     return (
         sa.select(*key, count.label("n"))
-        .select_from(lines)
-        .join(obligations, obligations.c.id == lines.c.obligation_id)
-        .join(agencies, agencies.c.id == obligations.c.agency_id)
+        .select_from(owing)
         .join(span.table, sa.true())
-        .where(obligations.c.owed == Owed.NOTICE)
+        .where(owed.c.owed == Owed.NOTICE)
         .where((span == ALL) | lines.c.due_minute.is_not(None))
         .group_by(*key[:2], due, *key[3:])
         .having(count != 0)
     )
 
 
+def _with_owed(
+    lines: sa.Subquery, dialect: str
+) -> tuple[sa.FromClause, sa.FromClause, sa.FromClause]:
+    """Join lines to what is owed and to whose it is: looked up for each, line by line.
+
+    PostgreSQL, of a table it knew as small, went from an agency to all that it ever owed instead.
+    """
+    if dialect == "sqlite":  # which goes line by line anyway
+        joined = lines.join(obligations, obligations.c.id == lines.c.obligation_id)
+        joined = joined.join(agencies, agencies.c.id == obligations.c.agency_id)
+        return joined, obligations, agencies
+    told = (obligations.c.status, obligations.c.owed, obligations.c.agency_id)
+    is_of = obligations.c.id == lines.c.obligation_id
+    owed = sa.select(*told).where(is_of).limit(1).lateral("owed")
+    kind = sa.select(agencies.c.kind).where(agencies.c.id == owed.c.agency_id)
+    agency = kind.limit(1).lateral("agency")
+    return lines.join(owed, sa.true()).join(agency, sa.true()), owed, agency
+
+
 @functools.cache
 def _adding_changes(dialect: str) -> sa.Insert:
     make = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    statement = make(report_counters).from_select([*KEY, "n"], changes())
+    statement = make(report_counters).from_select([*KEY, "n"], changes(dialect))
     more = report_counters.c.n + statement.excluded.n
     return statement.on_conflict_do_update(index_elements=list(KEY), set_={"n": more})
 

@@ -13,6 +13,7 @@ from collections import namedtuple
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
@@ -200,18 +201,22 @@ async def _send(
     """Send a statement on the driver's connection, in SQLAlchemy's transaction, which it begins."""
     connection = conn.sync_connection
     assert connection is not None, "a connection that is closed runs nothing"
-    for hear in connection.dispatch.before_cursor_execute:
-        hear(connection, None, text, values, None, False)  # noqa: FBT003 - the event's own
+    events, told = connection.dispatch, SimpleNamespace()
+    for hear in events.before_cursor_execute:
+        hear(connection, None, text, values, told, False)  # noqa: FBT003 - the event's own
     pooled = connection.connection
     adapter: Any = pooled.dbapi_connection
     try:
         # SQLAlchemy begins PostgreSQL's with its own first statement, and SQLite's at once.
         if conn.dialect.name != "sqlite" and adapter._transaction is None:  # noqa: SLF001
             await adapter._start_transaction()  # noqa: SLF001
-        return await send(pooled.driver_connection)
+        answer = await send(pooled.driver_connection)
     except BaseException as error:
         await conn.run_sync(_fail, adapter, text, error)
         raise
+    for hear in events.after_cursor_execute:
+        hear(connection, None, text, values, told, False)  # noqa: FBT003 - the event's own
+    return answer
 
 
 def _fail(connection: Any, adapter: Any, text: str, error: BaseException) -> None:
