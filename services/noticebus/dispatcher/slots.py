@@ -77,3 +77,7 @@ class Room:
         """Count one out."""
         self._held -= 1
         self._freed.set()
+
+    def look_again(self) -> None:
+        """Let those who wait see whether it is still crowded."""
+        self._freed.set()

@@ -46,7 +46,8 @@ SLOTS = 16
 CLAIMS_AT_ONCE = 2  # of what the bus hands over: the next gathers while one is under way
 SWEPT_FEW = 50  # after so few the sweep lingers: what falls due meanwhile is claimed together
 SWEEP_LINGER_S = 0.1
-RECORD_MAX = 500
+RECORD_MAX = 2_000
+RECORD_BEHIND_MAX = 1_000  # outcomes: where more wait, nothing more is claimed, or leases would end
 RECORD_LINGER_S = 0.03  # nobody waits for the record; a burst makes one transaction
 RECORD_WAITING_MAX = 5_000
 RECORD_TRIES = 20  # one a second, about a lease: what is not recorded by then is sent again
@@ -123,6 +124,7 @@ class Dispatcher:
         )
         for _ in batch:
             self._tried.task_done()
+        self._room.look_again()
         return len(batch)
 
     async def _bus_loop(self) -> None:
@@ -261,7 +263,7 @@ class Dispatcher:
             await self._put_back(loads)
 
     def _is_crowded(self) -> bool:
-        return self._lines.queued >= QUEUED_MAX
+        return self._lines.queued >= QUEUED_MAX or self._tried.qsize() >= RECORD_BEHIND_MAX
 
     def _leave(self, place: Place, _done: object) -> None:
         """Count one out, also where it was ended before it began."""

@@ -56,3 +56,16 @@ async def test_a_claim_waits_while_it_is_crowded() -> None:
     room.give_back()
 
     assert (while_crowded, await waits(room)) == (True, False)
+
+
+async def test_a_crowd_that_ends_elsewhere_lets_claims_go_on() -> None:
+    crowd = [1]
+    room = Room(500, crowded=lambda: bool(crowd))
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(room.wait())
+        await asyncio.sleep(0)
+        crowd.clear()
+        room.look_again()
+
+    assert waiting.done()
