@@ -10,9 +10,9 @@ from harness.loads import a_delivery
 from harness.statements import statements_of
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import DeliveryState, HeldReason
-from noticebus.ids import SubscriptionId
+from noticebus.ids import ObligationId, SubscriptionId
 from noticebus.store import hot
-from noticebus.store.deliveries import Delivery
+from noticebus.store.deliveries import Carried, Delivery, drop_next_channel
 from noticebus.store.rows import among, records_of
 from noticebus.store.tables import deliveries, entries, markers
 
@@ -129,3 +129,14 @@ async def test_a_naive_instant_is_refused(desk: Desk) -> None:
     with pytest.raises((sa.exc.StatementError, AssertionError)):
         async with desk.database.begin() as conn:
             await hot.insert_rows(conn, entries, [naive])
+
+
+async def test_next_channels_end_for_as_many_as_one_record_holds(desk: Desk) -> None:
+    """A thousand endpoints return at once: SQLite takes no statement of so many alternatives."""
+    carried = [
+        Carried(obligation_id=ObligationId(f"obl_{number}"), version=1, contact_id=None)
+        for number in range(1_000)
+    ]
+
+    async with desk.database.begin() as conn:
+        await drop_next_channel(conn, carried, now=AT)

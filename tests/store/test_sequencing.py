@@ -105,7 +105,7 @@ def _executing(batch: sequencing.Given) -> str:
 
 def _compiled(statement: sa.ClauseElement, batch: sequencing.Given) -> tuple[str, list[Any]]:
     """Give the text of a statement on a batch, and its values."""
-    compiled = statement.compile(dialect=asyncpg_dialect.dialect())
+    compiled = statement.compile(dialect=asyncpg_dialect.dialect())  # type: ignore[no-untyped-call]
     assert isinstance(compiled, SQLCompiler)
     values = compiled.construct_params({"first": batch.first, "last": batch.last})
     told = [values[name] for name in compiled.positiontup or ()]

@@ -8,8 +8,7 @@ deliveries by id.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from types import MappingProxyType
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiosqlite
@@ -33,9 +32,6 @@ POOL_WAIT_S = 5.0
 CONNECT_WAIT_S = 5.0
 LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "30s"
-# What writes goes by keys. A planner that knows of few rows yet, as in a new installation, reads a
-# whole table for each batch, and keeps that plan while the table grows.
-BY_KEY: Mapping[str, str] = MappingProxyType({"enable_seqscan": "off"})
 _SENTENCES = {  # by SQLSTATE, or by SQLite's own name
     "53100": "The disk of the database is full: its operator must make room.",
     "SQLITE_FULL": "The disk of the database is full: its operator must make room.",
@@ -58,20 +54,18 @@ class Database:
             self._relaxed = self._writer
         else:
             parsed = parsed.set(drivername="postgresql+asyncpg")
-            self._writer = _postgres_engine(parsed, BY_KEY)
-            # Every read stands on one snapshot, as it does on SQLite.
-            self._reader = _postgres_engine(parsed).execution_options(
+            self._writer = _postgres_engine(parsed, durable=True)
+            # The same pool; every read stands on one snapshot, as it does on SQLite.
+            self._reader = self._writer.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
-            self._relaxed = _postgres_engine(parsed, {**BY_KEY, "synchronous_commit": "off"})
+            self._relaxed = _postgres_engine(parsed, durable=False)
         self._line = _Line()
 
     @property
     def engines(self) -> tuple[AsyncEngine, ...]:
         """Every engine with a pool of its own: what a statement counter listens to."""
-        if self.is_sqlite:
-            return (self._writer, self._reader)
-        return (self._writer, self._reader, self._relaxed)
+        return (self._writer, self._reader) if self.is_sqlite else (self._writer, self._relaxed)
 
     @contextlib.asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -232,7 +226,7 @@ def _sqlite_engine(url: sa.URL, *, size: int, begin: str) -> AsyncEngine:
     return engine
 
 
-def _postgres_engine(url: sa.URL, more: Mapping[str, str] = MappingProxyType({})) -> AsyncEngine:
+def _postgres_engine(url: sa.URL, *, durable: bool) -> AsyncEngine:
     settings = {
         "application_name": "noticebus",
         "lock_timeout": LOCK_TIMEOUT,
@@ -242,8 +236,9 @@ def _postgres_engine(url: sa.URL, more: Mapping[str, str] = MappingProxyType({})
         "max_parallel_workers_per_gather": "0",
         # Rows looked up by key are in memory: else a table of every subscriber is read through.
         "random_page_cost": "1.1",
-        **more,
     }
+    if not durable:
+        settings["synchronous_commit"] = "off"
     return create_async_engine(
         url,
         pool_size=POOL_SIZE,

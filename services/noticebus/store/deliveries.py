@@ -131,6 +131,9 @@ class Recording:
     finished_at: dt.datetime | None
 
 
+CARRIED_MAX = 200  # alternatives in one statement: SQLite takes a thousand parts at most
+
+
 async def insert_deliveries(conn: AsyncConnection, new: Sequence[Delivery]) -> None:
     """Insert `new`; the unique key on what is carried where and why refuses a second one."""
     if new:
@@ -166,12 +169,14 @@ async def drop_next_channel(
     conn: AsyncConnection, carried: Collection[Carried], *, now: dt.datetime
 ) -> None:
     """End what waits as the next channel of what was carried: the first got through."""
-    waiting = _waiting_next_channel(carried, now=now)
-    await conn.execute(
-        sa.update(deliveries)
-        .where(deliveries.c.id.in_(waiting.scalar_subquery()))
-        .values(state=DeliveryState.MOOT, due_at=None, finished_at=now)
-    )
+    every = list(carried)
+    for start in range(0, len(every), CARRIED_MAX):
+        waiting = _waiting_next_channel(every[start : start + CARRIED_MAX], now=now)
+        await conn.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.id.in_(waiting.scalar_subquery()))
+            .values(state=DeliveryState.MOOT, due_at=None, finished_at=now)
+        )
 
 
 def _waiting_next_channel(
