@@ -170,11 +170,11 @@ def _panel(panel: Panel, lines: Sequence[Line]) -> Iterator[str]:
     for value in across.marks():
         x = across.place(value)
         yield f'<path d="M{x} {TOP}V{bottom}" stroke="#dfe1e2"/>'
-        yield _text(x, bottom + 16, f"{value:,g}", anchor="middle")
+        yield _text(x, bottom + 16, _number(value), anchor="middle")
     for value in up.marks():
         y = up.place(value)
         yield f'<path d="M{LEFT} {y}H{right}" stroke="#dfe1e2"/>'
-        yield _text(LEFT - 6, y + 4, f"{value:,g}", anchor="end")
+        yield _text(LEFT - 6, y + 4, _number(value), anchor="end")
     yield f'<path d="M{LEFT} {TOP}V{bottom}H{right}" fill="none" stroke="#1b1b1b"/>'
     for number, line in enumerate(lines):
         colour = COLOURS[number % len(COLOURS)]
@@ -185,6 +185,12 @@ def _panel(panel: Panel, lines: Sequence[Line]) -> Iterator[str]:
             yield f'<circle cx="{x}" cy="{y}" r="3" fill="{colour}"/>'
         more = f'fill="{colour}"'
         yield _text(LEFT + 8, TOP + 12 + number * LEGEND_LINE, line.said, more=more)
+
+
+def _number(value: float) -> str:
+    if value >= 1_000_000:
+        return f"{value / 1_000_000:g} M"
+    return f"{value / 1_000:g} k" if value >= 10_000 else f"{value:,g}"
 
 
 def _text(x: float, y: float, said: str, *, anchor: str = "start", more: str = "") -> str:
