@@ -1,7 +1,8 @@
 """What the sequencer writes stays in proportion to its batch, whatever a database believes."""
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from harness import desk as furnish
 from harness import owing, tables
 from noticebus.casework.desk import Desk
+from noticebus.contracts.vocabulary import Status
 from noticebus.domain.policies import default_policies
 from noticebus.domain.tallies import NO_TIME, Counted
 from noticebus.ledger.sequencer import Sequencer
-from noticebus.store import counters, ledger, sequencing
+from noticebus.store import counters, ledger, sequencing, unindexed
 from noticebus.store.database import Database
-from noticebus.store.tables import obligation_history
+from noticebus.store.tables import entries, obligation_history
 
 LINES = 12_000
 AGENCIES = 20
@@ -77,30 +79,75 @@ async def test_a_plan_that_is_older_than_all_rows_still_goes_line_by_line(tmp_pa
 
     All is owed by one agency: from there, everything it ever owed would be read for each batch.
     """
+    async with _old_plans(tmp_path) as (desk, plain):
+        counting = await _prepare(plain, "counting", counters.changes("postgresql"))
+        await plain.fetch(counting(sequencing.Given(first=0, last=0)))
+        await _fill(desk, agencies=1, incidents=OWED_BY_ONE)
+        await Sequencer(desk).sweep()
+        async with desk.database.read() as conn:
+            newest = await ledger.newest_index(conn)
+        plan = await _explain(plain, counting(sequencing.Given(first=newest, last=newest)))
+
+    assert _most_read(plan) <= 3
+
+
+async def test_what_has_no_index_yet_is_looked_up_line_by_line_by_an_old_plan_too(
+    tmp_path: Path,
+) -> None:
+    """In a burst the report and the auditor ask for it again and again, of a growing history."""
+    async with _old_plans(tmp_path) as (desk, plain):
+        sort = counters.Sort(status=Status.ACTUAL)
+        asking = await _prepare(plain, "asking", unindexed.changes("postgresql", sort))
+        await plain.fetch(asking(BATCH))
+        await _fill(desk, agencies=1, incidents=OWED_BY_ONE)
+        await Sequencer(desk).sweep()
+        async with desk.database.begin() as conn:
+            newest = await ledger.newest_index(conn)
+            last = obligation_history.c.from_index == newest
+            await conn.execute(sa.update(obligation_history).where(last).values(from_index=None))
+            await conn.execute(
+                sa.update(entries).where(entries.c.index == newest).values(index=None)
+            )
+        found = await plain.fetch(asking(BATCH))
+        plan = await _explain(plain, asking(BATCH))
+
+    assert [one["n"] for one in found] == [1]
+    assert _most_read(plan) <= 3
+
+
+@contextlib.asynccontextmanager
+async def _old_plans(tmp_path: Path) -> AsyncIterator[tuple[Desk, asyncpg.Connection]]:
+    """Lend an empty installation, and a connection that keeps the plans it makes now."""
     async with tables.fresh_on_postgresql() as url, furnish.open_desk(tmp_path, url=url) as desk:
-        text = _compiled(counters.changes("postgresql"), BATCH)[0]
         plain = await asyncpg.connect(url.replace("+asyncpg", ""))
         try:
             for setting in ("plan_cache_mode = force_generic_plan", "enable_seqscan = off"):
                 await plain.execute(f"SET {setting}")
-            await plain.execute(f"PREPARE counting AS {text}")
-            await plain.fetch(_executing(sequencing.Given(first=0, last=0)))
-            await _fill(desk, agencies=1, incidents=OWED_BY_ONE)
-            await Sequencer(desk).sweep()
-            async with desk.database.read() as conn:
-                newest = await ledger.newest_index(conn)
-            executing = _executing(sequencing.Given(first=newest, last=newest))
-            (row,) = await plain.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {executing}")
+            yield desk, plain
         finally:
             await plain.close()
 
+
+async def _prepare(
+    plain: asyncpg.Connection, name: str, statement: sa.ClauseElement
+) -> Callable[[sequencing.Given], str]:
+    """Prepare a statement, and give how it is executed on a batch."""
+    await plain.execute(f"PREPARE {name} AS {_compiled(statement, BATCH)[0]}")
+
+    def executing(batch: sequencing.Given) -> str:
+        return f"EXECUTE {name} ({', '.join(map(repr, _compiled(statement, batch)[1]))})"
+
+    return executing
+
+
+async def _explain(plain: asyncpg.Connection, executing: str) -> dict[str, Any]:
+    (row,) = await plain.fetch(f"EXPLAIN (ANALYZE, FORMAT JSON) {executing}")
     plan: dict[str, Any] = json.loads(row[0])[0]["Plan"]
-    assert max(_rows_read(node) for node in _nodes(plan) if "Relation Name" in node) <= 3
+    return plan
 
 
-def _executing(batch: sequencing.Given) -> str:
-    values = _compiled(counters.changes("postgresql"), batch)[1]
-    return f"EXECUTE counting ({', '.join(map(repr, values))})"
+def _most_read(plan: dict[str, Any]) -> float:
+    return max(_rows_read(node) for node in _nodes(plan) if "Relation Name" in node)
 
 
 def _compiled(statement: sa.ClauseElement, batch: sequencing.Given) -> tuple[str, list[Any]]:

@@ -17,7 +17,14 @@ from noticebus.contracts.report import Age
 from noticebus.contracts.vocabulary import Standing, Status
 from noticebus.domain.figures import AGE_BEGINS, Figures, nearest_rank
 from noticebus.domain.tallies import NO_TIME, Cell, Counted, cell_of, minute_of, start_of
-from noticebus.store import counters, installation, report_beside, report_minutes, reports
+from noticebus.store import (
+    counters,
+    installation,
+    report_beside,
+    report_minutes,
+    reports,
+    unindexed,
+)
 from noticebus.store.counters import Change, Sort, Sum
 from noticebus.store.installation import OpenCounts
 from noticebus.store.report_beside import LeftOut
@@ -57,7 +64,7 @@ async def read_figures(conn: AsyncConnection, scope: Scope, *, now: dt.datetime)
     sort = await sort_of(conn, scope)
     if sort is None:
         return await _exact(conn, scope, now=now)
-    pending = await counters.pending(conn, sort)
+    pending = await unindexed.pending(conn, sort)
     tallied = await tally(conn, scope, sort, pending=pending, now=now)
     p50, p90 = await _percentiles(conn, scope, tallied, now=now)
     overdue = tallied.due[Counted.OPEN]
@@ -154,7 +161,7 @@ async def open_by(
     conn: AsyncConnection, scope: Scope, sort: Sort, *, instants: Sequence[dt.datetime]
 ) -> tuple[list[int], int]:
     """Count the open lines due by each of `instants`, and all open lines."""
-    pending = await counters.pending(conn, sort)
+    pending = await unindexed.pending(conn, sort)
     minutes = [minute_of(one) for one in instants]
     found, in_all = await counters.open_before(conn, sort, minutes=minutes)
     for change in pending:
@@ -180,7 +187,7 @@ async def count_open(conn: AsyncConnection, *, now: dt.datetime) -> OpenCounts:
     (overdue,), in_all = await open_by(conn, scope, sort, instants=[now])
     oldest = None
     if overdue:
-        pending = await counters.pending(conn, sort)
+        pending = await unindexed.pending(conn, sort)
         oldest = await first_due(
             conn,
             scope,
@@ -207,7 +214,7 @@ async def count_left_out(conn: AsyncConnection, scope: Scope, *, now: dt.datetim
 
 
 async def _tallied(conn: AsyncConnection, scope: Scope, sort: Sort, *, now: dt.datetime) -> Tallied:
-    pending = await counters.pending(conn, sort)
+    pending = await unindexed.pending(conn, sort)
     return await tally(conn, scope, sort, pending=pending, now=now)
 
 

@@ -6,6 +6,7 @@ in one for longer than the limit of a slot.
 
 import asyncio
 import datetime as dt
+import sys
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -17,10 +18,14 @@ from noticebus.dispatcher.carrier import Load
 from noticebus.dispatcher.failures import NoSlotError
 from noticebus.dispatcher.slots import LIMITS
 
-WAITING_MAX = 500  # in one line, while what runs there ends in time
+WAITING_MAX = 1_000  # in one line, while it is not known how quick it is
 ORIGINS_MAX = 4096  # that are read once and kept
+LINES_MAX = 4096  # that are remembered though nobody stands in them
 QUEUED_MAX = 32  # of one line, in what is waiting in all: no slow endpoint makes others wait
+QUICK = 500  # requests a second: what waits there waits for this dispatcher, not for its endpoint
+RECENT = 64  # requests, about, whose times make a pace: one pause of ours is no slow endpoint
 SHARE = 4  # no line takes more of the room that is left than a quarter
+QUICK_SHARE = 2  # or, where it is quick, than half
 BACK_WITHIN = AGAIN_MIN + AGAIN_SPREAD + dt.timedelta(seconds=1)  # a sweep, for what was put back
 
 
@@ -31,15 +36,18 @@ class Line:
     those of what is fresh, so that this never waits for it. Of an only slot there is no half: it
     goes there while nothing fresh is in line or about to come again.
 
-    A line in which nothing moves is `stalled`: it is no longer than its slots are many, until a
-    request there ends in time. Slots beyond those of every line are used while there is room: an
-    endpoint that agreed to many and then hangs takes no more than its share.
+    A line is as long as will have gone within the limit of a slot, by what its requests took of
+    late. One in which nothing moves is `stalled`: it is no longer than its slots are many, until
+    a request there ends in time. Slots beyond those of every line are used while there is room:
+    an endpoint that agreed to many and then hangs takes no more than its share.
     """
 
-    def __init__(self, key: str, most: int, *, usual: int, back_within: dt.timedelta) -> None:
-        self.key = key
+    def __init__(
+        self, most: int, *, usual: int, limit: dt.timedelta, back_within: dt.timedelta
+    ) -> None:
         self.most = most
         self._usual = usual
+        self._limit_s = limit.total_seconds()
         self._back_within = back_within.total_seconds()
         self.slots = asyncio.Semaphore(most)
         self.backlog = asyncio.Semaphore(max(most // 2, 1))
@@ -48,23 +56,52 @@ class Line:
         self.stalled = False
         self.slow = False  # its last request took half the time that one waits for a slot
         self.counted = 0  # of those in `Lines.queued`
+        self._took_s: float | None = None  # a request, of late
         self._expects_until = 0.0
 
     @property
+    def pace(self) -> float:
+        """Give how many requests a second it takes with every slot in use; 0 if not known yet."""
+        return 0.0 if self._took_s is None else self.most / max(self._took_s, sys.float_info.min)
+
+    @property
+    def quick(self) -> bool:
+        """Say whether it takes what it is given as fast as a dispatcher sends."""
+        return self.pace >= QUICK and not self.stalled
+
+    @property
     def queued(self) -> int:
-        """Give how many wait for a slot that comes free soon; at most `QUEUED_MAX` of a line."""
+        """Give how many wait for a slot that comes free soon.
+
+        At most `QUEUED_MAX`, but where it is quick: then all of them.
+        """
         waiting = max(self.present - self.most, 0)
-        return 0 if self.stalled or self.slow else min(waiting, QUEUED_MAX)
+        if self.stalled or self.slow:
+            return 0
+        return waiting if self.quick else min(waiting, QUEUED_MAX)
 
     def admits(self, *, backlog: bool, left: int) -> bool:
         """Say whether one more may stand in line, where the dispatcher has room for `left`."""
         share = max(self._usual, left // SHARE)
         running = min(self.most, share)
-        waiting = running if self.stalled else min(WAITING_MAX, left // SHARE)
+        waiting = running if self.stalled else self._waiting_max(left)
         if not backlog:
             return self.present - self.in_turn < running + waiting
         in_turn_max = min(max(self.most, 2), share)  # as many wait as run, who have half the slots
         return self.in_turn < in_turn_max and not self.is_for_the_fresh()
+
+    def ended(self, took_s: float) -> None:
+        """Note that a request has ended, after so many seconds."""
+        before = took_s if self._took_s is None or self.stalled else self._took_s
+        self.stalled = took_s > self._limit_s
+        self.slow = took_s > self._limit_s / 2
+        self._took_s = before + (took_s - before) / RECENT
+
+    def _waiting_max(self, left: int) -> int:
+        if self._took_s is None:
+            return min(WAITING_MAX, left // SHARE)
+        in_time = max(int(self.pace * self._limit_s), self.most)
+        return min(in_time, left // (QUICK_SHARE if self.quick else SHARE))
 
     def expect(self) -> None:
         """Note that something fresh is put back and comes again."""
@@ -143,9 +180,7 @@ class Slot:
     async def __aexit__(self, *_: object) -> None:
         if self._line is None:
             return
-        took = asyncio.get_running_loop().time() - self._began
-        self._line.stalled = took > self._limit_s
-        self._line.slow = took > self._limit_s / 2
+        self._line.ended(asyncio.get_running_loop().time() - self._began)
         self._give_back()
 
     async def _take(self, line: Line) -> None:
@@ -163,7 +198,7 @@ class Slot:
 
 
 class Lines:
-    """Every line of one dispatcher; those that nobody stands in are forgotten.
+    """Every line of one dispatcher; of those that nobody stands in, some thousands are remembered.
 
     A subscription whose handshake agreed to a number has a line of its own with so many slots.
     Others share the one of their origin, with `most`. `back_within` is how soon at the latest what
@@ -181,6 +216,7 @@ class Lines:
         self._limit = limit
         self._back_within = back_within
         self._lines: dict[str, Line] = {}
+        self._forget_at = LINES_MAX
         self.queued = 0  # how many wait for slots in lines that move
 
     def place(self, load: Load, *, left: int) -> Place | None:
@@ -191,7 +227,7 @@ class Lines:
             if not backlog:
                 line.expect()
             return None
-        place = Place(line, backlog=backlog, limit=self._limit, left=self._left)
+        place = Place(line, backlog=backlog, limit=self._limit, left=self._count)
         if line is not None:
             self._count(line)
         return place
@@ -208,26 +244,30 @@ class Lines:
             return None
         line = self._lines.get(key)
         if line is None or (line.most != (agreed or self._most) and not line.present):
+            if len(self._lines) >= self._forget_at:
+                self._forget()
             line = self._lines[key] = Line(
-                key, agreed or self._most, usual=self._most, back_within=self._back_within
+                agreed or self._most,
+                usual=self._most,
+                limit=self._limit,
+                back_within=self._back_within,
             )
         return line
-
-    def _left(self, line: Line) -> None:
-        self._count(line)
-        self._forget(line)
 
     def _count(self, line: Line) -> None:
         self.queued += line.queued - line.counted
         line.counted = line.queued
 
-    def _forget(self, line: Line) -> None:
+    def _forget(self) -> None:
+        """Forget the lines in which nobody stands and of which nothing must be remembered."""
         # A stalled one is remembered, or a silent endpoint would get a long line again every time;
         # so is one whose only slot is kept.
-        if line.present or line.stalled or line.is_for_the_fresh():
-            return
-        if self._lines.get(line.key) is line:
-            del self._lines[line.key]
+        self._lines = {
+            key: line
+            for key, line in self._lines.items()
+            if line.present or line.stalled or line.is_for_the_fresh()
+        }
+        self._forget_at = max(LINES_MAX, 2 * len(self._lines))
 
 
 @lru_cache(ORIGINS_MAX)

@@ -59,15 +59,28 @@ class Room:
             self._freed.clear()
             await self._freed.wait()
 
+    @property
+    def expected(self) -> int:
+        """Give how many have been claimed, or are about to be, and have not come in yet."""
+        return self._expected
+
+    def expect(self, count: int) -> None:
+        """Keep room for a batch that is about to come in, or be refused: then it was `met`."""
+        self._expected += count
+
+    def met(self, count: int) -> None:
+        """Keep it no longer."""
+        self._expected -= count
+        self._freed.set()
+
     @contextmanager
     def expecting(self, count: int) -> Iterator[None]:
-        """Keep room for a batch that has been claimed and is about to come in."""
-        self._expected += count
+        """Keep room for a batch while it is claimed."""
+        self.expect(count)
         try:
             yield
         finally:
-            self._expected -= count
-            self._freed.set()
+            self.met(count)
 
     def take(self) -> None:
         """Count one in."""

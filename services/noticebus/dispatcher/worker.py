@@ -40,8 +40,8 @@ T = TypeVar("T", Tried, Unsent, PutBack)
 Record = Callable[[Desk, Sequence[T]], Awaitable[None]]
 
 LEASE = dt.timedelta(seconds=20)  # longer than a request may take
-IN_FLIGHT_MAX = 4_000  # deliveries; one origin holds few of them, so that none starves others
-QUEUED_MAX = 1_000  # waiting for slots in lines that move: more would wait in vain and come again
+IN_FLIGHT_MAX = 6_000  # deliveries; one origin holds few of them, so that none starves others
+QUEUED_MAX = 500  # waiting for slots in lines that move: more would wait in vain and come again
 SLOTS = 16
 CLAIMS_AT_ONCE = 2  # of what the bus hands over: the next gathers while one is under way
 SWEPT_FEW = 50  # after so few the sweep lingers: what falls due meanwhile is claimed together
@@ -137,18 +137,18 @@ class Dispatcher:
         """Claim and send what the bus has handed over since the last claim."""
         while True:
             await self._handed.wait()
-            await self._room.wait()  # claim nothing that could not be sent at once
             await self._pacing.take_turn()
-            # A task of its own: told to stop meanwhile, it still ends and sends what it claimed.
-            claim = tasks.create_task(self._claim_handed(tasks))
-            await asyncio.shield(claim)
+            try:
+                await self._room.wait()  # claim nothing that could not be sent at once
+                handed = self._handed.take()
+                # A task of its own: told to stop meanwhile, it still ends and sends what it has.
+                with self._room.expecting(sum(len(one.shard.delivery_ids) for one in handed)):
+                    await asyncio.shield(tasks.create_task(self._claim_handed(handed, tasks)))
+            finally:
+                self._pacing.give_turn_back()
 
-    async def _claim_handed(self, tasks: asyncio.TaskGroup) -> None:
-        try:
-            loads = await self._claim_each(self._handed.take())
-        finally:
-            self._pacing.give_turn_back()
-        if loads:
+    async def _claim_handed(self, handed: Sequence[Received], tasks: asyncio.TaskGroup) -> None:
+        if loads := await self._claim_each(handed):
             tasks.create_task(self._send_claimed(loads))
 
     async def _claim_each(self, handed: Sequence[Received]) -> list[Load]:
@@ -218,6 +218,7 @@ class Dispatcher:
         reach(FaultPoint.BUS_CLAIMED)
         for received in handed:
             await received.done()
+        self._room.expect(len(loads))
         return loads
 
     async def _claim_due(self) -> list[Load]:
@@ -229,7 +230,9 @@ class Dispatcher:
                 lease_until=self._lease_until(),
                 batch_size_max=self._pacing.size,
             )
-            return await loads_of(conn, claimed)
+            loads = await loads_of(conn, claimed)
+        self._room.expect(len(loads))
+        return loads
 
     async def _next_due_at(self) -> dt.datetime | None:
         async with self._desk.database.read() as conn:
@@ -243,17 +246,21 @@ class Dispatcher:
 
         Each outcome goes to the recorder as soon as it is known (I12).
         """
-        with self._room.expecting(len(claimed)):  # else claims run ahead of slow holds
-            loads = await admitted(self._desk, claimed)
         async with asyncio.TaskGroup() as tasks:
-            for together in _messages(loads):
-                place = self._lines.place(together[0], left=self._room.left)
-                if place is None:
-                    await self._put_back(together)
-                    continue
-                self._room.take()
-                task = tasks.create_task(self._send_in_line(together, place))
-                task.add_done_callback(partial(self._leave, place))
+            try:
+                await self._line_up(await admitted(self._desk, claimed), tasks)
+            finally:
+                self._room.met(len(claimed))  # until now: else claims run ahead of slow holds
+
+    async def _line_up(self, loads: Sequence[Load], tasks: asyncio.TaskGroup) -> None:
+        for together in _messages(loads):
+            place = self._lines.place(together[0], left=self._room.left)
+            if place is None:
+                await self._put_back(together)
+                continue
+            self._room.take()
+            task = tasks.create_task(self._send_in_line(together, place))
+            task.add_done_callback(partial(self._leave, place))
 
     async def _send_in_line(self, loads: Sequence[Load], place: Place) -> None:
         try:
@@ -263,7 +270,8 @@ class Dispatcher:
             await self._put_back(loads)
 
     def _is_crowded(self) -> bool:
-        return self._lines.queued >= QUEUED_MAX or self._tried.qsize() >= RECORD_BEHIND_MAX
+        waiting = self._lines.queued + self._room.expected
+        return waiting >= QUEUED_MAX or self._tried.qsize() >= RECORD_BEHIND_MAX
 
     def _leave(self, place: Place, _done: object) -> None:
         """Count one out, also where it was ended before it began."""

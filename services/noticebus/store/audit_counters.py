@@ -11,8 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from noticebus.store.counters import pending_by_sort
 from noticebus.store.tables import agencies, obligations, report_counters
+from noticebus.store.unindexed import pending_by_sort
 
 HOUR_S = 3600
 Sorted = tuple[str, str, str, str, int | None]  # status, kind, class, what as, hour it falls due

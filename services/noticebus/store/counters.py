@@ -1,7 +1,7 @@
 """The report's counters: written by the sequencer alone, with the indexes of what they count.
 
 At any index they are the sum of the history's lines in force. What is committed and has no index
-yet stands in `pending`; both together are what the rows say in the same snapshot.
+yet stands in `unindexed`; both together are what the rows say in the same snapshot.
 """
 
 import datetime as dt
@@ -142,7 +142,7 @@ def changes(dialect: str) -> sa.Select[Any]:
 
 def _spread(lines: sa.Subquery, dialect: str) -> sa.Select[Any]:
     """Add lines up for all spans; those that cancel out are left out."""
-    owing, owed, agency = _with_owed(lines, dialect)
+    owing, owed, agency = with_owed(lines, dialect)
     spans = sa.union_all(*(sa.select(sa.literal(one).label("span")) for one in (ALL, HOUR, MINUTE)))
     span = spans.subquery("spans").c.span
     due = sa.case(
@@ -170,7 +170,7 @@ def _spread(lines: sa.Subquery, dialect: str) -> sa.Select[Any]:
     )
 
 
-def _with_owed(
+def with_owed(
     lines: sa.Subquery, dialect: str
 ) -> tuple[sa.FromClause, sa.FromClause, sa.FromClause]:
     """Join lines to what is owed and to whose it is: looked up for each, line by line.
@@ -307,86 +307,6 @@ async def open_before(
 
 def _minutes_of(hour: int) -> tuple[int, int]:
     return hour * MINUTES_OF_HOUR, (hour + 1) * MINUTES_OF_HOUR - 1
-
-
-async def pending(conn: AsyncConnection, sort: Sort) -> list[Change]:
-    """Say by how much what is committed and has no index yet will change the counters.
-
-    For each obligation it touches: its last line, less the one in force.
-    """
-    lines = _unindexed(conn)
-    statement = _net(lines, lines.c.counted, lines.c.due_minute, lines.c.took).where(
-        obligations.c.status == sort.status
-    )
-    if sort.kind is not None:
-        statement = statement.where(agencies.c.kind == sort.kind)
-    if sort.notice_class is not None:
-        statement = statement.where(lines.c.notice_class == sort.notice_class)
-    return [
-        Change(
-            cell=Cell(
-                counted=Counted(row["counted"]), due_minute=row["due_minute"], took=row["took"]
-            ),
-            n=int(row["n"]),
-        )
-        for row in (await conn.execute(statement)).mappings()
-    ]
-
-
-async def pending_by_sort(
-    conn: AsyncConnection,
-) -> list[tuple[tuple[str, str, str, str, int | None], int]]:
-    """Say the same for every sort: status, kind, class, what it counts as, the hour it is due."""
-    lines = _unindexed(conn)
-    hour = lines.c.due_minute // MINUTES_OF_HOUR
-    words = (obligations.c.status, agencies.c.kind, lines.c.notice_class, lines.c.counted)
-    rows = await conn.execute(_net(lines, *words, hour.label("hour")))
-    return [((*map(str, row[:4]), row[4]), int(row[5])) for row in rows]
-
-
-def _unindexed(conn: AsyncConnection) -> sa.Subquery:
-    """Select what lines without an index bring (`d` 1), and those in force they end (-1).
-
-    PostgreSQL looks for a line in force by its obligation, one after the other: what it knows of
-    entries without an index is of another moment, and led it through the whole history. SQLite,
-    which cannot join what depends on the row before, does so anyway.
-    """
-    line = obligation_history.c
-    unindexed = (
-        sa.select(line.obligation_id, sa.func.max(line.position).label("last"))
-        .join(entries, entries.c.id == line.entry_id)
-        .where(entries.c.index.is_(None))
-        .group_by(line.obligation_id)
-        .cte("unindexed")
-    )
-    told = (line.obligation_id, line.counted, line.notice_class, line.due_minute, line.took)
-    to_come = sa.select(*told, sa.literal(1).label("d")).join(
-        unindexed, unindexed.c.last == line.position
-    )
-    in_force = sa.select(*told, sa.literal(-1).label("d")).where(
-        line.obligation_id == unindexed.c.obligation_id,
-        line.from_index.is_not(None),
-        line.to_index.is_(None),
-    )
-    if conn.dialect.name == "sqlite":
-        in_force = in_force.select_from(sa.join(unindexed, obligation_history, sa.true()))
-    else:
-        one = in_force.limit(1).lateral("in_force")
-        in_force = sa.select(*one.c).select_from(sa.join(unindexed, one, sa.true()))
-    return sa.union_all(to_come, in_force).subquery("lines")
-
-
-def _net(lines: sa.Subquery, *key: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    total = sa.func.sum(lines.c.d)
-    return (
-        sa.select(*key, total.label("n"))
-        .select_from(lines)
-        .join(obligations, obligations.c.id == lines.c.obligation_id)
-        .join(agencies, agencies.c.id == obligations.c.agency_id)
-        .where(obligations.c.owed == Owed.NOTICE, lines.c.counted.is_not(None))
-        .group_by(*key)
-        .having(total != 0)
-    )
 
 
 def of_sort(sort: Sort) -> list[sa.ColumnElement[bool]]:

@@ -13,7 +13,16 @@ from harness.loads import a_load
 from noticebus.contracts.vocabulary import Channel, HeldReason
 from noticebus.dispatcher.carrier import Load
 from noticebus.dispatcher.failures import NoSlotError
-from noticebus.dispatcher.lines import QUEUED_MAX, WAITING_MAX, Lines, Place
+from noticebus.dispatcher.lines import (
+    LINES_MAX,
+    QUEUED_MAX,
+    QUICK,
+    RECENT,
+    WAITING_MAX,
+    Line,
+    Lines,
+    Place,
+)
 from noticebus.ids import new_subscription_id
 
 LEFT = 4_000
@@ -87,7 +96,16 @@ async def test_endpoints_that_agreed_to_many_at_once_leave_room_for_the_others()
     assert lines.place(load(), left=left) is not None
 
 
-async def test_a_line_holds_its_slots_and_500_who_wait() -> None:
+def ended(lines: Lines, one: Load, took: float, *, times: int = 1) -> Line:
+    """Let requests of a load's line have ended after `took` seconds each."""
+    line = lines._line_of(one)
+    assert line is not None
+    for _ in range(times):
+        line.ended(took)
+    return line
+
+
+async def test_a_line_of_which_nothing_is_known_holds_its_slots_and_1000_who_wait() -> None:
     assert len(places(Lines(16), load())) == 16 + WAITING_MAX
 
 
@@ -107,7 +125,44 @@ async def test_a_line_in_which_nothing_moves_is_short_until_a_request_ends_in_ti
         one.leave()
     assert len(lines) == 1, "that it stalled is remembered"
     assert await runs(lines, load())
-    assert len(places(lines, load())) == 2 + WAITING_MAX
+    assert len(places(lines, load())) == 2 + LEFT // 2, "as far as half of the room: it is quick"
+
+
+async def test_a_line_is_as_long_as_will_have_gone_in_time() -> None:
+    lines = Lines(16, limit=dt.timedelta(seconds=2))
+    ended(lines, load(), 0.08)
+
+    assert len(places(lines, load())) == 16 + 2 * 200
+
+
+async def test_a_line_with_few_slots_lets_as_many_wait_as_run_however_slow_it_is() -> None:
+    lines = Lines(4, limit=dt.timedelta(seconds=2))
+    ended(lines, load(), 1.9)
+
+    assert len(places(lines, load())) == 4 + 4
+
+
+async def test_a_quick_line_takes_no_more_than_half_of_the_room_that_is_left() -> None:
+    lines = Lines(16)
+    ended(lines, load(), 0.001)
+
+    assert len(places(lines, load(), left=1_000)) == 16 + 500
+
+
+async def test_one_pause_of_ours_makes_no_line_slow() -> None:
+    lines = Lines(16)
+    line = ended(lines, load(), 0.01, times=RECENT)
+    line.ended(0.4)
+
+    assert line.quick
+
+
+async def test_a_line_that_moves_again_is_as_quick_as_its_next_request() -> None:
+    lines = Lines(16, limit=SHORT)
+    line = ended(lines, load(), 0.6, times=RECENT)
+    line.ended(0.01)
+
+    assert line.pace == pytest.approx(1_600)
 
 
 async def test_a_slow_request_leaves_a_short_line() -> None:
@@ -237,13 +292,33 @@ async def test_mail_stands_in_no_line() -> None:
         assert len(lines) == 0
 
 
-async def test_lines_are_forgotten_when_everybody_has_left() -> None:
-    lines = Lines(4)
-    async with asyncio.TaskGroup() as tasks:
-        for number in range(20):
-            tasks.create_task(runs(lines, to(f"https://{number}.example/")))
+async def test_the_pace_of_a_line_is_remembered_when_everybody_has_left() -> None:
+    lines = Lines(16)
+    ended(lines, load(), 0.001)
+    assert await runs(lines, load())
 
-    assert len(lines) == 0
+    assert ended(lines, load(), 0.001).quick
+    assert len(lines) == 1
+
+
+async def test_lines_are_forgotten_once_they_are_thousands() -> None:
+    lines = Lines(4)
+    kept = lines.place(to("https://kept.example/"), left=LEFT)
+    for number in range(3 * LINES_MAX):
+        ended(lines, to(f"https://{number}.example/"), 0.01)
+
+    assert len(lines) <= LINES_MAX
+    assert kept is not None
+    assert "https://kept.example" in lines._lines
+
+
+async def test_lines_that_must_be_remembered_are_not_looked_through_again_and_again() -> None:
+    lines = Lines(1, limit=dt.timedelta(0))
+    for number in range(2 * LINES_MAX):
+        ended(lines, to(f"https://{number}.example/"), 1.0)
+
+    assert len(lines) == 2 * LINES_MAX
+    assert lines._forget_at >= 2 * LINES_MAX
 
 
 async def test_who_waits_is_counted_once_and_of_no_line_more_than_a_few() -> None:
@@ -286,3 +361,20 @@ async def test_who_waits_for_a_slow_endpoint_makes_nobody_wait() -> None:
 
     assert waiting
     assert (before, lines.queued) == (QUEUED_MAX, 0)
+
+
+async def test_all_who_wait_in_a_quick_line_are_counted() -> None:
+    lines = Lines(16)
+    line = ended(lines, load(), 16 / QUICK)
+    assert line.quick
+    places(lines, load())
+
+    assert lines.queued == 2 * QUICK
+
+
+async def test_an_endpoint_that_takes_its_time_makes_few_wait() -> None:
+    lines = Lines(16)
+    assert not ended(lines, load(), 17 / QUICK).quick
+    places(lines, load())
+
+    assert lines.queued == QUEUED_MAX
