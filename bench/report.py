@@ -1,6 +1,8 @@
 """The unacknowledged report over a million open obligations on PostgreSQL: its first page.
 
 python -m bench.report [--open 1000000] [--reads 15] [--json FILE] [--explain] [--database URL]
+
+Filling says how far it is. Ten million take minutes, and 60 GB where temporary files lie (TMPDIR).
 """
 
 import argparse
@@ -16,28 +18,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import sqlalchemy as sa
-import uvloop
 from rich.console import Console
 from rich.table import Table
 
 from bench.escalation import Statements, explain
-from bench.harness import ROOT, percentile
+from bench.harness import ROOT, measured, percentile
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from bench import report_rows
+from bench import report_counters, report_filling
+from bench.progress import Progress
 from harness import desk as furnish
 from harness import postgres, run
 from noticebus import wiring
 from noticebus.access.principals import Principal
 from noticebus.casework.desk import Desk
-from noticebus.casework.recounting import recount
 from noticebus.casework.reports import Asked, read_report
 from noticebus.clock import SystemClock
 from noticebus.collector import spare_what_is_loaded
 from noticebus.contracts.vocabulary import AgencyKind, NoticeClass, Scope
+from noticebus.errors import UnavailableError
 from noticebus.ids import AgencyId
 from noticebus.settings import Settings
 from noticebus.store import migrate
@@ -45,8 +46,9 @@ from noticebus.store.tables import obligations
 from noticebus.telemetry import configure_logging
 
 BUDGET_MS = 50
+TABLES_SHOWN = 5
 EXPLAINED = 4  # of each view, the slowest statements
-NOW = "bench.report.now"
+GB = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +60,22 @@ class View:
 
 
 @contextlib.asynccontextmanager
-async def filled(count: int, given: str | None) -> AsyncIterator[tuple[Desk, str]]:
+async def filled(
+    count: int, given: str | None, progress: Progress
+) -> AsyncIterator[tuple[Desk, str]]:
     """Lend a desk over `count` open obligations, made anew unless the database has them."""
     if given is not None:
         async with _opened(given) as desk:
-            await _fill(desk, given, count)
+            await _fill(desk, count, progress)
             yield desk, given
         return
     os.environ[postgres.DURABLE_SETTING] = "1"  # what is measured waits for the disk
     begun = run.begin()
     try:
+        if lacking := report_filling.lacking_bytes(begun, open_count=count):
+            sys.exit(f"{begun} lies on a disk that lacks {lacking / GB:.0f} GB for this many.")
         async with postgres.fresh_database() as url, _opened(url) as desk:
-            await _fill(desk, url, count)
+            await _fill(desk, count, progress)
             yield desk, url
     finally:
         run.end(begun)
@@ -85,16 +91,13 @@ async def _opened(url: str) -> AsyncIterator[Desk]:
         await desk.database.close()
 
 
-async def _fill(desk: Desk, url: str, count: int) -> None:
+async def _fill(desk: Desk, count: int, progress: Progress) -> None:
     async with desk.database.read() as conn:
-        some = await conn.execute(sa.select(obligations.c.id).limit(1))
-        if some.first() is not None:
-            return
-    await report_rows.fill(desk, open_count=count)
-    await recount(desk.database)
-    plain = await asyncpg.connect(url.replace("+asyncpg", ""))
-    await plain.execute("VACUUM ANALYZE")
-    await plain.close()
+        some = (await conn.execute(sa.select(obligations.c.id).limit(1))).first()
+        if await report_filling.is_half_filled(conn):
+            sys.exit("The filling of that database did not come to its end: give an empty one.")
+    if some is None:
+        await report_filling.fill(desk, open_count=count, progress=progress)
 
 
 def views() -> Mapping[str, View]:
@@ -118,6 +121,14 @@ def views() -> Mapping[str, View]:
     found["one agency"] = View(principal=own, asked=Asked())
     found["a poster"] = View(principal=poster, asked=Asked())
     return found
+
+
+async def try_view(desk: Desk, statements: Statements, view: View, reads: int) -> dict[str, Any]:
+    """Measure a view; one that the database does not answer in time fails alone."""
+    try:
+        return await measure_view(desk, statements, view, reads)
+    except UnavailableError as error:
+        return {"failed": str(error)}
 
 
 async def measure_view(
@@ -152,9 +163,12 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Fill, then read every view, then a past report."""
     configure_logging(log_format="json", level="error")
     began = time.perf_counter()
-    async with filled(options.open, options.database) as (desk, url):
-        found: dict[str, Any] = {"open": options.open, "load": os.getloadavg()[0]}
+    progress = Progress()
+    async with filled(options.open, options.database, progress) as (desk, url):
+        found: dict[str, Any] = {"load": os.getloadavg()[0]}
         found["fill_s"] = round(time.perf_counter() - began)
+        found["fill_steps_s"] = dict(progress.took_s)
+        found |= await _stored(desk)
         statements = Statements()
         for engine in desk.database.engines:
             statements.listen(engine.sync_engine)
@@ -163,12 +177,27 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         found["views"], found["plans"] = {}, {}
         for name, view in wanted.items():
             statements.seen.clear()
-            found["views"][name] = await measure_view(desk, statements, view, options.reads)
+            with progress.step(f"{options.reads + 1} times {name}"):
+                found["views"][name] = await try_view(desk, statements, view, options.reads)
             if options.explain:
                 found["plans"][name] = await _plans(url, statements)
         if options.past:
             found["past_s"] = await _past(desk)
     return found
+
+
+async def _stored(desk: Desk) -> dict[str, Any]:
+    """Say how much there is, and what it takes."""
+    async with desk.database.read() as conn:
+        counted = await report_counters.count_open(conn)
+    return {
+        "open": counted,
+        "stored_bytes": await report_filling.database_bytes(desk),
+        "stored_bytes_of": {
+            one.name: {"rows": one.rows, "indexes": one.indexes}
+            for one in await report_filling.tables(desk)
+        },
+    }
 
 
 async def _plans(url: str, statements: Statements) -> list[str]:
@@ -190,6 +219,20 @@ async def _past(desk: Desk) -> float:
 
 def show(found: dict[str, Any]) -> None:
     """Print the figures as a table, and the plans as they are."""
+    console = Console(width=140)
+    console.print(_table(found))
+    for name, one in found["views"].items():
+        if "failed" in one:
+            console.print(f"{name}: {one['failed']}", markup=False)
+    console.print(f"Filled in {found['fill_s']} s. {_said_stored(found)}", markup=False)
+    if "past_s" in found:
+        console.print(f"A past report took {found['past_s']} s.")
+    for name, plans in found["plans"].items():
+        for plan in plans:
+            console.print(f"\n{name}\n{plan}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(found: dict[str, Any]) -> Table:
     title = f"First page, {found['open']:,} open obligations, PostgreSQL; load {found['load']:.1f}"
     table = Table(title=title)
     for heading in (
@@ -205,19 +248,24 @@ def show(found: dict[str, Any]) -> None:
     ):
         table.add_column(heading, justify="right")
     for name, one in found["views"].items():
+        if "failed" in one:
+            table.add_row(name, "failed")
+            continue
         slowest = ", ".join(f"{took}" for took in one["slowest_ms"].values())
         table.add_row(
             name, str(one["p50_ms"]), str(one["p95_ms"]), str(one["best_ms"]), f"{BUDGET_MS} ms",
             str(one["cpu_ms"]),
             str(one["statements"]), str(one["lines"]), slowest,
         )  # fmt: skip
-    console = Console(width=140)
-    console.print(table)
-    if "past_s" in found:
-        console.print(f"A past report took {found['past_s']} s.")
-    for name, plans in found["plans"].items():
-        for plan in plans:
-            console.print(f"\n{name}\n{plan}", markup=False, highlight=False, soft_wrap=True)
+    return table
+
+
+def _said_stored(found: dict[str, Any]) -> str:
+    told = "; ".join(
+        f"{name} {one['rows'] / GB:.2f} and {one['indexes'] / GB:.2f}"
+        for name, one in list(found["stored_bytes_of"].items())[:TABLES_SHOWN]
+    )
+    return f"The database takes {found['stored_bytes'] / GB:.2f} GB (rows and indexes: {told})."
 
 
 def main() -> None:
@@ -231,7 +279,7 @@ def main() -> None:
     parser.add_argument("--database", help="an empty PostgreSQL, or one an earlier run filled")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    found = uvloop.run(measure(options))
+    found = measured(measure(options))
     show(found)
     if options.json is not None:
         options.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -4,20 +4,21 @@ Older incidents are nearly all answered; those of the last two days nearly all a
 when, and what falls due is drawn from hashes, so that each run has the same rows.
 """
 
+import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from bench.report_counters import counted_lines
 from harness import owing
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import NoticeClass
 from noticebus.domain.policies import default_policies, policy_to_record
-from noticebus.ledger.sequencer import Sequencer
-from noticebus.store.tables import agencies, contacts, obligations
+from noticebus.store.tables import agencies, contacts, incidents, notices, obligations
 
 AGENCIES = 3_000
 PER_INCIDENT = 50
@@ -31,7 +32,6 @@ KINDS = (
 )
 ZONES = "(ARRAY['America/New_York','America/Chicago','America/Denver','Pacific/Honolulu'])[1+{a}%4]"
 POLICY = "default.cps.state_desk.{}"
-DEBTS = 5_000  # of each kind, at most one an incident
 UNCHANGING = frozenset(
     {"id", "incident_id", "agency_id", "owed", "owed_for", "status", "created_at"}
 )
@@ -39,30 +39,44 @@ CLASS = (
     "CASE WHEN {draw} < 0.10 THEN 'A' WHEN {draw} < 0.60 THEN 'B' WHEN {draw} < 0.95 THEN 'C'"
     " ELSE 'D' END"
 )
-COUNTY = "(:counties)[1 + {n} % array_length(:counties, 1)]"
+COUNTY = "(CAST(:counties AS text[]))[1 + {n} % CAST(:counties_count AS integer)]"
+SLICES = 20
+SLICE_MAX = 1_000  # incidents, whose obligations are made by one statement
+OURS = "LIKE '{}_00000%'"  # an id that was made of a number
 
 
 def draw(number: str, salt: int) -> str:
     """Write the SQL of a number from 0 up to 1 that looks drawn and is always the same."""
-    return f"((hashint8extended(CAST({number} AS bigint), {salt}) & 1048575) / 1048576.0)::float"
+    hashed = f"hashint8extended(CAST({number} AS bigint), {salt})"
+    return f"(CAST({hashed} & 1048575 AS float) / 1048576)"
 
 
-# One obligation of each agency that an incident concerns, as it stands: `drawn` draws, `made`
-# follows from it. They are written as the bus writes them, those of an incident together.
+def _begins(number: str) -> str:
+    """Write the SQL of when an incident began: in the last two days, or in the weeks before."""
+    return f"""CASE WHEN {number} > CAST(:settled AS integer)
+        THEN CAST(:now AS timestamptz) - {draw(number, 9)} * interval '48 hours'
+        ELSE CAST(:now AS timestamptz) - interval '3 days' - {draw(number, 9)} * interval '57 days'
+    END"""
+
+
+def _status(number: str) -> str:
+    return f"CASE WHEN {number} % 33 = 0 THEN 'exercise' ELSE 'actual' END"
+
+
+# One obligation of each agency that an incident concerns, as it stands: `about` is of the incident,
+# `drawn` draws, `made` follows from it. They are written as the bus writes them, those of an
+# incident together. OFFSET 0: what is selected there is worked out once.
 _DRAWN = f"""
-    SELECT i, a, i * 1000 + k AS n, i > :settled AS is_new,
-        {CLASS.format(draw=draw("i", 8))} AS class,
-        CASE WHEN i % 33 = 0 THEN 'exercise' ELSE 'actual' END AS status,
+    SELECT about.*, i * 1000 + k AS n, 1 + (i * 37 + k * 61) % CAST(:agencies AS integer) AS a,
         {draw("i * 1000 + k", 1)} AS r1, {draw("i * 1000 + k", 2)} AS r2,
-        {draw("i * 1000 + k", 3)} AS r3, {draw("i * 1000 + k", 4)} AS r4,
-        CASE WHEN i > :settled
-            THEN CAST(:now AS timestamptz) - {draw("i", 9)} * interval '48 hours'
-            ELSE CAST(:now AS timestamptz) - interval '3 days' - {draw("i", 9)} * interval '57 days'
-        END AS started
-    FROM (SELECT i, k, 1 + (i * 37 + k * 61) % :agencies AS a
-          FROM generate_series(1, CAST(:incidents AS integer)) AS i,
-               generate_series(0, CAST(:per AS integer) - 1) AS k
-          ORDER BY i, k) AS pairs
+        {draw("i * 1000 + k", 3)} AS r3, {draw("i * 1000 + k", 4)} AS r4
+    FROM (SELECT i, i > CAST(:settled AS integer) AS is_new, {_begins("i")} AS started,
+            {CLASS.format(draw=draw("i", 8))} AS class, {_status("i")} AS status,
+            {owing.numbered("inc", "i")} AS incident_id, {owing.numbered("ntc", "i")} AS notice_id
+        FROM generate_series(CAST(:first AS integer), CAST(:last AS integer)) AS i OFFSET 0
+        ) AS about,
+        generate_series(0, CAST(:per AS integer) - 1) AS k
+    OFFSET 0
 """  # noqa: S608 - all names here are ours
 _TIMED = """
     SELECT *, CASE class WHEN 'A' THEN started + interval '30 minutes'
@@ -70,14 +84,14 @@ _TIMED = """
             WHEN 'C' THEN started + interval '24 hours' + r4 * interval '12 hours' END AS due,
         started - ln(1 - r2 * 0.9999) * (CASE class WHEN 'A' THEN interval '10 minutes'
             WHEN 'B' THEN interval '90 minutes' ELSE interval '10 hours' END) AS would_close
-    FROM drawn
+    FROM drawn OFFSET 0
 """
 _MADE = """
     SELECT *, CASE WHEN r1 < (CASE WHEN is_new THEN CAST(:open_share AS float) ELSE 0.03 END)
             OR would_close > CAST(:now AS timestamptz) THEN 'open'
         WHEN r3 < 0.85 THEN 'closed' WHEN r3 < 0.90 THEN 'declined'
         WHEN r3 < 0.95 THEN 'withdrawn' ELSE 'waived' END AS state
-    FROM timed
+    FROM timed OFFSET 0
 """
 
 
@@ -88,6 +102,13 @@ class Size:
     incidents: int
     settled: int
 
+    @property
+    def slices(self) -> Iterator[range]:
+        """Cut the incidents into slices, whose obligations are made by one statement each."""
+        each = min(-(-self.incidents // SLICES), SLICE_MAX)
+        for first in range(1, self.incidents + 1, each):
+            yield range(first, min(first + each, self.incidents + 1))
+
     @classmethod
     def of(cls, open_count: int) -> "Size":
         """Choose how many incidents make about `open_count` open obligations."""
@@ -96,24 +117,30 @@ class Size:
         return cls(incidents=settled + fresh, settled=settled)
 
 
-async def fill(desk: Desk, *, open_count: int) -> None:
-    """Make the rows; each obligation has one line in the history, which says how it stands."""
-    size = Size.of(open_count)
-    like = await owing.make_prototype(desk)
-    await Sequencer(desk).sweep()
-    async with desk.database.begin() as conn:
-        await conn.execute(sa.text("SET LOCAL session_replication_role = replica"))
-        await conn.execute(sa.text("SET LOCAL statement_timeout = 0"))
-        await _add_agencies(conn, desk, like)
-        await _add_incidents(conn, desk, like, size)
-        await _add_obligations(conn, desk, like, size)
-        await _enter(conn)
-        await _add_debts(conn, desk, like, size)
-        await _add_deliveries(conn)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is made: copies of `like`, as many as `size` says, as things stand at `now`."""
+
+    like: owing.Prototype
+    size: Size
+    now: dt.datetime
+    counties: Sequence[str]
+
+    @classmethod
+    def of(cls, desk: Desk, like: owing.Prototype, *, open_count: int) -> "Plan":
+        """Plan about `open_count` open obligations, as things stand now."""
+        states = (desk.places.counties_of_state(f"{code:02}") for code in range(1, 57))
+        return cls(
+            like=like,
+            size=Size.of(open_count),
+            now=desk.world.now(),
+            counties=sorted(county for counties in states for county in counties),
+        )
 
 
-async def _add_agencies(conn: AsyncConnection, desk: Desk, like: owing.Prototype) -> None:
+async def add_agencies(conn: AsyncConnection, plan: Plan) -> None:
     """Add agencies of every kind, each with people, a duty and an endpoint; a few with nobody."""
+    like = plan.like
     await owing.add_agencies(conn, like, count=AGENCIES)
     number = "CAST(substr(id, 5) AS bigint)"
     await conn.execute(
@@ -153,70 +180,117 @@ async def _add_agencies(conn: AsyncConnection, desk: Desk, like: owing.Prototype
         "revision": "1",
         "created_at": since,
     }
-    values = {"count": AGENCIES, "now": desk.world.now()}
-    await _insert(conn, "responsibilities", duty, every, counties=_counties(desk), **values)
-    await _insert(conn, "subscriptions", endpoint, every, **values)
+    values = {"count": AGENCIES, "now": plan.now}
+    told = {"counties": plan.counties, "counties_count": len(plan.counties)}
+    await insert(conn, "responsibilities", duty, every, **told, **values)
+    await insert(conn, "subscriptions", endpoint, every, **values)
 
 
-def _counties(desk: Desk) -> list[str]:
-    return sorted(
-        county for code in range(1, 57) for county in desk.places.counties_of_state(f"{code:02}")
+async def add_incidents(conn: AsyncConnection, plan: Plan) -> None:
+    """Add incidents of one notice each, in one county each; one in fifty is covered by nobody.
+
+    Each has an entry in the ledger, with its index.
+    """
+    numbers = f"""(SELECT n, {_begins("n")} AS started, {COUNTY.format(n="n")} AS county,
+            {_status("n")} AS status, {owing.numbered("agy", "97 + 100 * (n % 30)")} AS poster
+        FROM generate_series(1, CAST(:count AS integer)) AS n OFFSET 0) AS made"""  # noqa: S608 - as above
+    values: dict[str, object] = {
+        "count": plan.size.incidents,
+        "settled": plan.size.settled,
+        "now": plan.now,
+        "counties": plan.counties,
+        "counties_count": len(plan.counties),
+    }
+    incident = {
+        "id": owing.numbered("inc", "n"),
+        "latest_notice_id": owing.numbered("ntc", "n"),
+        "agency_id": "poster",
+        "status": "made.status",
+        "created_at": "started",
+        "ended_at": "CASE WHEN n <= CAST(:settled AS integer) THEN started + interval '9 days' END",
+    }
+    notice = {
+        "id": owing.numbered("ntc", "n"),
+        "incident_id": owing.numbered("inc", "n"),
+        "agency_id": "poster",
+        "status": "made.status",
+        "notice_class": CLASS.format(draw=draw("n", 8)),
+        "occurred_at": "started",
+        "accepted_at": "started",
+        "released_at": "started",
+        "area_keys": """'["county:' || county || '","state:' || substr(county, 1, 2)
+            || '","nation:us"]'""",
+        "uncovered": """CASE WHEN n % 50 = 0 AND n > CAST(:settled AS integer)
+            THEN '[{"county_fips":"' || county || '","missing":"school"}]' ELSE '[]' END""",
+    }
+    await owing.clone(
+        conn, incidents, plan.like.owed.incident_id, columns=incident, numbers=numbers, **values
     )
-
-
-async def _add_incidents(
-    conn: AsyncConnection, desk: Desk, like: owing.Prototype, size: Size
-) -> None:
-    """Add incidents of one notice each, in one county each; one in fifty is covered by nobody."""
-    await owing.add_incidents(conn, like, count=size.incidents)
-    number = "CAST(substr(id, 5) AS bigint)"
-    started = f"""CASE WHEN {number} > {size.settled}
-        THEN CAST(:now AS timestamptz) - {draw(number, 9)} * interval '48 hours'
-        ELSE CAST(:now AS timestamptz) - interval '3 days'
-            - {draw(number, 9)} * interval '57 days' END"""
-    status = f"CASE WHEN {number} % 33 = 0 THEN 'exercise' ELSE 'actual' END"
-    poster = owing.numbered("agy", f"97 + 100 * ({number} % 30)")
-    county = COUNTY.format(n=number)
-    await _run(
-        conn,
-        f"""UPDATE notices SET accepted_at = {started}, released_at = {started},
-        occurred_at = {started}, status = {status}, agency_id = {poster},
-        notice_class = {CLASS.format(draw=draw(number, 8))},
-        area_keys = '["county:' || {county} || '","state:' || substr({county}, 1, 2)
-            || '","nation:us"]',
-        uncovered = CASE WHEN {number} % 50 = 0 AND {number} > {size.settled}
-            THEN '[{{"county_fips":"' || {county} || '","missing":"school"}}]' ELSE '[]' END
-        WHERE id LIKE 'ntc_00000%'""",  # noqa: S608 - as above
-        now=desk.world.now(),
-        counties=_counties(desk),
+    await owing.clone(
+        conn, notices, plan.like.owed.round_notice_id, columns=notice, numbers=numbers, **values
     )
-    await _run(
+    await run(
         conn,
-        """INSERT INTO notice_areas (area_key, notice_id) SELECT DISTINCT keys.value, id
+        f"""INSERT INTO notice_areas (area_key, notice_id) SELECT DISTINCT keys.value, id
         FROM notices CROSS JOIN jsonb_array_elements_text(CAST(area_keys AS jsonb)) AS keys
-        WHERE id LIKE 'ntc_00000%'""",
+        WHERE id {OURS.format("ntc")}""",  # noqa: S608 - as above
     )
-    await _run(
+    await run(
         conn,
-        f"""UPDATE incidents SET created_at = {started}, status = {status}, agency_id = {poster},
-        ended_at = CASE WHEN {number} <= {size.settled} THEN {started} + interval '9 days' END
-        WHERE id LIKE 'inc_00000%'""",  # noqa: S608 - as above
-        now=desk.world.now(),
+        f"""INSERT INTO entries (id, "index", type, incident_id, body, salt, leaf_hash, recorded_at,
+            sequenced_at)
+        SELECT 'ent' || substr(id, 4), row_number() OVER (ORDER BY id)
+                + (SELECT max("index") FROM entries), 'routing.decided',
+            id, '', '', '', created_at, created_at
+        FROM incidents WHERE id {OURS.format("inc")} ORDER BY id""",  # noqa: S608 - as above
     )
 
 
-async def _add_obligations(
-    conn: AsyncConnection, desk: Desk, like: owing.Prototype, size: Size
-) -> None:
-    """Add what every agency concerned owes every incident, as it stands by now."""
+async def add_obligations(conn: AsyncConnection, plan: Plan, incidents: range) -> None:
+    """Add what every agency concerned owes these incidents, as it stands by now; with its history.
+
+    The incidents are there, with their entries.
+    """
+    await owing.clone(
+        conn,
+        obligations,
+        plan.like.owed.id,
+        columns=_obligation(),
+        numbers=f"(WITH drawn AS ({_DRAWN}), timed AS ({_TIMED}) {_MADE}) AS made",
+        policies=_policies(),
+        now=plan.now,
+        agencies=AGENCIES,
+        open_share=OPEN_SHARE,
+        per=PER_INCIDENT,
+        first=incidents[0],
+        last=incidents[-1],
+        settled=plan.size.settled,
+    )
+    numbers = range(incidents[0] * 1000, incidents[-1] * 1000 + 1000)
+    await add_history(conn, numbers, incidents=incidents)
+
+
+def _policies() -> str:
+    """Write the policy of each class as the bus stores it, by class."""
+    return json.dumps(
+        {
+            one: orjson.dumps(policy_to_record(policy)).decode()
+            for one in NoticeClass
+            for policy in default_policies()
+            if policy.id == POLICY.format(one)
+        }
+    )
+
+
+def _obligation() -> Mapping[str, str]:
     late_s = "extract(epoch FROM CAST(:now AS timestamptz) - due)"
     step = f"""CASE WHEN due <= CAST(:now AS timestamptz) THEN LEAST(
         CASE class WHEN 'C' THEN 3 ELSE 5 END, 1 + floor({late_s} / 14400))::integer ELSE 0 END"""
-    columns = {
+    return {
         "id": owing.numbered("obl", "n"),
-        "incident_id": owing.numbered("inc", "i"),
+        "incident_id": "made.incident_id",
         "agency_id": owing.numbered("agy", "a"),
-        "round_notice_id": owing.numbered("ntc", "i"),
+        "round_notice_id": "made.notice_id",
         "standing": "CASE WHEN r4 < 0.7 THEN 'mandatory' ELSE 'advisory' END",
         "status": "made.status",
         "state": "made.state",
@@ -232,148 +306,49 @@ async def _add_obligations(
         "reachable": "r3 >= 0.02",
         "closed_at": "CASE WHEN made.state <> 'open' THEN would_close END",
     }
-    await owing.clone(
+
+
+async def add_history(conn: AsyncConnection, numbers: range, *, incidents: range) -> None:
+    """Add the line of each obligation with such a number: how it stands, from its entry's index."""
+    facts = ", ".join(f"{sql} AS {name}" for name, sql in _facts().items())
+    columns = ("id", "incident_id", *_facts())
+    await run(
         conn,
-        obligations,
-        like.owed.id,
-        columns=columns,
-        numbers=f"(WITH drawn AS ({_DRAWN}), timed AS ({_TIMED}) {_MADE}) AS made",
-        policies=json.dumps(
-            {
-                one: json.dumps(policy_to_record(policy))
-                for one in NoticeClass
-                for policy in default_policies()
-                if policy.id == POLICY.format(one)
-            }
-        ),
-        now=desk.world.now(),
-        agencies=AGENCIES,
-        open_share=OPEN_SHARE,
-        per=PER_INCIDENT,
-        incidents=size.incidents,
-        settled=size.settled,
+        f"""INSERT INTO obligation_history (obligation_id, entry_id, facts, from_index, counted,
+            notice_class, due_minute, took)
+        SELECT o.id, e.id, CAST(row_to_json(told) AS text), e."index", o.counted, o.counted_class,
+            o.due_minute, o.took
+        FROM {counted_lines(columns, where=f"id {_between('obl', numbers)}")} AS o
+        JOIN entries e ON e.id = 'ent' || substr(o.incident_id, 4)
+            AND e.id {_between("ent", incidents)}
+        CROSS JOIN LATERAL (SELECT {facts}) AS told""",  # noqa: S608 - as above
     )
 
 
-async def _add_debts(conn: AsyncConnection, desk: Desk, like: owing.Prototype, size: Size) -> None:
-    """Add questions and promised updates that posters owe, and offers that wait."""
-    now = "CAST(:now AS timestamptz)"
-    of_incident = f"CAST(:settled AS integer) + n % ({size.incidents} - {size.settled}) + 1"
-    numbers = "generate_series(1, CAST(:count AS integer)) AS n"
-    values: dict[str, object] = {
-        "now": desk.world.now(),
-        "count": min(DEBTS, size.incidents - size.settled),
-        "settled": size.settled,
-    }
-    for place, owed in enumerate(("question", "update")):
-        columns = {
-            "id": owing.numbered("obl", f"{place + 1} * 100000000000 + n"),
-            "incident_id": owing.numbered("inc", of_incident),
-            "agency_id": owing.numbered("agy", f"97 + 100 * (({of_incident}) % 30)"),
-            "round_notice_id": owing.numbered("ntc", of_incident),
-            "owed": f"'{owed}'",
-            "owed_for": owing.numbered(*(("qst", "n") if not place else ("ntc", of_incident))),
-            "due_at": f"{now} + (n - 2000) * interval '1 minute'",
-            "next_step_at": "NULL",
-        }
-        await owing.clone(
-            conn, obligations, like.owed.id, columns=columns, numbers=numbers, **values
-        )
-    question = {
-        "id": owing.numbered("qst", "n"),
-        "incident_id": owing.numbered("inc", of_incident),
-        "notice_id": owing.numbered("ntc", of_incident),
-        "asked_by": owing.numbered("agy", "1 + n % 900"),
-        "obligation_id": owing.numbered("obl", "100000000000 + n"),
-        "topic": "'ages'",
-        "text": "'How many?'",
-        "due_at": f"{now} + (n - 2000) * interval '1 minute'",
-        "state": "'open'",
-        "created_at": f"{now} - interval '5 hours'",
-        "tier": "'partner'",
-    }
-    offer = {
-        "id": owing.numbered("ofr", "n"),
-        "incident_id": owing.numbered("inc", of_incident),
-        "agency_id": owing.numbered("agy", "1 + n % 900"),
-        "status": "'actual'",
-        "offer_type": "'meals'",
-        "state": "'open'",
-        "body": '\'{"quantity": 40, "unit": "meals"}\'',
-        "lapses_at": f"{now} + n * interval '1 minute'",
-        "created_at": f"{now} - interval '5 hours'",
-    }
-    await _insert(conn, "questions", question, numbers, **values)
-    await _insert(conn, "offers", offer, numbers, **values)
-
-
-async def _add_deliveries(conn: AsyncConnection) -> None:
-    """Add a delivery and its attempt to one open obligation in four."""
-    await _run(
-        conn,
-        """INSERT INTO deliveries (id, incident_id, obligation_id, notice_id, subscription_id,
-            agency_id, subject, destination, channel, cause, version, round, step, notice_class,
-            content_level, sequence, state, attempts, recipient_attempts, lease_until, created_at)
-        SELECT 'dlv' || substr(id, 4), incident_id, id, round_notice_id,
-            'sub' || substr(agency_id, 4), agency_id, id, 'sub' || substr(agency_id, 4),
-            'webhook', 'notice', 1, 1, 0, notice_class, 'public',
-            row_number() OVER (PARTITION BY agency_id ORDER BY id), 'delivered', 1, 0,
-            created_at, created_at
-        FROM obligations WHERE state = 'open' AND owed = 'notice' AND id LIKE 'obl_00000%'
-            AND CAST(substr(id, 5) AS bigint) % 4 = 0""",
-    )
-    await _run(
-        conn,
-        """INSERT INTO attempts (delivery_id, number, started_at, finished_at, outcome, status_code,
-            body_digest, response_excerpt, error, duration_ms)
-        SELECT id, 1, created_at, created_at, 'delivered', 200, '', '', '', 12 FROM deliveries
-        WHERE id LIKE 'dlv_00000%'""",
-    )
-
-
-async def _enter(conn: AsyncConnection) -> None:
-    """Enter each incident in the ledger, and what each obligation has become, with its index."""
-    await _run(
-        conn,
-        """INSERT INTO entries (id, "index", type, incident_id, body, salt, leaf_hash, recorded_at,
-            sequenced_at)
-        SELECT 'ent' || substr(id, 4), row_number() OVER (ORDER BY id)
-                + (SELECT max("index") FROM entries), 'routing.decided',
-            id, '', '', '', created_at, created_at
-        FROM incidents WHERE id LIKE 'inc_00000%'""",
-    )
-    facts = ", ".join(f"'{name}', {sql}" for name, sql in _facts().items())
-    await _run(
-        conn,
-        f"""INSERT INTO obligation_history (obligation_id, entry_id, facts, from_index)
-        SELECT o.id, e.id, CAST(json_build_object({facts}) AS text), e."index"
-        FROM obligations o JOIN entries e ON e.id = 'ent' || substr(o.incident_id, 4)
-        WHERE o.id LIKE 'obl_00000%'""",  # noqa: S608 - as above
-    )
+def _between(prefix: str, numbers: range) -> str:
+    first, last = (f"'{prefix}_{one:0{owing.ID_DIGITS}}'" for one in (numbers[0], numbers[-1]))
+    return f"BETWEEN {first} AND {last}"
 
 
 def _facts() -> Mapping[str, str]:
     """Write the SQL of what `store.obligations.facts_of` says of a row."""
-    told = {}
-    for column in obligations.columns:
-        if column.name in UNCHANGING:
-            continue
-        told[column.name] = f"o.{column.name}"
-        if column.name in {"policy", "steps_at"}:
-            told[column.name] = f"CAST(o.{column.name} AS json)"
-    return told
+    return {
+        column.name: f"CAST(o.{column.name} AS json)"
+        if column.name in {"policy", "steps_at"}
+        else f"o.{column.name}"
+        for column in obligations.columns
+        if column.name not in UNCHANGING
+    }
 
 
-async def _insert(
+async def insert(
     conn: AsyncConnection, table: str, columns: Mapping[str, str], rows: str, **values: object
 ) -> None:
     """Insert one row for each of `rows`, with the SQL of `columns`."""
     names, told = ", ".join(columns), ", ".join(columns.values())
-    await _run(conn, f"INSERT INTO {table} ({names}) SELECT {told} FROM {rows}", **values)  # noqa: S608 - names of ours
+    await run(conn, f"INSERT INTO {table} ({names}) SELECT {told} FROM {rows}", **values)  # noqa: S608 - names of ours
 
 
-async def _run(conn: AsyncConnection, statement: str, **values: object) -> None:
-    told = sa.text(statement)
-    if "counties" in values:
-        told = told.bindparams(sa.bindparam("counties", type_=postgresql.ARRAY(sa.Text)))
-    await conn.execute(told, values)
+async def run(conn: AsyncConnection, statement: str, **values: object) -> None:
+    """Run a statement with its values."""
+    await conn.execute(sa.text(statement), values)

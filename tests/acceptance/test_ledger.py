@@ -287,5 +287,7 @@ async def _note_refusal(work: Awaitable[object], refused: list[Exception]) -> No
 
 async def _record_all(bus: Bus) -> None:
     dispatcher = bus.system.dispatcher
-    while not dispatcher._tried.empty():  # its sweeps have ended: nothing comes to it meanwhile
+    while (
+        not dispatcher._recorder._tried.empty()
+    ):  # its sweeps have ended: nothing comes to it meanwhile
         await dispatcher.record_waiting()

@@ -138,7 +138,7 @@ async def test_f09_an_attempt_whose_record_died_is_repeated_under_its_id_and_rec
     notice = await bus.post_notice()
     by_hand.machine(bus).advance(by_hand.BEHIND_THE_BUS)
     await bus.system.dispatcher.sweep()  # it is sent, and the process dies before it is recorded
-    bus.system.dispatcher._tried.get_nowait()
+    bus.system.dispatcher._recorder._tried.get_nowait()
 
     by_hand.machine(bus).advance(by_hand.LEASE)
     await by_hand.sweep(bus)
@@ -195,11 +195,12 @@ async def test_f09_an_outcome_that_comes_after_that_of_the_repeat_changes_nothin
     dispatcher = bus.system.dispatcher
 
     await dispatcher.sweep()
-    late = dispatcher._tried.get_nowait()  # another dispatcher's, that waits for its connection
+    # Another dispatcher's, that waits for its connection.
+    late = dispatcher._recorder._tried.get_nowait()
     await by_hand.lose_claims(bus)
     await by_hand.sweep(bus)
     recorded = await bus.deliveries_of(notice)
-    await dispatcher._tried.put(late)
+    await dispatcher._recorder._tried.put(late)
     await by_hand.record(bus, 1)
 
     (delivery,) = await bus.deliveries_of(notice)
@@ -218,10 +219,10 @@ async def test_f09_a_batch_whose_commit_nobody_heard_of_is_entered_once(still_bu
     dispatcher = bus.system.dispatcher
 
     await dispatcher.sweep()
-    batch = [dispatcher._tried.get_nowait() for _ in counties]
+    batch = [dispatcher._recorder._tried.get_nowait() for _ in counties]
     for _ in range(2):
         for one in batch:
-            await dispatcher._tried.put(one)
+            await dispatcher._recorder._tried.put(one)
         await by_hand.record(bus, 2)
 
     states = sorted(one.state for one in await bus.deliveries_of(notice))

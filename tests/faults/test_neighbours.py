@@ -88,7 +88,7 @@ async def test_bad_endpoints_hold_their_slots_and_no_more_and_the_others_get_eve
 async def test_retries_that_wait_for_hung_endpoints_delay_nobodys_fresh_notice(
     tmp_path: Path, place: Place
 ) -> None:
-    """More overdue retries than a line takes to each of three endpoints that hang, and one subscriber who is well."""
+    """Three endpoints that hang, each with more overdue retries than a line takes; one is well."""
     async with contextlib.AsyncExitStack() as stack:
         bad = [await stack.enter_async_context(bad_server()) for _ in range(3)]
         bus = await stack.enter_async_context(open_bus(place, roles=(), strict=False))

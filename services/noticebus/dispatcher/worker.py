@@ -1,18 +1,15 @@
 """Claim, send, record: shards from the bus, and a sweep for what the bus did not carry."""
 
 import asyncio
-import contextlib
 import datetime as dt
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
 
 import sqlalchemy as sa
 import structlog
 
 from noticebus.bus.port import Received
-from noticebus.casework import outcomes, unsent, waiting
 from noticebus.casework.desk import Desk
 from noticebus.casework.outcomes import Tried
 from noticebus.casework.unsent import Dropped, Unsent
@@ -26,18 +23,15 @@ from noticebus.dispatcher.handed import Handed
 from noticebus.dispatcher.lines import Lines, Place
 from noticebus.dispatcher.loads import loads_of
 from noticebus.dispatcher.pacing import Pacing
+from noticebus.dispatcher.recorder import Recorder
 from noticebus.dispatcher.slots import Room
 from noticebus.domain.bundle import PARTS_MAX
 from noticebus.domain.delivery import AttemptResult
 from noticebus.errors import UnavailableError
 from noticebus.faultpoints import FaultPoint, reach
 from noticebus.store import claims
-from noticebus.store.deliveries import Delivery
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T", Tried, Unsent, PutBack)
-Record = Callable[[Desk, Sequence[T]], Awaitable[None]]
 
 LEASE = dt.timedelta(seconds=20)  # longer than a request may take
 IN_FLIGHT_MAX = 6_000  # deliveries; one origin holds few of them, so that none starves others
@@ -46,11 +40,7 @@ SLOTS = 16
 CLAIMS_AT_ONCE = 2  # of what the bus hands over: the next gathers while one is under way
 SWEPT_FEW = 50  # after so few the sweep lingers: what falls due meanwhile is claimed together
 SWEEP_LINGER_S = 0.1
-RECORD_MAX = 500
 RECORD_BEHIND_MAX = 1_000  # outcomes: where more wait, nothing more is claimed, or leases would end
-RECORD_LINGER_S = 0.03  # nobody waits for the record; a burst makes one transaction
-RECORD_WAITING_MAX = 5_000
-RECORD_TRIES = 20  # one a second, about a lease: what is not recorded by then is sent again
 
 
 class Dispatcher:
@@ -74,7 +64,7 @@ class Dispatcher:
         self._lines = Lines(slots_per_origin)
         self._room = Room(IN_FLIGHT_MAX, crowded=self._is_crowded)
         self._handed = Handed()
-        self._tried: asyncio.Queue[Tried | Unsent | PutBack] = asyncio.Queue(RECORD_WAITING_MAX)
+        self._recorder = Recorder(desk, self._pacing, recorded=self._room.look_again)
         self._random = random.Random()  # noqa: S311 - jitter, nothing secret
         self.backlog = Backlog(desk, window=slots_per_origin)
 
@@ -84,7 +74,7 @@ class Dispatcher:
         Cancel it to leave that to the leases.
         """
         async with asyncio.TaskGroup() as recording:
-            recorder = recording.create_task(self._record_loop(), name="recorder")
+            recorder = recording.create_task(self._recorder.run(), name="recorder")
             async with asyncio.TaskGroup() as sending:
                 sources = [
                     sending.create_task(self._sweep_loop(sending), name="sweep"),
@@ -97,7 +87,7 @@ class Dispatcher:
                 await stop.wait()
                 for source in sources:
                     source.cancel()
-            await self._tried.join()
+            await self._recorder.caught_up()
             recorder.cancel()
 
     async def deliver(self, received: Received) -> None:
@@ -112,20 +102,7 @@ class Dispatcher:
 
     async def record_waiting(self) -> int:
         """Record the outcomes that wait, one batch; say how many."""
-        batch = [await self._tried.get()]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RECORD_LINGER_S):
-                while len(batch) < RECORD_MAX:
-                    batch.append(await self._tried.get())
-        await self._record_each([one for one in batch if isinstance(one, Tried)], outcomes.record)
-        await self._record_each([one for one in batch if isinstance(one, Unsent)], unsent.drop)
-        await self._record_each(
-            [one for one in batch if isinstance(one, PutBack)], waiting.put_back
-        )
-        for _ in batch:
-            self._tried.task_done()
-        self._room.look_again()
-        return len(batch)
+        return await self._recorder.record_waiting()
 
     async def _bus_loop(self) -> None:
         async with self._desk.bus.consume() as shards:
@@ -206,10 +183,6 @@ class Dispatcher:
         except UnavailableError:
             log.warning("batch.left_to_sweep", count=len(loads), exc_info=True)
 
-    async def _record_loop(self) -> None:
-        while True:
-            await self.record_waiting()
-
     async def _claim_shards(self, handed: Sequence[Received]) -> list[Load]:
         ids = [one for received in handed for one in received.shard.delivery_ids]
         async with self._pacing.timed(), self._desk.database.begin_relaxed() as conn:
@@ -271,7 +244,7 @@ class Dispatcher:
 
     def _is_crowded(self) -> bool:
         waiting = self._lines.queued + self._room.expected
-        return waiting >= QUEUED_MAX or self._tried.qsize() >= RECORD_BEHIND_MAX
+        return waiting >= QUEUED_MAX or self._recorder.waiting >= RECORD_BEHIND_MAX
 
     def _leave(self, place: Place, _done: object) -> None:
         """Count one out, also where it was ended before it began."""
@@ -281,7 +254,7 @@ class Dispatcher:
     async def _put_back(self, loads: Sequence[Load]) -> None:
         """Let it come again in a few seconds: our own limit is no try."""
         for one in loads:
-            await self._tried.put(PutBack(delivery=one.delivery, jitter=self._random.random()))
+            await self._recorder.put(PutBack(delivery=one.delivery, jitter=self._random.random()))
 
     async def _send(self, loads: Sequence[Load]) -> None:
         """Send one message; a bundle that cannot be made goes apart: one spoils no other."""
@@ -320,7 +293,7 @@ class Dispatcher:
         """Hand what came of a delivery to the recorder."""
         reach(FaultPoint.DISPATCHER_ANSWERED)
         if isinstance(result, Dropped):
-            await self._tried.put(Unsent(delivery=load.delivery, dropped=result))
+            await self._recorder.put(Unsent(delivery=load.delivery, dropped=result))
             return
         tried = Tried(
             delivery=load.delivery,
@@ -329,51 +302,7 @@ class Dispatcher:
             finished_at=self._desk.world.now(),
             jitter=jitter,
         )
-        await self._tried.put(tried)
-
-    async def _record_each(self, batch: Sequence[T], record: Record[T]) -> None:
-        """Record a batch; one that cannot be recorded is tried apart, so that the rest is."""
-        if not batch:
-            return
-        try:
-            await self._record(batch, record)
-        except Exception:
-            if len(batch) == 1:  # the boundary of one item: whatever is wrong with it stays with it
-                log.exception("outcome.unrecordable", delivery_id=batch[0].delivery.id)
-                await self._give_up(batch[0].delivery)
-                return
-            log.warning("outcomes.apart", count=len(batch), exc_info=True)
-            for one in batch:
-                await self._record_each([one], record)
-
-    async def _give_up(self, delivery: Delivery) -> None:
-        """End a delivery with its next channel, or without: that may be what is broken."""
-        try:
-            await outcomes.give_up(self._desk, delivery)
-        except UnavailableError:
-            log.exception("delivery.left_to_lease", delivery_id=delivery.id)
-        except Exception:  # the boundary of one item, as below
-            log.exception("next_channel.broken", delivery_id=delivery.id)
-            await self._end(delivery)
-
-    async def _end(self, delivery: Delivery) -> None:
-        try:
-            await outcomes.give_up(self._desk, delivery, starts_next=False)
-        except Exception:  # the boundary of one item: the recorder goes on with the others
-            log.exception("delivery.left_to_lease", delivery_id=delivery.id)
-
-    async def _record(self, batch: Sequence[T], record: Record[T]) -> None:
-        """Record a batch; if the database stays away, leases end and it is all repeated (I3)."""
-        for _ in range(RECORD_TRIES):
-            try:
-                async with self._pacing.timed(rows=len(batch)):
-                    await record(self._desk, batch)
-            except UnavailableError:
-                log.warning("outcomes.waiting", count=len(batch), exc_info=True)
-                await self._desk.machine.wait_until(None, wake=asyncio.Event())
-            else:
-                return
-        log.error("outcomes.lost", count=len(batch))
+        await self._recorder.put(tried)
 
 
 def _messages(loads: Sequence[Load]) -> list[list[Load]]:

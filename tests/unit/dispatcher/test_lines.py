@@ -1,6 +1,5 @@
 """A line to an endpoint is bounded, and what waits in one costs the others nothing (I12)."""
 
-import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
