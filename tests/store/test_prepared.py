@@ -159,12 +159,16 @@ def _reads_all(step: str) -> bool:
     return step.startswith("SCAN") and "json_each" not in step and step != "SCAN ours"
 
 
-async def test_what_cannot_be_copied_is_an_error_of_the_data_and_the_connection_stays(
-    postgresql: Database,
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "expected str"), (hot.FEW + 1, "cannot be written")]
+)
+async def test_what_cannot_be_written_is_an_error_of_the_data_and_the_connection_stays(
+    postgresql: Database, count: int, said: str
 ) -> None:
-    with pytest.raises(sa.exc.DBAPIError, match="cannot be written"):
+    rows = [{"name": f"broken {number}", "value": 2} for number in range(count)]
+    with pytest.raises(sa.exc.DBAPIError, match=said):
         async with postgresql.begin() as conn:
-            await hot.insert_rows(conn, markers, [{"name": "broken", "value": 2}])
+            await hot.insert_rows(conn, markers, rows)
 
     async with postgresql.begin() as conn:
         assert await prepared.run(conn, WRITE, {"of": "nobody"}) == 0

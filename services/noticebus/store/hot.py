@@ -2,8 +2,8 @@
 
 PostgreSQL has them copied into its table (`COPY`), or gets one array for each column and takes the
 rows apart itself (`unnest`) where a row may be there already: one statement is sent and run once
-however many rows there are. SQLite, which has neither, runs its statement once a row, without a
-network between.
+however many rows there are. A few are sent one after the other, without waiting in between. SQLite,
+which has neither, runs its statement once a row, without a network between.
 
 The statements are made from the tables, once for each.
 """
@@ -23,6 +23,7 @@ from noticebus.store import prepared
 from noticebus.store.columns import Instant, Json
 from noticebus.store.rows import Fields, values_of
 
+FEW = 5  # rows: a copy is two ways to the server and back, and planned each time
 Row = Fields | Mapping[str, Any]
 Take = Callable[[Any], Any]
 Getter = Callable[..., Take]  # `attrgetter` or `itemgetter`
@@ -39,7 +40,7 @@ async def insert_rows(
     if not rows:
         return
     names, getter = _shape(rows[0])
-    if conn.dialect.name == "sqlite":
+    if conn.dialect.name == "sqlite" or (finish is None and len(rows) <= FEW):
         await prepared.run_each(conn, _inserting_each(table, names, finish), _dicts(rows))
         return
     taken = _taken(rows, table, names, getter)
@@ -95,8 +96,10 @@ def _dicts(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
 
 @functools.cache
 def _inserting_each(table: sa.Table, names: tuple[str, ...], finish: Finish | None) -> sa.Insert:
-    begun = sqlite.insert(table).values({name: sa.bindparam(name) for name in names})
-    made: sa.Insert = begun if finish is None else finish(begun)
+    given: dict[str, Any] = {name: sa.bindparam(name) for name in names}
+    if finish is None:
+        return sa.insert(table).values(given)
+    made: sa.Insert = finish(sqlite.insert(table).values(given))
     return made
 
 

@@ -104,10 +104,10 @@ async def run(conn: AsyncConnection, statement: sa.ClauseElement, given: Mapping
 async def run_each(
     conn: AsyncConnection, statement: sa.ClauseElement, given: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Run a statement made once for each of `given`, on SQLite."""
-    prepared = _prepared(statement, _SQLITE)
+    """Run a statement made once for each of `given`: on PostgreSQL all go before it answers."""
+    prepared = _prepared(statement, _dialect_of(conn))
     text, every = prepared.text, [prepared.values(one) for one in given]
-    if len(every) <= HERE_MAX:
+    if conn.dialect.name == "sqlite" and len(every) <= HERE_MAX:
         await _send(conn, text, every, partial(_run_here, text, every))
     else:
         await _send(conn, text, every, lambda driver: driver.executemany(text, every))
