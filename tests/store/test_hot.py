@@ -140,3 +140,36 @@ async def test_next_channels_end_for_as_many_as_one_record_holds(desk: Desk) -> 
 
     async with desk.database.begin() as conn:
         await drop_next_channel(conn, carried, now=AT)
+
+
+async def test_a_few_rows_of_several_tables_are_one_statement_on_postgresql(desk: Desk) -> None:
+    """Many of one between them go apart, and all come back as they were, in their order."""
+    few = [an_entry(number) for number in range(2)]
+    many = [an_entry(number) for number in range(10, 11 + hot.FEW)]
+    marked = [{"name": f"mark {number}", "value": "{}"} for number in range(3)]
+
+    with statements_of(desk) as asked:
+        async with desk.database.begin() as conn:
+            await hot.insert_all(conn, [(entries, few), (markers, marked), (markers, [])])
+            await hot.insert_all(conn, [(entries, many), (markers, [])])
+            columns = [entries.c[name] for name in few[0]]
+            found = await conn.execute(sa.select(*columns).order_by(entries.c.position))
+            marks = await conn.execute(sa.select(markers).order_by(markers.c.name))
+
+    sent = [one for one in asked if one.startswith(("INSERT", "WITH", "COPY"))]
+    assert [dict(one) for one in found.mappings()] == [*few, *many]
+    assert [dict(one) for one in marks.mappings()] == marked
+    assert len(sent) == (3 if desk.database.is_sqlite else 2)
+
+
+async def test_of_a_few_rows_one_that_is_there_already_leaves_none(desk: Desk) -> None:
+    mark = {"name": "mark", "value": "{}"}
+    async with desk.database.begin() as conn:
+        await hot.insert_rows(conn, markers, [mark])
+
+    with pytest.raises(sa.exc.IntegrityError):
+        async with desk.database.begin() as conn:
+            await hot.insert_all(conn, [(entries, [an_entry(1)]), (markers, [mark])])
+
+    async with desk.database.read() as conn:
+        assert (await conn.execute(sa.select(entries.c.id))).all() == []

@@ -30,9 +30,11 @@ from noticebus.casework.tracing import consent_entry, routing_entries
 from noticebus.domain.routing import Routing
 from noticebus.errors import ConflictError, NoticebusError, RefusedError, UnavailableError
 from noticebus.faultpoints import FaultPoint, reach
-from noticebus.store import ledger, matching, notices, obligations, post_drafts
-from noticebus.store.deliveries import insert_deliveries
+from noticebus.store import ledger, matching, notices, post_drafts
+from noticebus.store.deliveries import delivery_rows
+from noticebus.store.hot import insert_all
 from noticebus.store.notices import IdempotencyRecord, Notice
+from noticebus.store.obligations import obligation_rows
 
 log = structlog.get_logger(__name__)
 
@@ -313,10 +315,15 @@ async def _store(
 ) -> list[dict[str, Any]]:
     every_delivery = [delivery for one in bound for delivery in one.deliveries]
     first = await matching.take_sequences(conn, counts_of(every_delivery))
-    await notices.insert_incidents(conn, [one.incident(at.world) for one in drafts])
-    await notices.insert_notices(conn, [one.notice for one in bound])
-    await obligations.insert_obligations(conn, [owed for one in bound for owed in one.obligations])
-    await insert_deliveries(conn, await spaced(conn, number(every_delivery, first), now=at.world))
+    await insert_all(
+        conn,
+        [
+            notices.incident_rows([one.incident(at.world) for one in drafts]),
+            *notices.notice_rows([one.notice for one in bound]),
+            obligation_rows([owed for one in bound for owed in one.obligations]),
+        ],
+    )
+    sent = await spaced(conn, number(every_delivery, first), now=at.world)
     traces = [
         routing_entries(one.notice, one.obligations, one.routing, at=at.world) for one in bound
     ]
@@ -326,10 +333,8 @@ async def _store(
         if draft.consent is not None
     ]
     written = [entry for one in traces for entry in one.entries]
-    recorded = await ledger.append(conn, [*written, *consents])
+    entries, recorded = ledger.entry_rows([*written, *consents])
     await _take_drafts(conn, desk, [one for one in drafts if one.from_console])
-    await ledger.append_history(conn, [line for one in traces for line in one.history])
-    await debts.promise(conn, [one.notice for one in bound], at=at)
     leaves = {one.id: one for one in recorded}
     responses = [
         accepted.response(
@@ -342,13 +347,21 @@ async def _store(
         )
         for draft, one, trace in zip(drafts, bound, traces, strict=True)
     ]
-    await notices.insert_idempotency_records(
+    keys = [
+        draft.record(response, at=at.world)
+        for draft, response in zip(drafts, responses, strict=True)
+    ]
+    lines = [line for one in traces for line in one.history]
+    await insert_all(
         conn,
         [
-            draft.record(response, at=at.world)
-            for draft, response in zip(drafts, responses, strict=True)
+            delivery_rows(sent),
+            entries,
+            ledger.history_rows(lines),
+            notices.idempotency_rows(keys),
         ],
     )
+    await debts.promise(conn, [one.notice for one in bound], at=at)
     return responses
 
 

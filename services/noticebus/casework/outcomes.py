@@ -42,6 +42,7 @@ from noticebus.ids import DeliveryId, ObligationId
 from noticebus.records import lean
 from noticebus.store import claims, deliveries, exercises, ledger, obligations, subscriptions
 from noticebus.store.deliveries import Attempt, Delivery, Recording
+from noticebus.store.hot import insert_all
 from noticebus.store.ledger import Entry, History, make_entry
 from noticebus.store.obligations import facts_of
 
@@ -123,8 +124,8 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
             for one in kept
             if one.delivery.id not in said and (entry := _entry(one, verdicts, now=now)) is not None
         ]
-        await ledger.append(conn, [*entries, *(entry for entry, _ in reached)])
-        await ledger.append_history(conn, [line for _, line in reached])
+        written, _ = ledger.entry_rows([*entries, *(entry for entry, _ in reached)])
+        await insert_all(conn, [written, ledger.history_rows([line for _, line in reached])])
         for one in kept:
             await _after_handshake(conn, desk, one, verdicts[one.claim])
         heard = [_heard(one) for one in kept]

@@ -30,7 +30,7 @@ from noticebus.ids import (
     SubscriptionId,
 )
 from noticebus.records import lean
-from noticebus.store.hot import insert_rows
+from noticebus.store.hot import Rows, insert_rows
 from noticebus.store.rows import among, records_of, values_of
 from noticebus.store.tables import (
     attempts,
@@ -132,6 +132,11 @@ class Recording:
 
 
 CARRIED_MAX = 200  # alternatives in one statement: SQLite takes a thousand parts at most
+
+
+def delivery_rows(new: Sequence[Delivery]) -> Rows:
+    """Write down `new`; the unique key on what is carried where and why refuses a second one."""
+    return deliveries, new
 
 
 async def insert_deliveries(conn: AsyncConnection, new: Sequence[Delivery]) -> None:

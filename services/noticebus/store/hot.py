@@ -10,7 +10,8 @@ The statements are made from the tables, once for each.
 
 import datetime as dt
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -25,6 +26,7 @@ from noticebus.store.rows import Fields, values_of
 
 FEW = 5  # rows: a copy is two ways to the server and back, and planned each time
 Row = Fields | Mapping[str, Any]
+Rows = tuple[sa.Table, Sequence[Row]]
 Take = Callable[[Any], Any]
 Getter = Callable[..., Take]  # `attrgetter` or `itemgetter`
 Finish = Callable[[Any], Any]  # what an insert does where a row is there already
@@ -49,6 +51,42 @@ async def insert_rows(
         return
     columns = dict(zip(names, map(list, zip(*taken, strict=True)), strict=True))
     await prepared.run(conn, _inserting(table, names, finish), columns)
+
+
+async def insert_all(conn: AsyncConnection, every: Iterable[Rows]) -> None:
+    """Insert rows into one table after another, in this order.
+
+    A few go to PostgreSQL in one statement for all their tables: of what a notice to one recipient
+    takes, most is the way there and back.
+    """
+    for are_few, tables in itertools.groupby(
+        (one for one in every if one[1]),
+        key=lambda one: conn.dialect.name != "sqlite" and len(one[1]) <= FEW,
+    ):
+        if are_few:
+            await _insert_few(conn, list(tables))
+        else:
+            for table, rows in tables:
+                await insert_rows(conn, table, rows)
+
+
+async def _insert_few(conn: AsyncConnection, every: Sequence[Rows]) -> None:
+    if len(every) == 1:
+        await insert_rows(conn, *every[0])
+        return
+    shapes, given = [], dict[str, Any]()
+    for table, rows in every:
+        names, getter = _shape(rows[0])
+        shapes.append((table, names))
+        columns = map(list, zip(*_taken(rows, table, names, getter), strict=True))
+        given |= dict(zip((f"{table.name}_{one}" for one in names), columns, strict=True))
+    await prepared.run(conn, _inserting_all(tuple(shapes)), given)
+
+
+@functools.cache
+def _inserting_all(shapes: tuple[tuple[sa.Table, tuple[str, ...]], ...]) -> sa.Insert:
+    *before, last = [_from_arrays(table, names, prefix=f"{table.name}_") for table, names in shapes]
+    return last.add_cte(*(one.cte(f"into_{number}") for number, one in enumerate(before)))
 
 
 async def update_rows(
@@ -105,10 +143,13 @@ def _inserting_each(table: sa.Table, names: tuple[str, ...], finish: Finish | No
 
 @functools.cache
 def _inserting(table: sa.Table, names: tuple[str, ...], finish: Finish) -> sa.Insert:
-    rows = _unnested([table.c[name] for name in names])
-    begun = postgresql.insert(table).from_select(names, sa.select(*(rows.c[one] for one in names)))
-    made: sa.Insert = finish(begun)
+    made: sa.Insert = finish(_from_arrays(table, names))
     return made
+
+
+def _from_arrays(table: sa.Table, names: tuple[str, ...], *, prefix: str = "") -> postgresql.Insert:
+    rows = _unnested([table.c[name] for name in names], prefix=prefix)
+    return postgresql.insert(table).from_select(names, sa.select(*(rows.c[one] for one in names)))
 
 
 def _shape(row: Row) -> tuple[tuple[str, ...], Getter]:

@@ -14,7 +14,7 @@ from noticebus.contracts.canonical import canonical
 from noticebus.ids import EntryId, IncidentId, ObligationId, new_entry_id
 from noticebus.records import lean
 from noticebus.store.counters import columns_of
-from noticebus.store.hot import insert_rows
+from noticebus.store.hot import Rows, insert_all
 from noticebus.store.tables import entries, obligation_history
 
 SALT_BYTES = 16
@@ -61,6 +61,13 @@ async def append(conn: AsyncConnection, new: Sequence[Entry]) -> list[Recorded]:
 
     The sequencer indexes them after the commit.
     """
+    rows, recorded = entry_rows(new)
+    await insert_all(conn, [rows])
+    return recorded
+
+
+def entry_rows(new: Sequence[Entry]) -> tuple[Rows, list[Recorded]]:
+    """Write `new` down: their rows, to be inserted in this order, and what is recorded by them."""
     rows, recorded = [], []
     for entry in new:
         body = canonical(
@@ -86,8 +93,7 @@ async def append(conn: AsyncConnection, new: Sequence[Entry]) -> list[Recorded]:
             }
         )
         recorded.append(Recorded(id=entry.id, leaf_hash=leaf_hash))
-    await insert_rows(conn, entries, rows)
-    return recorded
+    return (entries, rows), recorded
 
 
 async def entry_of_acknowledgement(
@@ -111,6 +117,11 @@ async def entry_of_acknowledgement(
 
 async def append_history(conn: AsyncConnection, new: Sequence[History]) -> None:
     """Store what obligations have become, each under the entry that made it so."""
+    await insert_all(conn, [history_rows(new)])
+
+
+def history_rows(new: Sequence[History]) -> Rows:
+    """Write down what obligations have become."""
     rows = [
         {
             "obligation_id": one.obligation_id,
@@ -120,7 +131,7 @@ async def append_history(conn: AsyncConnection, new: Sequence[History]) -> None:
         }
         for one in new
     ]
-    await insert_rows(conn, obligation_history, rows)
+    return obligation_history, rows
 
 
 async def newest_index(conn: AsyncConnection) -> int:

@@ -20,7 +20,7 @@ from noticebus.contracts.vocabulary import (
 from noticebus.ids import AgencyId, IncidentId, NoticeId
 from noticebus.records import lean
 from noticebus.store import prepared
-from noticebus.store.hot import insert_rows
+from noticebus.store.hot import Rows, insert_all
 from noticebus.store.rows import among_given, records_of, values_of
 from noticebus.store.tables import (
     idempotency_records,
@@ -84,18 +84,27 @@ class IdempotencyRecord:
     created_at: dt.datetime
 
 
+def incident_rows(new: Sequence[Incident]) -> Rows:
+    """Write down `new` incidents."""
+    return incidents, new
+
+
 async def insert_incidents(conn: AsyncConnection, new: Sequence[Incident]) -> None:
     """Insert `new` incidents."""
-    await insert_rows(conn, incidents, new)
+    await insert_all(conn, [incident_rows(new)])
+
+
+def notice_rows(new: Sequence[Notice]) -> list[Rows]:
+    """Write down `new` notices, and which areas they touch; their incidents come before."""
+    keys = [
+        {"area_key": key, "notice_id": one.id} for one in new for key in sorted({*one.area_keys})
+    ]
+    return [(notices, new), (notice_areas, keys)]
 
 
 async def insert_notices(conn: AsyncConnection, new: Sequence[Notice]) -> None:
     """Insert `new` notices, and which areas they touch; their incidents are there."""
-    await insert_rows(conn, notices, new)
-    keys = [
-        {"area_key": key, "notice_id": one.id} for one in new for key in sorted({*one.area_keys})
-    ]
-    await insert_rows(conn, notice_areas, keys)
+    await insert_all(conn, notice_rows(new))
 
 
 async def lock_incidents(
@@ -306,11 +315,16 @@ async def find_idempotency_records(
     return {one: by_pair[one] for one in pairs if one in by_pair}
 
 
+def idempotency_rows(new: Sequence[IdempotencyRecord]) -> Rows:
+    """Write down records; a key taken meanwhile is an integrity error, and all is tried again."""
+    return idempotency_records, new
+
+
 async def insert_idempotency_records(
     conn: AsyncConnection, new: Sequence[IdempotencyRecord]
 ) -> None:
-    """Insert records; a key taken meanwhile is an integrity error, and all is tried again."""
-    await insert_rows(conn, idempotency_records, new)
+    """Insert records."""
+    await insert_all(conn, [idempotency_rows(new)])
 
 
 async def claim_idempotency_record(conn: AsyncConnection, new: IdempotencyRecord) -> bool:

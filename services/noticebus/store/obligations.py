@@ -24,7 +24,7 @@ from noticebus.ids import AgencyId, DeliveryId, IncidentId, NoticeId, Obligation
 from noticebus.records import lean
 from noticebus.store import prepared
 from noticebus.store.columns import Instant, KeptJson
-from noticebus.store.hot import insert_rows, update_rows
+from noticebus.store.hot import Rows, insert_rows, update_rows
 from noticebus.store.rows import among_given, records_of, values_of
 from noticebus.store.tables import agencies, deliveries, obligations, steps
 
@@ -91,6 +91,11 @@ _SAVED = tuple(name for name in Obligation.__dataclass_fields__ if name not in _
 def facts_of(obligation: Obligation) -> dict[str, Any]:
     """Give what may change about an obligation: its line in the history, stored as JSON."""
     return {name: getattr(obligation, name) for name in _SAVED}
+
+
+def obligation_rows(new: Sequence[Obligation]) -> Rows:
+    """Write down `new`."""
+    return obligations, new
 
 
 async def insert_obligations(conn: AsyncConnection, new: Sequence[Obligation]) -> None:
