@@ -406,3 +406,18 @@ async def test_naive_instants_are_refused(store: Database) -> None:
     with pytest.raises(sa.exc.StatementError, match="a naive instant reached the store"):
         async with store.begin() as conn:
             await conn.execute(entry(AT.replace(tzinfo=None)))
+
+
+async def test_only_claims_keep_plans_that_go_by_key(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    settings = ("plan_cache_mode", "enable_seqscan", "enable_hashjoin", "enable_mergejoin")
+    asked = sa.select(*(sa.func.current_setting(one) for one in settings))
+
+    async with database.begin_relaxed() as conn:
+        claims = tuple((await conn.execute(asked)).one())
+    async with database.begin() as conn:
+        others = tuple((await conn.execute(asked)).one())
+    await database.close()
+
+    assert claims == ("force_generic_plan", "off", "off", "off")
+    assert others == ("auto", "on", "on", "on")

@@ -1,7 +1,9 @@
 """Statements made once: SQLAlchemy's rows, its transaction and its errors, without its way."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from harness.statements import statements_of
 from noticebus.casework.desk import Desk
 from noticebus.contracts.vocabulary import DeliveryState
 from noticebus.errors import UnavailableError
+from noticebus.ids import DeliveryId, NoticeId
 from noticebus.store import claims, hot, matching, notices, obligations, prepared
 from noticebus.store.database import Database
 from noticebus.store.rows import among_given
@@ -30,6 +33,7 @@ WRITE = (
 )
 SLEEP = sa.select(sa.func.pg_sleep(sa.bindparam("seconds", type_=sa.Float())))
 END_ME = sa.select(sa.func.pg_terminate_backend(sa.func.pg_backend_pid()))
+DELIVERY, NOTICE = DeliveryId("dlv_1"), NoticeId("ntc_1")
 ROWS = [{"name": f"marker {number}", "value": str(number)} for number in range(3)]
 
 
@@ -147,6 +151,44 @@ async def test_on_sqlite_what_is_looked_up_by_key_reads_no_table_through(sqlite:
 
     assert len(plans) == 9
     assert [step for plan in plans for step in plan if _reads_all(step)] == []
+
+
+async def test_what_a_claim_reads_is_looked_up_by_key_though_its_plan_is_of_an_empty_database(
+    tmp_path: Path,
+) -> None:
+    """Such a plan is kept: in a first burst it would read each table once for each claim."""
+    async with (
+        tables.fresh_on_postgresql() as url,
+        furnish.open_desk(tmp_path, url=url) as desk,
+        desk.database.begin_relaxed() as conn,
+    ):
+        with statements_of(desk) as asked:
+            await claims.claim_shard(conn, [DELIVERY], lease_until=furnish.MORNING)
+            await claims.destinations_of(conn, [DELIVERY])
+            await notices.notices_by_id(conn, [NOTICE])
+        raw = (await conn.get_raw_connection()).driver_connection
+        plans = [await _kept_plan(raw, text) for text in asked]
+
+    kinds = {node["Node Type"] for plan in plans for node in _nodes(plan)}
+    assert len(plans) == 3
+    assert {"Nested Loop", "Index Scan"} <= kinds
+    assert kinds.isdisjoint({"Seq Scan", "Hash Join", "Merge Join"})
+
+
+async def _kept_plan(raw: Any, text: str) -> dict[str, Any]:
+    await raw.execute("DEALLOCATE ALL")
+    await raw.execute(f"PREPARE kept AS {text}")
+    nulls = ", ".join(["NULL"] * len(set(re.findall(r"\$\d+", text))))
+    (row,) = await raw.fetch(f"EXPLAIN (FORMAT JSON) EXECUTE kept ({nulls})")
+    told = row[0]
+    plan: dict[str, Any] = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
+    return plan
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
 
 
 async def _plan_of(conn: AsyncConnection, statement: str) -> list[str]:

@@ -22,6 +22,7 @@ from noticebus.contracts.vocabulary import (
     HeldReason,
     Notify,
     Outcome,
+    Status,
 )
 from noticebus.domain.delivery import (
     NEXT_CHANNEL_AFTER,
@@ -55,7 +56,7 @@ Claim = tuple[DeliveryId, int]  # a delivery and the number of its attempt: the 
 class Tried:
     """One claimed delivery and what its attempt came to. Instants are world time.
 
-    `jitter` is drawn from 0 to 1.
+    `jitter` is drawn from 0 to 1; `status` is that of the notice it carried, where there was one.
     """
 
     delivery: Delivery
@@ -63,6 +64,7 @@ class Tried:
     started_at: dt.datetime
     finished_at: dt.datetime
     jitter: float
+    status: Status | None = None
 
     @property
     def claim(self) -> Claim:
@@ -130,7 +132,7 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
             await _after_handshake(conn, desk, one, verdicts[one.claim])
         heard = [_heard(one) for one in kept]
         await health.note(conn, desk, heard, now=now, machine_now=machine_now)
-        live = await exercises.live_among(conn, [one.delivery for one in kept])
+        live = await _live_among(conn, kept)
         reach(FaultPoint.DISPATCHER_RECORDING)
     reach(FaultPoint.DISPATCHER_RECORDED)
     _count(desk, [one for one in kept if one.delivery.id in live])
@@ -138,6 +140,13 @@ async def record(desk: Desk, tried: Sequence[Tried]) -> None:
     if waits := bool(failed or handed):
         reach(FaultPoint.RETRY_RECORDED)
     desk.committed_many(steps_by=None, deliveries_by=now if waits else None)
+
+
+async def _live_among(conn: AsyncConnection, kept: Sequence[Tried]) -> frozenset[DeliveryId]:
+    """Tell which are of the actual, or of no incident: the others are in no figure (I9)."""
+    unknown = [one.delivery for one in kept if one.status is None]
+    known = {one.delivery.id for one in kept if one.status is Status.ACTUAL}
+    return frozenset(known) | await exercises.live_among(conn, unknown)
 
 
 def _one_each(tried: Sequence[Tried]) -> list[Tried]:

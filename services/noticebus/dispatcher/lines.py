@@ -18,7 +18,7 @@ from noticebus.dispatcher.carrier import Load
 from noticebus.dispatcher.failures import NoSlotError
 from noticebus.dispatcher.slots import LIMITS
 
-WAITING_MAX = 1_000  # in one line, while it is not known how quick it is
+WAITING_MAX = 1_000  # in one line, where it is not known to be quick, or slow
 ORIGINS_MAX = 4096  # that are read once and kept
 LINES_MAX = 4096  # that are remembered though nobody stands in them
 QUEUED_MAX = 32  # of one line, in what is waiting in all: no slow endpoint makes others wait
@@ -36,10 +36,10 @@ class Line:
     those of what is fresh, so that this never waits for it. Of an only slot there is no half: it
     goes there while nothing fresh is in line or about to come again.
 
-    A line is as long as will have gone within the limit of a slot, by what its requests took of
-    late. One in which nothing moves is `stalled`: it is no longer than its slots are many, until
-    a request there ends in time. Slots beyond those of every line are used while there is room:
-    an endpoint that agreed to many and then hangs takes no more than its share.
+    One in which nothing moves is `stalled`: it is no longer than its slots are many, until a
+    request there ends in time. One that is slow or quick is as long as will have gone within the
+    limit of a slot, by what its requests took of late. Slots beyond those of every line are used
+    while there is room: an endpoint that agreed to many and hangs takes no more than its share.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class Line:
         self._took_s = before + (took_s - before) / RECENT
 
     def _waiting_max(self, left: int) -> int:
-        if self._took_s is None:
-            return min(WAITING_MAX, left // SHARE)
-        in_time = max(int(self.pace * self._limit_s), self.most)
-        return min(in_time, left // (QUICK_SHARE if self.quick else SHARE))
+        in_time = int(self.pace * self._limit_s)
+        if self.quick:
+            return min(in_time, left // QUICK_SHARE)
+        return min(max(in_time, self.most) if self.slow else WAITING_MAX, left // SHARE)
 
     def expect(self) -> None:
         """Note that something fresh is put back and comes again."""

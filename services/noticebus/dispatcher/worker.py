@@ -301,6 +301,7 @@ class Dispatcher:
             started_at=started_at,
             finished_at=self._desk.world.now(),
             jitter=jitter,
+            status=None if load.notice is None else load.notice.status,
         )
         await self._recorder.put(tried)
 

@@ -127,11 +127,16 @@ async def test_a_line_in_which_nothing_moves_is_short_until_a_request_ends_in_ti
     assert len(places(lines, load())) == 2 + LEFT // 2, "as far as half of the room: it is quick"
 
 
-async def test_a_line_is_as_long_as_will_have_gone_in_time() -> None:
+@pytest.mark.parametrize(
+    ("took_s", "waiting"), [(0.016, 2 * 1_000), (0.08, WAITING_MAX), (1.6, 2 * 10)]
+)
+async def test_a_line_that_is_quick_or_slow_is_as_long_as_will_have_gone_in_time(
+    took_s: float, waiting: int
+) -> None:
     lines = Lines(16, limit=dt.timedelta(seconds=2))
-    ended(lines, load(), 0.08)
+    ended(lines, load(), took_s)
 
-    assert len(places(lines, load())) == 16 + 2 * 200
+    assert len(places(lines, load())) == 16 + waiting
 
 
 async def test_a_line_with_few_slots_lets_as_many_wait_as_run_however_slow_it_is() -> None:
