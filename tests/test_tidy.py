@@ -27,6 +27,7 @@ BROAD_EXCEPTS = {
     "cli/app.py": "the command line: every error becomes cause and remedy",
     "bus/kafka_reader.py": "the per-item boundary of a worker",
     "bus/publisher.py": "the per-item boundary of a worker",
+    "dispatcher/recorder.py": "the per-item boundary of a worker",
     "dispatcher/worker.py": "the per-item boundary of a worker",
     "ledger/engine.py": "the per-item boundary of a worker",
     "casework/step.py": "the per-item boundary: what cannot fire is parked alone",

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import NewType
 
-from typeid import TypeID
+import uuid_utils
 from typeid.codecs import base32
 
 AcknowledgementId = NewType("AcknowledgementId", str)
@@ -31,7 +31,7 @@ ActorId = ApiKeyId | SessionId | UserId  # who did something: a key, a person, o
 
 
 def _mint(prefix: str) -> str:
-    return str(TypeID(prefix=prefix))
+    return f"{prefix}_{base32.encode(uuid_utils.uuid7().bytes)}"
 
 
 def new_acknowledgement_id() -> AcknowledgementId:
