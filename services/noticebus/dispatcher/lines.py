@@ -9,6 +9,7 @@ import datetime as dt
 import sys
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Self
 
 from yarl import URL
 
@@ -147,7 +148,10 @@ class Place:
 
 
 class Slot:
-    """A slot while it is held. One that is free is taken without a timer."""
+    """A slot while it is held. One that is free is taken without a timer.
+
+    What it is held for beyond `answered` is not the endpoint's time.
+    """
 
     def __init__(self, line: Line | None, *, backlog: bool, limit_s: float) -> None:
         self._line = line
@@ -155,11 +159,12 @@ class Slot:
         self._limit_s = limit_s
         self._held: list[asyncio.Semaphore] = []
         self._began = 0.0
+        self._took_s: float | None = None
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         line = self._line
         if line is None:
-            return
+            return self
         try:
             if self._backlog or line.slots.locked():
                 async with asyncio.timeout(self._limit_s):
@@ -176,12 +181,19 @@ class Slot:
             self._give_back()
             raise
         self._began = asyncio.get_running_loop().time()
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._line is None:
             return
-        self._line.ended(asyncio.get_running_loop().time() - self._began)
+        self.answered()
         self._give_back()
+
+    def answered(self) -> None:
+        """Note that the request has ended; once."""
+        if self._took_s is None and self._line is not None:
+            self._took_s = asyncio.get_running_loop().time() - self._began
+            self._line.ended(self._took_s)
 
     async def _take(self, line: Line) -> None:
         if self._backlog:  # first, so that it stands in nobody's way for a slot

@@ -23,7 +23,7 @@ Record = Callable[[Desk, Sequence[T]], Awaitable[None]]
 
 RECORD_MAX = 500
 RECORD_LINGER_S = 0.03  # nobody waits for the record; a burst makes one transaction
-RECORD_WAITING_MAX = 5_000
+RECORD_WAITING_MAX = 200  # what is sent and not recorded is sent again where this process dies
 RECORD_TRIES = 20  # one a second, about a lease: what is not recorded by then is sent again
 
 
@@ -43,6 +43,11 @@ class Recorder:
     def waiting(self) -> int:
         """Give how many wait."""
         return self._tried.qsize()
+
+    @property
+    def is_full(self) -> bool:
+        """Say whether the next one has to wait for room."""
+        return self._tried.full()
 
     async def put(self, outcome: Tried | Unsent | PutBack) -> None:
         """Add one, once there is room for it."""

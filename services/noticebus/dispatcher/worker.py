@@ -20,7 +20,7 @@ from noticebus.dispatcher.carrier import Carrier, Load
 from noticebus.dispatcher.failures import NoSlotError
 from noticebus.dispatcher.gate import admitted
 from noticebus.dispatcher.handed import Handed
-from noticebus.dispatcher.lines import Lines, Place
+from noticebus.dispatcher.lines import Lines, Place, Slot
 from noticebus.dispatcher.loads import loads_of
 from noticebus.dispatcher.pacing import Pacing
 from noticebus.dispatcher.recorder import Recorder
@@ -40,7 +40,6 @@ SLOTS = 16
 CLAIMS_AT_ONCE = 2  # of what the bus hands over: the next gathers while one is under way
 SWEPT_FEW = 50  # after so few the sweep lingers: what falls due meanwhile is claimed together
 SWEEP_LINGER_S = 0.1
-RECORD_BEHIND_MAX = 1_000  # outcomes: where more wait, nothing more is claimed, or leases would end
 
 
 class Dispatcher:
@@ -237,14 +236,14 @@ class Dispatcher:
 
     async def _send_in_line(self, loads: Sequence[Load], place: Place) -> None:
         try:
-            async with place.slot():
-                await self._send(loads)
+            async with place.slot() as slot:  # until it is handed on: the recorder may be behind
+                await self._send(loads, slot)
         except NoSlotError:
             await self._put_back(loads)
 
     def _is_crowded(self) -> bool:
         waiting = self._lines.queued + self._room.expected
-        return waiting >= QUEUED_MAX or self._recorder.waiting >= RECORD_BEHIND_MAX
+        return waiting >= QUEUED_MAX or self._recorder.is_full  # else leases would end
 
     def _leave(self, place: Place, _done: object) -> None:
         """Count one out, also where it was ended before it began."""
@@ -256,10 +255,10 @@ class Dispatcher:
         for one in loads:
             await self._recorder.put(PutBack(delivery=one.delivery, jitter=self._random.random()))
 
-    async def _send(self, loads: Sequence[Load]) -> None:
+    async def _send(self, loads: Sequence[Load], slot: Slot) -> None:
         """Send one message; a bundle that cannot be made goes apart: one spoils no other."""
         if len(loads) == 1:
-            await self._send_one(loads[0])
+            await self._send_one(loads[0], slot)
             return
         started_at, jitter = self._desk.world.now(), self._random.random()
         try:
@@ -267,12 +266,13 @@ class Dispatcher:
         except Exception:  # the boundary of one item is in `_send_one`
             log.exception("bundle.broken", count=len(loads))
             for one in loads:
-                await self._send_one(one)
+                await self._send_one(one, slot)
             return
+        slot.answered()
         for one, result in zip(loads, results, strict=True):
             await self._note(one, result, started_at=started_at, jitter=jitter)
 
-    async def _send_one(self, load: Load) -> None:
+    async def _send_one(self, load: Load, slot: Slot) -> None:
         started_at = self._desk.world.now()
         reach(FaultPoint.DISPATCHER_CLAIMED)
         try:
@@ -280,6 +280,7 @@ class Dispatcher:
         except Exception:  # the boundary of one item: whatever is wrong with it stays with it
             log.exception("delivery.broken", delivery_id=load.delivery.id)
             result = _broken()
+        slot.answered()
         await self._note(load, result, started_at=started_at, jitter=self._random.random())
 
     async def _note(

@@ -382,3 +382,18 @@ async def test_an_endpoint_that_takes_its_time_makes_few_wait() -> None:
     places(lines, load())
 
     assert lines.queued == QUEUED_MAX
+
+
+async def test_what_a_slot_is_held_for_after_the_answer_is_not_the_endpoints_time() -> None:
+    lines = Lines(2, limit=dt.timedelta(seconds=8))
+    place = lines.place(load(), left=LEFT)
+    assert place is not None
+    async with place.slot() as slot:
+        slot.answered()
+        slot._began -= 60
+        line = lines._line_of(load())
+    place.leave()
+
+    assert line is not None
+    assert (line.stalled, line.slow) == (False, False)
+    assert line.pace > QUICK

@@ -1,5 +1,6 @@
 """Outcomes are recorded together, and one that cannot be recorded costs the others little."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from noticebus.casework import outcomes, waiting
 from noticebus.casework.desk import Desk
 from noticebus.casework.waiting import PutBack
 from noticebus.dispatcher.pacing import Pacing
-from noticebus.dispatcher.recorder import RECORD_MAX, Recorder
+from noticebus.dispatcher.recorder import RECORD_WAITING_MAX, Recorder
 from noticebus.store.deliveries import Delivery
 
 COUNT = 64
@@ -51,7 +52,7 @@ async def test_what_has_gathered_is_recorded_in_one_batch_and_whoever_waits_is_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes, told = list[int](), list[int]()
-    delivery = a_load(url="https://a.example/hook").delivery
+    outcome = PutBack(delivery=a_load(url="https://a.example/hook").delivery, jitter=0.0)
 
     async def put_back(_desk: Desk, chosen: Sequence[PutBack]) -> None:
         sizes.append(len(chosen))
@@ -59,16 +60,18 @@ async def test_what_has_gathered_is_recorded_in_one_batch_and_whoever_waits_is_t
     monkeypatch.setattr(waiting, "put_back", put_back)
     async with furnish.open_desk(tmp_path) as desk:
         recorder = recorder_of(desk, told)
-        for _ in range(RECORD_MAX + 1):
-            await recorder.put(PutBack(delivery=delivery, jitter=0.0))
-        waited = recorder.waiting
-        await recorder.record_waiting()
-        left = recorder.waiting
-        await recorder.record_waiting()
+        for _ in range(RECORD_WAITING_MAX):
+            await recorder.put(outcome)
+        full = recorder.is_full
+        async with asyncio.TaskGroup() as tasks:
+            last = tasks.create_task(recorder.put(outcome))
+            await asyncio.sleep(0)
+            waits = not last.done()
+            await recorder.record_waiting()
 
-    assert (waited, left) == (RECORD_MAX + 1, 1)
-    assert sizes == [RECORD_MAX, 1]
-    assert told == [1, 0]
+    assert (full, waits, recorder.is_full) == (True, True, False)
+    assert sizes == [RECORD_WAITING_MAX + 1], "whoever had to wait is taken along"
+    assert told == [0]
 
 
 def recorder_of(desk: Desk, told: list[int] | None = None) -> Recorder:
