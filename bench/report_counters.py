@@ -1,7 +1,7 @@
 """The report's counters by SQL, from the obligations as they stand: the rows a recount would write.
 
 The product counts line by line in Python, which takes hours for ten million. Its rules are written
-here once more, as SQL; `tests/unit/bench/test_report_counters.py` compares every row with its own.
+here once more, as SQL; `tests/store/test_report_counters.py` compares every row with its own.
 """
 
 from collections.abc import Sequence

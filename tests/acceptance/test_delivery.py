@@ -68,6 +68,11 @@ def have_patience(bus: Bus) -> None:
     bus.system.dispatcher._lines = Lines(SLOTS, limit=minutes(5))
 
 
+def record_afterwards(bus: Bus) -> None:
+    """Let all outcomes wait until the test records them: no loop does it beside."""
+    bus.system.dispatcher._recorder._tried = asyncio.Queue()
+
+
 async def states_of_all(bus: Bus) -> Counter[DeliveryState]:
     """Count every delivery by its state."""
     async with bus.desk.database.read() as conn:
@@ -355,8 +360,9 @@ async def test_two_dispatchers_on_one_database_never_send_one_claim_twice(tmp_pa
         open_bus(place, machine=machine, roles=(), strict=False) as first,
         open_bus(place, machine=machine, roles=(), strict=False) as second,
     ):
-        have_patience(first)
-        have_patience(second)
+        for one in (first, second):
+            have_patience(one)
+            record_afterwards(one)
         county = await first.agency("Scott County CPS", endpoint=False)
         await add_crowd(first, 60, url=county.receiver.url)
         for _ in range(5):
@@ -431,6 +437,7 @@ async def test_a_shard_costs_as_many_statements_for_400_deliveries_as_for_20(pla
             open_bus(own, machine=machine, roles=(), strict=False) as bus,
         ):
             have_patience(bus)
+            record_afterwards(bus)
             county = await bus.agency("Scott County CPS", endpoint=False)
             await add_crowd(bus, size, url=county.receiver.url)
             with statements_of(bus.desk) as posting:
@@ -452,14 +459,14 @@ async def test_a_batch_of_notices_costs_as_many_statements_as_one(place: Place) 
         await bus.agency("Scott County CPS")
         await bus.post_notice()
         counted = []
-        for size in (1, 30):
+        for size in (1, 8, 30):  # few rows go in one statement for several tables
             drafts = [await bus.draft() for _ in range(size)]
             with statements_of(bus.desk) as seen:
                 answers = await intake.take_in(bus.desk, drafts)
             assert all(isinstance(one, intake.Answered) for one in answers)
             counted.append(len(seen))
 
-    assert counted[0] == counted[1]
+    assert counted[0] <= counted[1] == counted[2]
 
 
 async def test_a_notice_that_does_not_commit_is_offered_to_nobody(place: Place) -> None:

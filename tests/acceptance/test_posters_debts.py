@@ -631,4 +631,4 @@ async def test_statements_of_intake_do_not_grow_with_what_is_promised(
         await intake.take_in(api.desk, drafts)
         return len([one for one in asked if "obligation" in one or "polic" in one])
 
-    assert await statements(1) == await statements(8)
+    assert await statements(1) <= await statements(8) == await statements(16)

@@ -153,10 +153,13 @@ async def test_on_sqlite_what_is_looked_up_by_key_reads_no_table_through(sqlite:
     assert [step for plan in plans for step in plan if _reads_all(step)] == []
 
 
-async def test_what_a_claim_reads_is_looked_up_by_key_though_its_plan_is_of_an_empty_database(
+async def test_what_a_claim_reads_is_looked_up_by_an_index_though_its_plan_is_of_an_empty_database(
     tmp_path: Path,
 ) -> None:
-    """Such a plan is kept: in a first burst it would read each table once for each claim."""
+    """Such a plan is kept for a minute: it would read each table once for each claim.
+
+    Which index it is, an empty database does not know well (decision 28).
+    """
     async with (
         tables.fresh_on_postgresql() as url,
         furnish.open_desk(tmp_path, url=url) as desk,

@@ -6,6 +6,7 @@ in one for longer than the limit of a slot.
 
 import asyncio
 import datetime as dt
+import math
 import sys
 from collections.abc import Callable
 from functools import lru_cache
@@ -23,7 +24,7 @@ WAITING_MAX = 1_000  # in one line, where it is not known to be quick, or slow
 ORIGINS_MAX = 4096  # that are read once and kept
 LINES_MAX = 4096  # that are remembered though nobody stands in them
 QUEUED_MAX = 32  # of one line, in what is waiting in all: no slow endpoint makes others wait
-QUICK = 500  # requests a second: what waits there waits for this dispatcher, not for its endpoint
+QUICK = 500  # requests a second, about what a dispatcher sends: all who wait there are counted
 RECENT = 64  # requests, about, whose times make a pace: one pause of ours is no slow endpoint
 SHARE = 4  # no line takes more of the room that is left than a quarter
 QUICK_SHARE = 2  # or, where it is quick, than half
@@ -58,6 +59,7 @@ class Line:
         self.slow = False  # its last request took half the time that one waits for a slot
         self.counted = 0  # of those in `Lines.queued`
         self._took_s: float | None = None  # a request, of late
+        self._moved_at: float | None = None
         self._expects_until = 0.0
 
     @property
@@ -93,10 +95,21 @@ class Line:
 
     def ended(self, took_s: float) -> None:
         """Note that a request has ended, after so many seconds."""
-        before = took_s if self._took_s is None or self.stalled else self._took_s
+        before = took_s if self._took_s is None else self._took_s
         self.stalled = took_s > self._limit_s
         self.slow = took_s > self._limit_s / 2
         self._took_s = before + (took_s - before) / RECENT
+        self._moved_at = asyncio.get_running_loop().time()
+
+    def waited_in_vain(self) -> None:
+        """Note that no slot came free for something fresh within the limit.
+
+        Where a request has ended meanwhile, it is not the endpoint that holds them.
+        """
+        moved_at = -math.inf if self._moved_at is None else self._moved_at
+        if asyncio.get_running_loop().time() - moved_at > self._limit_s:
+            self.stalled = True
+        self.expect()
 
     def _waiting_max(self, left: int) -> int:
         in_time = int(self.pace * self._limit_s)
@@ -174,8 +187,7 @@ class Slot:
         except TimeoutError as error:
             self._give_back()
             if not self._backlog:  # which waits for its half, however quick the endpoint is
-                line.stalled = True
-                line.expect()
+                line.waited_in_vain()
             raise NoSlotError from error
         except BaseException:
             self._give_back()

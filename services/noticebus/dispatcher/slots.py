@@ -19,6 +19,7 @@ class SendLimits:
 
 
 LIMITS = SendLimits()
+PATIENCE_S = 0.5
 
 
 @asynccontextmanager
@@ -38,14 +39,24 @@ async def taken(slots: asyncio.Semaphore, *, limit: dt.timedelta) -> AsyncIterat
 class Room:
     """Counts what is in flight. Claims wait while it is full; a batch goes in whole.
 
-    They wait as well while it is `crowded`, which may end whenever one leaves.
+    They wait as well while nothing more can be recorded (`held_up`), and while it is `crowded`, but
+    then one goes every `PATIENCE_S`: whom the crowd does not concern waits no longer for it (I12).
+    Either may end whenever one leaves.
     """
 
-    def __init__(self, most: int, *, crowded: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        most: int,
+        *,
+        crowded: Callable[[], bool] = lambda: False,
+        held_up: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._most = most
         self._crowded = crowded
+        self._held_up = held_up
         self._held = 0
         self._expected = 0
+        self._let_through_at = -PATIENCE_S
         self._freed = asyncio.Event()
 
     @property
@@ -55,9 +66,20 @@ class Room:
 
     async def wait(self) -> None:
         """Return once there is room for one."""
-        while self._held + self._expected >= self._most or self._crowded():
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while self._is_full() or self._crowded():
+            until = max(began, self._let_through_at) + PATIENCE_S
+            if not self._is_full() and loop.time() >= until:
+                self._let_through_at = loop.time()
+                return
             self._freed.clear()
+            alarm = loop.call_at(until, self._freed.set)
             await self._freed.wait()
+            alarm.cancel()
+
+    def _is_full(self) -> bool:
+        return self._held + self._expected >= self._most or self._held_up()
 
     @property
     def expected(self) -> int:

@@ -61,7 +61,7 @@ class Dispatcher:
         self._lease = lease
         self._pacing = Pacing(desk.machine, desk.metrics.pressure)
         self._lines = Lines(slots_per_origin)
-        self._room = Room(IN_FLIGHT_MAX, crowded=self._is_crowded)
+        self._room = Room(IN_FLIGHT_MAX, crowded=self._is_crowded, held_up=self._is_behind)
         self._handed = Handed()
         self._recorder = Recorder(desk, self._pacing, recorded=self._room.look_again)
         self._random = random.Random()  # noqa: S311 - jitter, nothing secret
@@ -218,21 +218,29 @@ class Dispatcher:
 
         Each outcome goes to the recorder as soon as it is known (I12).
         """
+        try:
+            loads = await admitted(self._desk, claimed)
+        except BaseException:
+            self._room.met(len(claimed))
+            raise
         async with asyncio.TaskGroup() as tasks:
-            try:
-                await self._line_up(await admitted(self._desk, claimed), tasks)
-            finally:
-                self._room.met(len(claimed))  # until now: else claims run ahead of slow holds
+            refused = self._line_up(loads, tasks)
+            self._room.met(len(claimed))  # until now: else claims run ahead of slow holds
+            for together in refused:
+                await self._put_back(together)
 
-    async def _line_up(self, loads: Sequence[Load], tasks: asyncio.TaskGroup) -> None:
+    def _line_up(self, loads: Sequence[Load], tasks: asyncio.TaskGroup) -> list[list[Load]]:
+        """Send what finds a place in its line, and give the rest."""
+        refused = []
         for together in _messages(loads):
             place = self._lines.place(together[0], left=self._room.left)
             if place is None:
-                await self._put_back(together)
+                refused.append(together)
                 continue
             self._room.take()
             task = tasks.create_task(self._send_in_line(together, place))
             task.add_done_callback(partial(self._leave, place))
+        return refused
 
     async def _send_in_line(self, loads: Sequence[Load], place: Place) -> None:
         try:
@@ -242,8 +250,10 @@ class Dispatcher:
             await self._put_back(loads)
 
     def _is_crowded(self) -> bool:
-        waiting = self._lines.queued + self._room.expected
-        return waiting >= QUEUED_MAX or self._recorder.is_full  # else leases would end
+        return self._lines.queued + self._room.expected >= QUEUED_MAX
+
+    def _is_behind(self) -> bool:
+        return self._recorder.is_full  # were more claimed, leases would end
 
     def _leave(self, place: Place, _done: object) -> None:
         """Count one out, also where it was ended before it began."""

@@ -37,6 +37,7 @@ _SENTENCES = {  # by SQLSTATE, or by SQLite's own name
     "SQLITE_FULL": "The disk of the database is full: its operator must make room.",
     "53300": "The database takes no more connections for now: it has too many.",
 }
+PLANS_KEPT_S = 60  # with their connection: one that was made of an empty table may be a poor one
 _CLAIMS = {
     "synchronous_commit": "off",
     # A claim looks everything up by key. To plan that for one delivery takes four times as long as
@@ -254,6 +255,7 @@ def _postgres_engine(url: sa.URL, *, durable: bool) -> AsyncEngine:
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_WAIT_S,
         pool_pre_ping=False,
+        pool_recycle=-1 if durable else PLANS_KEPT_S,
         pool_use_lifo=True,  # those used last have their statements at hand, and the caches
         connect_args={"server_settings": settings, "timeout": CONNECT_WAIT_S},
     )

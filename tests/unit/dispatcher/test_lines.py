@@ -1,5 +1,6 @@
 """A line to an endpoint is bounded, and what waits in one costs the others nothing (I12)."""
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -124,7 +125,7 @@ async def test_a_line_in_which_nothing_moves_is_short_until_a_request_ends_in_ti
         one.leave()
     assert len(lines) == 1, "that it stalled is remembered"
     assert await runs(lines, load())
-    assert len(places(lines, load())) == 2 + LEFT // 2, "as far as half of the room: it is quick"
+    assert len(places(lines, load())) == 2 + WAITING_MAX
 
 
 @pytest.mark.parametrize(
@@ -161,12 +162,23 @@ async def test_one_pause_of_ours_makes_no_line_slow() -> None:
     assert line.quick
 
 
-async def test_a_line_that_moves_again_is_as_quick_as_its_next_request() -> None:
+async def test_a_line_that_moves_again_is_not_taken_to_be_quick_at_once() -> None:
     lines = Lines(16, limit=SHORT)
     line = ended(lines, load(), 0.6, times=RECENT)
-    line.ended(0.01)
+    line.ended(0.001)
 
-    assert line.pace == pytest.approx(1_600)
+    assert (line.stalled, line.slow, line.quick) == (False, False, False)
+    assert len(places(lines, load())) == 16 + WAITING_MAX
+
+
+async def test_who_waits_in_vain_while_requests_end_does_not_make_the_line_short() -> None:
+    """A recorder that is behind holds slots; the endpoint answers."""
+    lines = Lines(2, limit=SHORT)
+    async with holding(lines, load(), 2):
+        line = ended(lines, load(), 0.01)
+        line._moved_at = asyncio.get_running_loop().time() + 1
+        assert not await runs(lines, load())
+        assert not line.stalled
 
 
 async def test_a_slow_request_leaves_a_short_line() -> None:

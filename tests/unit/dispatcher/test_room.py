@@ -1,8 +1,9 @@
 """What is in flight, and what has been claimed and is about to be: together they are bounded."""
 
 import asyncio
+import contextlib
 
-from noticebus.dispatcher.slots import Room
+from noticebus.dispatcher.slots import PATIENCE_S, Room
 
 
 async def waits(room: Room) -> bool:
@@ -69,3 +70,43 @@ async def test_a_crowd_that_ends_elsewhere_lets_claims_go_on() -> None:
         room.look_again()
 
     assert waiting.done()
+
+
+async def test_a_claim_waits_for_a_crowd_no_longer_than_its_patience() -> None:
+    """The crowd may be of an endpoint that the claim does not concern (I12)."""
+    room = Room(500, crowded=lambda: True)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    async with asyncio.timeout(30):
+        await room.wait()
+
+    assert loop.time() - began >= PATIENCE_S
+
+
+async def test_of_several_claims_that_wait_for_a_crowd_one_goes_at_a_time() -> None:
+    room = Room(500, crowded=lambda: True)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for _ in range(3):
+            tasks.create_task(room.wait())
+
+    assert loop.time() - began >= 3 * PATIENCE_S
+
+
+async def test_a_claim_waits_as_long_as_nothing_more_can_be_recorded() -> None:
+    behind = [1]
+    room = Room(500, held_up=lambda: bool(behind))
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(room.wait())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * PATIENCE_S):
+                await asyncio.shield(waiting)
+        waited = not waiting.done()
+        behind.clear()
+        room.look_again()
+
+    assert waited
