@@ -353,3 +353,23 @@ async def test_a_process_that_keeps_the_house_counts_what_an_upgrade_left(desk: 
     await tend_counters(desk)
 
     assert await told(desk) == before
+
+
+async def test_the_first_deadline_is_right_where_the_first_hour_was_answered_and_more_fell_due(
+    desk: Desk,
+) -> None:
+    """The answer and what came later have no index yet; what lies between was counted long ago."""
+    stage, now = await make_stage(desk, count=5), desk.world.now()
+    hours = (9, 6, 3)
+    for number, before in zip((1, 2, 3), hours, strict=True):
+        due = now - before * dt.timedelta(hours=1)
+        started = due - MINUTE
+        await become(stage, number, due_at=due, round_started_at=started)
+        if before != hours[-1]:
+            await Sequencer(desk).sweep()
+    await become(stage, 1, state=ObligationState.CLOSED, closed_at=now - 8 * dt.timedelta(hours=1))
+
+    await assert_counted(desk, now)
+    async with desk.database.read() as conn:
+        figures = await report_figures.read_figures(conn, SCOPES[0], now=now)
+    assert figures.oldest_due_at == now - 6 * dt.timedelta(hours=1)

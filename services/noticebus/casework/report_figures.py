@@ -129,11 +129,13 @@ async def first_due(
     by_minute: Counter[int] = Counter()
     for minute, n in await counters.first_due(conn, sort, counted=counted):
         by_minute[minute] += n
+    first_hour = set(by_minute)
     for change in pending:
         if change.cell.counted in counted and change.cell.due_minute is not None:
             by_minute[change.cell.due_minute] += change.n
-    left = [minute for minute, n in by_minute.items() if n > 0]
-    if not left:  # all of the first hour is answered, and has no index yet
+    left = {minute for minute, n in by_minute.items() if n > 0}
+    if not left or (first_hour and left.isdisjoint(first_hour)):
+        # All of the first hour is answered, and has no index yet: what comes next was not read.
         since, until = reports.EPOCH, now
     else:
         since = start_of(min(left))
