@@ -68,15 +68,18 @@ class Room:
         """Return once there is room for one."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        while self._is_full() or self._crowded():
+        while (full := self._is_full()) or self._crowded():
             until = max(began, self._let_through_at) + PATIENCE_S
-            if not self._is_full() and loop.time() >= until:
+            if not full and loop.time() >= until:
                 self._let_through_at = loop.time()
                 return
             self._freed.clear()
-            alarm = loop.call_at(until, self._freed.set)
-            await self._freed.wait()
-            alarm.cancel()
+            alarm = None if full else loop.call_at(until, self._freed.set)
+            try:
+                await self._freed.wait()
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
 
     def _is_full(self) -> bool:
         return self._held + self._expected >= self._most or self._held_up()

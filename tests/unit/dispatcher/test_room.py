@@ -110,3 +110,24 @@ async def test_a_claim_waits_as_long_as_nothing_more_can_be_recorded() -> None:
         room.look_again()
 
     assert waited
+
+
+async def test_a_claim_that_waits_for_room_looks_only_when_something_changes() -> None:
+    """However long it has waited: else it would go round and round behind a slow recorder."""
+    looks = list[int]()
+
+    def held_up() -> bool:
+        looks.append(1)
+        return True
+
+    room = Room(500, held_up=held_up)
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(room.wait())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * PATIENCE_S):
+                await asyncio.shield(waiting)
+        room.look_again()
+        await asyncio.sleep(0)
+        waiting.cancel()
+
+    assert len(looks) <= 2
