@@ -65,8 +65,9 @@ from noticebus.store.agencies import (
 )
 from noticebus.store.database import Database
 from noticebus.store.deliveries import Delivery, insert_deliveries
+from noticebus.store.hot import insert_all
 from noticebus.store.ledger import History, append, append_history, make_entry
-from noticebus.store.notices import Incident, Notice, insert_incidents, insert_notices
+from noticebus.store.notices import Incident, Notice, incident_rows, insert_notices
 from noticebus.store.obligations import Obligation, facts_of, insert_obligations
 from noticebus.store.questions import Question
 from noticebus.store.reports import Line, Scope, place_of
@@ -149,7 +150,7 @@ async def add_notice(
         created_at=START,
         ended_at=None,
     )
-    await insert_incidents(conn, [incident])
+    await insert_all(conn, [incident_rows([incident])])
     await insert_notices(conn, [notice])
     return notice
 

@@ -41,7 +41,7 @@ PLANS_KEPT_S = 60  # with their connection: one that was made of an empty table 
 _CLAIMS = {
     "synchronous_commit": "off",
     # A claim looks everything up by key. To plan that for one delivery takes four times as long as
-    # to do it; and a plan that is kept must not depend on how small a table was when it was made.
+    # to do it; and a plan that is kept, made of a small table, must not read a large one whole.
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_hashjoin": "off",

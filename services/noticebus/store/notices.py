@@ -89,11 +89,6 @@ def incident_rows(new: Sequence[Incident]) -> Rows:
     return incidents, new
 
 
-async def insert_incidents(conn: AsyncConnection, new: Sequence[Incident]) -> None:
-    """Insert `new` incidents."""
-    await insert_all(conn, [incident_rows(new)])
-
-
 def notice_rows(new: Sequence[Notice]) -> list[Rows]:
     """Write down `new` notices, and which areas they touch; their incidents come before."""
     keys = [
