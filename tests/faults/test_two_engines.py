@@ -94,7 +94,7 @@ class Engines:
 @contextlib.asynccontextmanager
 async def owing_desk(folder: Path) -> AsyncIterator[Desk]:
     """Lend a desk over 10,000 open obligations whose rounds have just begun."""
-    async with tables.on_postgresql() as url, furnish.open_desk(folder, url=url) as desk:
+    async with tables.fresh_on_postgresql() as url, furnish.open_desk(folder, url=url) as desk:
         like = await owing.make_prototype(desk)
         share = INCIDENTS // len(POLICIES)
         async with desk.database.begin() as conn:

@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,31 @@ async def test_a_database_that_knows_of_no_index_yet_still_goes_by_key(tmp_path:
     assert (begun, ended) == (0, 0)
 
 
+async def test_a_batch_is_indexed_in_proportion_where_the_table_is_believed_empty(
+    tmp_path: Path,
+) -> None:
+    """An old plan, or a look at the wrong moment, must not set each entry against all that wait."""
+    async with tables.database("postgresql", tmp_path) as database:
+        async with database.begin() as conn:
+            await conn.execute(sa.text("ALTER TABLE entries SET (autovacuum_enabled = false)"))
+            await conn.execute(sa.text(FILL_ENTRIES), {"last": LINES - 1})
+        async with database.begin() as conn:
+            await conn.execute(sa.delete(entries))
+        async with database.begin() as conn:
+            await conn.execute(sa.text("ANALYZE entries"))  # pages, and not a row in them
+            await conn.execute(sa.text(FILL_ENTRIES), {"last": LINES - 1})
+            await conn.execute(sa.update(entries).values(index=None))
+            assert await sequencing.take_lock(conn)
+            plan = await _plan_of(
+                conn, sequencing.INDEX, {"last": 6, "now": furnish.MORNING, "most": 2000}
+            )
+            given = sa.select(entries.c.index).order_by(entries.c.position)
+            indexes = list((await conn.execute(given)).scalars())
+
+    assert _looked_at(plan) <= 3 * 2000
+    assert indexes == [*range(7, 2007), *[None] * (LINES - 2000)]
+
+
 async def test_a_batch_is_counted_by_key_in_a_database_that_was_never_analysed(
     tmp_path: Path,
 ) -> None:
@@ -68,7 +94,7 @@ async def test_a_batch_is_counted_by_key_in_a_database_that_was_never_analysed(
             newest = await ledger.newest_index(conn)
             given = sequencing.Given(first=newest, last=newest)
             assert await sequencing.take_lock(conn)
-            plan = await _plan_of(conn, counters.changes("postgresql"), given)
+            plan = await _plan_of(conn, counters.changes("postgresql"), _span(given))
 
     read = [_rows_read(node) for node in _nodes(plan) if "Relation Name" in node]
     assert AGENCIES <= max(read) <= 3 * AGENCIES
@@ -132,10 +158,10 @@ async def _prepare(
     plain: asyncpg.Connection, name: str, statement: sa.ClauseElement
 ) -> Callable[[sequencing.Given], str]:
     """Prepare a statement, and give how it is executed on a batch."""
-    await plain.execute(f"PREPARE {name} AS {_compiled(statement, BATCH)[0]}")
+    await plain.execute(f"PREPARE {name} AS {_compiled(statement, _span(BATCH))[0]}")
 
     def executing(batch: sequencing.Given) -> str:
-        return f"EXECUTE {name} ({', '.join(map(repr, _compiled(statement, batch)[1]))})"
+        return f"EXECUTE {name} ({', '.join(map(repr, _compiled(statement, _span(batch))[1]))})"
 
     return executing
 
@@ -150,11 +176,15 @@ def _most_read(plan: dict[str, Any]) -> float:
     return max(_rows_read(node) for node in _nodes(plan) if "Relation Name" in node)
 
 
-def _compiled(statement: sa.ClauseElement, batch: sequencing.Given) -> tuple[str, list[Any]]:
-    """Give the text of a statement on a batch, and its values."""
+def _span(batch: sequencing.Given) -> dict[str, int]:
+    return {"first": batch.first, "last": batch.last}
+
+
+def _compiled(statement: sa.ClauseElement, given: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Give the text of a statement, and its values in their order."""
     compiled = statement.compile(dialect=asyncpg_dialect.dialect())  # type: ignore[no-untyped-call]
     assert isinstance(compiled, SQLCompiler)
-    values = compiled.construct_params({"first": batch.first, "last": batch.last})
+    values = compiled.construct_params(dict(given))
     told = [values[name] for name in compiled.positiontup or ()]
     return str(compiled), [one.value if isinstance(one, StrEnum) else one for one in told]
 
@@ -171,6 +201,15 @@ async def _fill(desk: Desk, *, agencies: int = AGENCIES, incidents: int = INCIDE
         await owing.enter_obligations(conn, at=furnish.MORNING)
         counted = {"counted": Counted.OPEN, "notice_class": "A", "due_minute": 1, "took": NO_TIME}
         await conn.execute(sa.update(obligation_history).values(counted))
+
+
+def _looked_at(plan: dict[str, Any]) -> float:
+    """Say how many rows, and pairs of them, a plan looked at, in all its steps."""
+    return math.fsum(
+        _rows_read(node) + node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"]
+        for node in _nodes(plan)
+        if "Relation Name" in node or "Join Type" in node
+    )
 
 
 def _rows_read(node: dict[str, Any]) -> float:
@@ -193,17 +232,17 @@ async def _filled_and_believed_empty(conn: AsyncConnection) -> None:
 async def _thrown_away(database: Database, statement: sa.Update) -> int:
     """Run a statement and say how many pairs of rows its joins looked at for nothing."""
     async with database.begin() as conn:
-        plan = await _plan_of(conn, statement, BATCH)
+        plan = await _plan_of(conn, statement, _span(BATCH))
     return sum(
         node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"] for node in _nodes(plan)
     )
 
 
 async def _plan_of(
-    conn: AsyncConnection, statement: sa.ClauseElement, batch: sequencing.Given
+    conn: AsyncConnection, statement: sa.ClauseElement, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Run a statement on a batch and give the plan it went by."""
-    text, values = _compiled(statement, batch)
+    """Run a statement with what it is given, and give the plan it went by."""
+    text, values = _compiled(statement, given)
     explained = await conn.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", tuple(values))
     plan = explained.scalar_one()
     top = plan if isinstance(plan, list) else json.loads(plan)

@@ -2,8 +2,10 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from noticebus.store import prepared
@@ -45,26 +47,53 @@ async def take_lock(conn: AsyncConnection) -> bool:
     return bool((await prepared.rows(conn, _LOCK, {}))[0][0])
 
 
-def _index() -> sa.Update:
-    last = sa.bindparam("last", type_=sa.BigInteger())
-    waiting = (
-        sa.select(
-            entries.c.position,
-            (sa.func.row_number().over(order_by=entries.c.position) + last).label("given"),
-        )
+_LAST = sa.bindparam("last", type_=sa.BigInteger())
+_NOW = sa.bindparam("now", type_=Instant())
+
+
+def _waiting() -> sa.Select[Any]:
+    """Select the positions of at most `most` entries without an index, in insert order."""
+    return (
+        sa.select(entries.c.position)
         .where(entries.c.index.is_(None))
         .order_by(entries.c.position)
         .limit(sa.bindparam("most", type_=sa.Integer()))
-        .subquery()
     )
+
+
+def _index_on_postgresql() -> sa.Update:
+    """Index by one value that has every position, and the place of each in it.
+
+    Not by a join: a planner that takes the table for smaller than it is would go through all that
+    wait once for each entry.
+    """
+    batch = _waiting().subquery()
+    every = sa.func.array_agg(postgresql.aggregate_order_by(batch.c.position, batch.c.position))
+    waiting = sa.select(every.label("positions")).cte("waiting")
+    # The cast says that it is one value, an array, and no list of rows.
+    positions = sa.cast(waiting.select().scalar_subquery(), postgresql.ARRAY(sa.BigInteger()))
     return (
         sa.update(entries)
-        .where(entries.c.position == waiting.c.position)
-        .values(index=waiting.c.given, sequenced_at=sa.bindparam("now", type_=Instant()))
+        .where(entries.c.position == sa.func.any(positions))
+        .values(
+            index=_LAST + sa.func.width_bucket(entries.c.position, positions), sequenced_at=_NOW
+        )
     )
 
 
-_INDEX = _index()
+def _index_on_sqlite() -> sa.Update:
+    waiting = _waiting().subquery()
+    place = sa.func.row_number().over(order_by=waiting.c.position)
+    placed = sa.select(waiting.c.position, (_LAST + place).label("given")).subquery()
+    return (
+        sa.update(entries)
+        .where(entries.c.position == placed.c.position)
+        .values(index=placed.c.given, sequenced_at=_NOW)
+    )
+
+
+INDEX = _index_on_postgresql()
+_INDEX_ON_SQLITE = _index_on_sqlite()
 
 
 async def index_entries(
@@ -76,7 +105,8 @@ async def index_entries(
     """
     ((last,),) = await prepared.rows(conn, NEWEST, {})
     given = {"last": last, "now": now, "most": batch_size_max}
-    count = await prepared.run(conn, _INDEX, given)
+    statement = _INDEX_ON_SQLITE if conn.dialect.name == "sqlite" else INDEX
+    count = await prepared.run(conn, statement, given)
     return Given(first=last + 1, last=last + count) if count else None
 
 
