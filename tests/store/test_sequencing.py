@@ -57,7 +57,7 @@ async def test_a_database_that_knows_of_no_index_yet_still_goes_by_key(tmp_path:
 async def test_a_batch_is_indexed_in_proportion_where_the_table_is_believed_empty(
     tmp_path: Path,
 ) -> None:
-    """An old plan, or a look at the wrong moment, must not set each entry against all that wait."""
+    """A look at the tables at the wrong moment must not set each entry against all that wait."""
     async with tables.database("postgresql", tmp_path) as database:
         async with database.begin() as conn:
             await conn.execute(sa.text("ALTER TABLE entries SET (autovacuum_enabled = false)"))
@@ -70,7 +70,7 @@ async def test_a_batch_is_indexed_in_proportion_where_the_table_is_believed_empt
             await conn.execute(sa.update(entries).values(index=None))
             assert await sequencing.take_lock(conn)
             plan = await _plan_of(
-                conn, sequencing.INDEX, {"last": 6, "now": furnish.MORNING, "most": 2000}
+                conn, sequencing.INDEX, {"before": 6, "now": furnish.MORNING, "most": 2000}
             )
             given = sa.select(entries.c.index).order_by(entries.c.position)
             indexes = list((await conn.execute(given)).scalars())

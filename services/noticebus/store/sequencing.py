@@ -47,7 +47,7 @@ async def take_lock(conn: AsyncConnection) -> bool:
     return bool((await prepared.rows(conn, _LOCK, {}))[0][0])
 
 
-_LAST = sa.bindparam("last", type_=sa.BigInteger())
+_BEFORE = sa.bindparam("before", type_=sa.BigInteger())
 _NOW = sa.bindparam("now", type_=Instant())
 
 
@@ -65,7 +65,7 @@ def _index_on_postgresql() -> sa.Update:
     """Index by one value that has every position, and the place of each in it.
 
     Not by a join: a planner that takes the table for smaller than it is would go through all that
-    wait once for each entry.
+    wait once for each entry. The array is found by key: the lock's settings leave nothing else.
     """
     batch = _waiting().subquery()
     every = sa.func.array_agg(postgresql.aggregate_order_by(batch.c.position, batch.c.position))
@@ -76,7 +76,7 @@ def _index_on_postgresql() -> sa.Update:
         sa.update(entries)
         .where(entries.c.position == sa.func.any(positions))
         .values(
-            index=_LAST + sa.func.width_bucket(entries.c.position, positions), sequenced_at=_NOW
+            index=_BEFORE + sa.func.width_bucket(entries.c.position, positions), sequenced_at=_NOW
         )
     )
 
@@ -84,7 +84,7 @@ def _index_on_postgresql() -> sa.Update:
 def _index_on_sqlite() -> sa.Update:
     waiting = _waiting().subquery()
     place = sa.func.row_number().over(order_by=waiting.c.position)
-    placed = sa.select(waiting.c.position, (_LAST + place).label("given")).subquery()
+    placed = sa.select(waiting.c.position, (_BEFORE + place).label("given")).subquery()
     return (
         sa.update(entries)
         .where(entries.c.position == placed.c.position)
@@ -93,7 +93,7 @@ def _index_on_sqlite() -> sa.Update:
 
 
 INDEX = _index_on_postgresql()
-_INDEX_ON_SQLITE = _index_on_sqlite()
+INDEX_ON_SQLITE = _index_on_sqlite()
 
 
 async def index_entries(
@@ -103,11 +103,11 @@ async def index_entries(
 
     None if none wait.
     """
-    ((last,),) = await prepared.rows(conn, NEWEST, {})
-    given = {"last": last, "now": now, "most": batch_size_max}
-    statement = _INDEX_ON_SQLITE if conn.dialect.name == "sqlite" else INDEX
+    ((newest,),) = await prepared.rows(conn, NEWEST, {})
+    given = {"before": newest, "now": now, "most": batch_size_max}
+    statement = INDEX_ON_SQLITE if conn.dialect.name == "sqlite" else INDEX
     count = await prepared.run(conn, statement, given)
-    return Given(first=last + 1, last=last + count) if count else None
+    return Given(first=newest + 1, last=newest + count) if count else None
 
 
 async def span_history(conn: AsyncConnection, given: Given) -> bool:
