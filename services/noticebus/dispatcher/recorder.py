@@ -1,7 +1,6 @@
 """Records what came of deliveries: whatever has gathered, in one transaction."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -21,7 +20,6 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T", Tried, Unsent, PutBack)
 Record = Callable[[Desk, Sequence[T]], Awaitable[None]]
 
-RECORD_MAX = 500
 RECORD_LINGER_S = 0.03  # nobody waits for the record; a burst makes one transaction
 RECORD_WAITING_MAX = 200  # what is sent and not recorded is sent again where this process dies
 RECORD_TRIES = 20  # one a second, about a lease: what is not recorded by then is sent again
@@ -65,10 +63,9 @@ class Recorder:
     async def record_waiting(self) -> int:
         """Record the outcomes that wait, one batch; say how many."""
         batch = [await self._tried.get()]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RECORD_LINGER_S):
-                while len(batch) < RECORD_MAX:
-                    batch.append(await self._tried.get())
+        self._take(batch)  # before the pause, so that whoever waits for room goes on meanwhile
+        await asyncio.sleep(RECORD_LINGER_S)
+        self._take(batch)
         await self._record_each([one for one in batch if isinstance(one, Tried)], outcomes.record)
         await self._record_each([one for one in batch if isinstance(one, Unsent)], unsent.drop)
         await self._record_each(
@@ -78,6 +75,11 @@ class Recorder:
             self._tried.task_done()
         self._recorded()
         return len(batch)
+
+    def _take(self, batch: list[Tried | Unsent | PutBack]) -> None:
+        """Take what waits now."""
+        while not self._tried.empty():
+            batch.append(self._tried.get_nowait())
 
     async def _record_each(self, batch: Sequence[T], record: Record[T]) -> None:
         """Record a batch; where one of it cannot be recorded, the halves apart, so the rest is."""

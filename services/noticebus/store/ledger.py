@@ -69,7 +69,8 @@ async def append(conn: AsyncConnection, new: Sequence[Entry]) -> list[Recorded]:
 def entry_rows(new: Sequence[Entry]) -> tuple[Rows, list[Recorded]]:
     """Write `new` down: their rows, to be inserted in this order, and what is recorded by them."""
     rows, recorded = [], []
-    for entry in new:
+    salts = secrets.token_bytes(SALT_BYTES * len(new))
+    for number, entry in enumerate(new):
         body = canonical(
             {
                 "id": entry.id,
@@ -79,7 +80,7 @@ def entry_rows(new: Sequence[Entry]) -> tuple[Rows, list[Recorded]]:
                 "data": entry.body,
             }
         )
-        salt = secrets.token_bytes(SALT_BYTES)
+        salt = salts[SALT_BYTES * number : SALT_BYTES * (number + 1)]
         leaf_hash = hashlib.sha256(LEAF_PREFIX + salt + body).digest()
         rows.append(
             {

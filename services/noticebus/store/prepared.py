@@ -41,7 +41,8 @@ class _Prepared:
     text: str
     parameters: Sequence[tuple[str, Convert]]
     constants: Mapping[str, Any]
-    columns: Sequence[Convert]
+    names: Sequence[str]
+    conversions: Sequence[tuple[int, Callable[[Any], Any]]]  # of the columns that need one
     row: Callable[[Sequence[Any]], Any]
 
     def values(self, given: Mapping[str, Any]) -> list[Any]:
@@ -56,14 +57,12 @@ class _Prepared:
             for name, convert in self.parameters
         ]
 
-    def read(self, record: Sequence[Any]) -> Any:
-        """Make one record of the driver's a row with its columns' names."""
-        return self.row(
-            [
-                value if convert is None else convert(value)
-                for value, convert in zip(record, self.columns, strict=True)
-            ]
-        )
+    def read(self, record: Sequence[Any]) -> list[Any]:
+        """Give the values of one record of the driver's as ours."""
+        values = list(record)
+        for place, convert in self.conversions:
+            values[place] = convert(values[place])
+        return values
 
 
 async def rows(
@@ -71,23 +70,31 @@ async def rows(
 ) -> Sequence[Any]:
     """Give the rows that a statement made once returns, as tuples with its columns' names."""
     prepared = _prepared(statement, _dialect_of(conn))
-    text, values = prepared.text, prepared.values(given)
-    if conn.dialect.name == "sqlite":
-        found = await _send(conn, text, values, partial(_fetch_here, text, values))
-    else:
-        found = await _send(conn, text, values, lambda driver: driver.fetch(text, *values))
-    return [prepared.read(one) for one in found]
+    return [prepared.row(prepared.read(one)) for one in await _found(conn, prepared, given)]
 
 
 async def records(
     conn: AsyncConnection, statement: sa.ClauseElement, given: Mapping[str, Any], kind: type[T]
 ) -> list[T]:
     """Give what a statement made once returns as records of `kind`, named as its columns are."""
-    found = await rows(conn, statement, given)
-    if not found:
-        return []
-    names = found[0]._fields
-    return [kind(**dict(zip(names, one, strict=True))) for one in found]
+    prepared = _prepared(statement, _dialect_of(conn))
+    names, found = prepared.names, await _found(conn, prepared, given)
+    return [kind(**dict(zip(names, prepared.read(one), strict=True))) for one in found]
+
+
+async def _found(
+    conn: AsyncConnection, prepared: _Prepared, given: Mapping[str, Any]
+) -> Sequence[Any]:
+    """Give the driver's own records of what a statement returns."""
+    text, values = prepared.text, prepared.values(given)
+    if conn.dialect.name == "sqlite":
+        return cast(
+            "Sequence[Any]", await _send(conn, text, values, partial(_fetch_here, text, values))
+        )
+    return cast(
+        "Sequence[Any]",
+        await _send(conn, text, values, lambda driver: driver.fetch(text, *values)),
+    )
 
 
 async def run(conn: AsyncConnection, statement: sa.ClauseElement, given: Mapping[str, Any]) -> int:
@@ -174,7 +181,12 @@ def _prepared(statement: sa.ClauseElement, dialect: sa.Dialect) -> _Prepared:
             for name, convert in parameters
             if not compiled.binds[name].required
         },
-        columns=[_reading(one.type, dialect) for one in columns],
+        names=row._fields,
+        conversions=[
+            (place, convert)
+            for place, one in enumerate(columns)
+            if (convert := _reading(one.type, dialect)) is not None
+        ],
         row=row._make,
     )
 
