@@ -103,6 +103,7 @@ class Keyring:
                     code="weak-root-secret",
                 )
         self._ring = tuple(_Derived(root) for root in (root_secret, *older))
+        self._signing_keys = tuple(one.signing for one in self._ring)
         self.unseal_often = lru_cache(KEPT_MAX)(self.unseal)
         """Do the same for what is needed many times a second, and keep what was found.
 
@@ -129,7 +130,7 @@ class Keyring:
     @property
     def signing_keys(self) -> tuple[SigningKey, ...]:
         """Give the keys that sign webhooks (`v1a`) now, the current one first."""
-        return tuple(one.signing for one in self._ring)
+        return self._signing_keys
 
     def seal(self, text: str) -> str:
         """Encrypt a secret for the database (AES-256-GCM)."""

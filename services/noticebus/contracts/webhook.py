@@ -6,7 +6,6 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -39,6 +38,7 @@ from noticebus.contracts.vocabulary import (
     Notify,
     Owed,
 )
+from noticebus.records import lean
 
 CONTENT_TYPE = "application/cloudevents+json"
 SEQUENCE_DIGITS = 20
@@ -69,7 +69,7 @@ def schema_name(cause: Cause) -> str:
     return f"{_EVENTS[cause].replace('.', '-')}.v1.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class ObligationPart:
     """The recipient's duty, as the event tells it. `step` and `notify` belong to a step's event."""
 
@@ -84,7 +84,7 @@ class ObligationPart:
     owed: Owed | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class SubscriptionPart:
     """The standing order it goes to; `sequence` is this notice's, or a heartbeat's last one."""
 
@@ -93,7 +93,7 @@ class SubscriptionPart:
     content_level: ContentLevel
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Envelope:
     """Everything an event is rendered from. `source` is the bus's own address, without a slash.
 

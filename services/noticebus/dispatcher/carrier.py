@@ -3,7 +3,7 @@
 import datetime as dt
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from noticebus.access.credentials import unseal_credentials
 from noticebus.access.keyring import Keyring
@@ -39,12 +39,13 @@ from noticebus.domain.delivery import AttemptResult
 from noticebus.domain.handshakes import read_terms
 from noticebus.domain.mail import ComposedMail, compose_test_mail
 from noticebus.domain.telephone import compose_test_text
+from noticebus.records import lean
 from noticebus.store.claims import Destination
 from noticebus.store.deliveries import Delivery
 from noticebus.store.notices import Notice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class Load:
     """A claimed delivery, where it goes as things stand now, and the notice it carries, if any.
 

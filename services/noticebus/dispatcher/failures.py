@@ -27,6 +27,10 @@ class UnusableCertificateError(Exception):
     """The client certificate or key cannot be used for TLS: nothing was put on the wire."""
 
 
+class UnsendableHeaderError(ValueError):
+    """A header of ours has a character that none may have: nothing was put on the wire."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
     """Why there is no answer to read."""
@@ -143,6 +147,12 @@ NOT_A_URL = Failure(
     fault=Fault.RECIPIENT,
     error="Your address is not in a usual form and is not called. Register it again.",
 )
+NO_HEADER = Failure(
+    outcome=Outcome.UNSENDABLE,
+    fault=Fault.OURS,
+    error="A header of our request has a character that none may have. An operator looks at the"
+    " bus's own address (base_url).",
+)
 NOT_SIGNED = Failure(
     outcome=Outcome.UNSENDABLE,
     fault=Fault.OURS,
@@ -160,6 +170,7 @@ _KINDS: tuple[tuple[type[Exception], Failure], ...] = (
     (aiohttp.ClientResponseError, BAD_ANSWER),
     (aiohttp.ClientPayloadError, BAD_ANSWER),
     (aiohttp.InvalidURL, NOT_A_URL),
+    (UnsendableHeaderError, NO_HEADER),
     (ValueError, NOT_SIGNED),
 )
 

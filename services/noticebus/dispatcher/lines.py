@@ -8,6 +8,7 @@ import asyncio
 import datetime as dt
 import math
 import sys
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Self
@@ -99,7 +100,7 @@ class Line:
         self.stalled = took_s > self._limit_s
         self.slow = took_s > self._limit_s / 2
         self._took_s = before + (took_s - before) / RECENT
-        self._moved_at = asyncio.get_running_loop().time()
+        self._moved_at = time.monotonic()
 
     def waited_in_vain(self) -> None:
         """Note that no slot came free for something fresh within the limit.
@@ -107,7 +108,7 @@ class Line:
         Where a request has ended meanwhile, it is not the endpoint that holds them.
         """
         moved_at = -math.inf if self._moved_at is None else self._moved_at
-        if asyncio.get_running_loop().time() - moved_at > self._limit_s:
+        if time.monotonic() - moved_at > self._limit_s:
             self.stalled = True
         self.expect()
 
@@ -119,13 +120,13 @@ class Line:
 
     def expect(self) -> None:
         """Note that something fresh is put back and comes again."""
-        self._expects_until = asyncio.get_running_loop().time() + self._back_within
+        self._expects_until = time.monotonic() + self._back_within
 
     def is_for_the_fresh(self) -> bool:
         """Say whether its only slot is kept from a backlog now."""
         if self.most > 1:
             return False
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         return self.present > self.in_turn or now < self._expects_until
 
 
@@ -192,7 +193,7 @@ class Slot:
         except BaseException:
             self._give_back()
             raise
-        self._began = asyncio.get_running_loop().time()
+        self._began = time.monotonic()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -204,7 +205,7 @@ class Slot:
     def answered(self) -> None:
         """Note that the request has ended; once."""
         if self._took_s is None and self._line is not None:
-            self._took_s = asyncio.get_running_loop().time() - self._began
+            self._took_s = time.monotonic() - self._began
             self._line.ended(self._took_s)
 
     async def _take(self, line: Line) -> None:

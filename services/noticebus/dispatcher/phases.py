@@ -32,15 +32,18 @@ class Phases:
     """
 
     def __init__(self) -> None:
+        self._token: Token[Phases | None] | None = None
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._spent: dict[Phase, float] = {}
         self._running: tuple[Phase, float] | None = None
         self._looked_up = False
         self._ended = False
-        self._token: Token[Phases | None] | None = None
 
     def __enter__(self) -> Self:
-        self._spent, self._running = {}, None
-        self._looked_up = self._ended = False
+        if self._ended:
+            self._begin_anew()
         self._token = _RUNNING.set(self)
         return self
 

@@ -7,8 +7,9 @@ import hashlib
 import hmac
 import json
 import ssl
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -23,6 +24,7 @@ from noticebus.access.keyring import Keyring
 from noticebus.contracts.vocabulary import Outcome
 from noticebus.dispatcher.answers import keep_headers, mask, without_echo
 from noticebus.dispatcher.egress import EgressGuard
+from noticebus.dispatcher.exchange import Exchange, Target
 from noticebus.dispatcher.failures import (
     Failure,
     TokenError,
@@ -43,16 +45,12 @@ from noticebus.domain.delivery import (
 )
 from noticebus.domain.handshakes import RATE_ASKED
 from noticebus.faultpoints import FaultPoint, reach
+from noticebus.records import lean
 
 EXCERPT_BYTES_MAX = 4 * 1024
-URLS_MAX = 4096  # that are read once and kept, with what the HTTP client finds in them
+URLS_MAX = 4096  # that are read once and kept, with the beginning of every request to them
 RETRY_AFTER_MAX = dt.timedelta(days=7)  # longer is a mistake, and the schedule clamps anyway
 _RETRY_AFTER = istr("Retry-After")
-_FIXED_HEADERS: dict[str, str] = {
-    istr("Content-Type"): "application/cloudevents+json",
-    istr("User-Agent"): "noticebus",
-    istr("Accept-Encoding"): "identity",
-}
 SEND_ERRORS = (
     aiohttp.ClientError,
     TokenError,
@@ -62,7 +60,7 @@ SEND_ERRORS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class WebhookRequest:
     """One delivery to one endpoint. `body` and `delivery_id` are the same at every repeat (I3)."""
 
@@ -81,7 +79,7 @@ class WebhookRequest:
         return None if self.credentials is None else self.credentials.oauth2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@lean
 class _Answer:
     status: int
     headers: Mapping[str, str]  # by name, in any case
@@ -107,12 +105,13 @@ class WebhookSender:
     ) -> None:
         self._keyring = keyring
         self._introduction = {
-            "WebHook-Request-Origin": URL(base_url).host or "noticebus",
+            "WebHook-Request-Origin": URL(base_url).raw_host or "noticebus",
             "WebHook-Request-Rate": str(RATE_ASKED),
         }
         self._limits = limits
         self._token_s = min(TOKEN_S, limits.request.total_seconds() / 3)
         self._sessions = Sessions(guard, tls=tls)
+        self._targets = lru_cache(URLS_MAX)(Target.of)
         self._tokens = Tokens(self._sessions, limit_s=self._token_s)
 
     async def __aenter__(self) -> Self:
@@ -129,15 +128,14 @@ class WebhookSender:
         fault, and a result too.
         """
         digest = hashlib.sha256(request.body).hexdigest()
-        loop = asyncio.get_running_loop()
-        started, phases = loop.time(), Phases()
+        started, phases = time.monotonic(), Phases()
         try:
             answer = await self._deliver(request, phases, timestamp=timestamp)
         except SEND_ERRORS as error:
-            took = dt.timedelta(seconds=loop.time() - started)
+            took = dt.timedelta(seconds=time.monotonic() - started)
             failure = failure_of(error, signs=self._sessions.signs)
             return _unanswered(failure, digest=digest, duration=took, spent=phases.spent())
-        took = dt.timedelta(seconds=loop.time() - started)
+        took = dt.timedelta(seconds=time.monotonic() - started)
         excerpt = answer.excerpt
         if not request.introduces:  # a handshake asks for its challenge back
             excerpt = without_echo(excerpt, body=request.body)
@@ -180,29 +178,28 @@ class WebhookSender:
         limit_s: float,
         token: str | None = None,
     ) -> _Answer:
-        url = _url(request.url)
+        target = self._targets(request.url)
         headers = self._headers(request, timestamp=timestamp)
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         shown = None if request.credentials is None else request.credentials.client_certificate
-        async with (
-            self._sessions.lent(url, certificate=shown) as session,
-            asyncio.timeout(limit_s) as limit,
-        ):
-            with phases:
-                response = await session.post(
-                    url, data=request.body, headers=headers, allow_redirects=False
-                )
-            async with response:
+        async with self._sessions.lent(target.url, certificate=shown) as session:
+            exchange = Exchange(session, target)
+            # The status decides; the excerpt has a limit of its own.
+            async with asyncio.timeout(limit_s):
+                with phases:
+                    answered = await exchange.begin(headers, request.body)
+            try:
                 reach(FaultPoint.DISPATCHER_SENT)
-                limit.reschedule(None)  # the status has decided; the excerpt has its own limit
                 return _Answer(
-                    status=response.status,
-                    headers=response.headers,
-                    excerpt=await _read_excerpt(response, limit=self._limits.excerpt),
+                    status=answered.status,
+                    headers=answered.headers,
+                    excerpt=await _read_excerpt(answered.content, limit=self._limits.excerpt),
                     token=token,
                     spent=phases.spent(),
                 )
+            finally:
+                exchange.end()
 
     def _headers(self, request: WebhookRequest, *, timestamp: int) -> dict[str, str]:
         headers = signature_headers(
@@ -212,23 +209,11 @@ class WebhookSender:
             secrets=request.secrets,
             keys=self._keyring.signing_keys,
         )
-        headers |= _FIXED_HEADERS
         if request.traceparent is not None:
             headers["traceparent"] = request.traceparent
         if request.introduces:
             headers |= self._introduction
         return headers
-
-
-@lru_cache(URLS_MAX)
-def _url(text: str) -> URL:
-    try:
-        url = URL(text)
-    except ValueError as error:
-        raise aiohttp.InvalidURL(text) from error
-    if url.scheme not in ("https", "http") or not url.host:
-        raise aiohttp.InvalidURL(text)
-    return url
 
 
 def answers_challenge(excerpt: str, challenge: str) -> bool:
@@ -265,17 +250,15 @@ def _hidden(request: WebhookRequest, answer: _Answer) -> tuple[str, ...]:
     return (*request.secrets, answer.token, client.client_secret, basic(client))
 
 
-async def _read_excerpt(response: aiohttp.ClientResponse, *, limit: dt.timedelta) -> bytes:
+async def _read_excerpt(content: aiohttp.StreamReader, *, limit: dt.timedelta) -> bytes:
     """Read the beginning of the answer; never fails, since the status has already decided."""
-    if response.content.at_eof():
+    if content.at_eof():
         return b""
     excerpt = b""
     with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
         async with asyncio.timeout(limit.total_seconds()):
-            while not response.content.at_eof() and len(excerpt) < EXCERPT_BYTES_MAX:
-                excerpt += await response.content.read(EXCERPT_BYTES_MAX - len(excerpt))
-    if not response.content.at_eof():
-        response.close()  # the rest is not wanted, so the connection cannot be used again
+            while not content.at_eof() and len(excerpt) < EXCERPT_BYTES_MAX:
+                excerpt += await content.read(EXCERPT_BYTES_MAX - len(excerpt))
     return excerpt
 
 

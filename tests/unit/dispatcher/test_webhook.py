@@ -300,7 +300,15 @@ async def test_a_closed_address_is_blocked_with_the_way_to_open_it(
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://127.0.0.1/", "http:///", "/hook", "http://[::1/", "http://127.1/"]
+    "url",
+    [
+        "ftp://127.0.0.1/",
+        "http:///",
+        "/hook",
+        "http://[::1/",
+        "http://127.1/",
+        "http://a:b@127.0.0.1/",
+    ],
 )
 async def test_what_is_no_usual_url_is_not_called(sender: WebhookSender, url: str) -> None:
     assert (await send(sender, url)).outcome is Outcome.BLOCKED
@@ -328,6 +336,33 @@ async def test_a_secret_that_cannot_sign_is_our_fault(
     result = await sender.send(broken, timestamp=AT)
 
     assert verdict(result) == (Outcome.UNSENDABLE, Fault.OURS, None)
+
+
+async def test_a_header_that_cannot_be_sent_is_our_fault_and_no_secrets(
+    sender: WebhookSender, receiver: WebhookReceiver
+) -> None:
+    broken = replace(request_to(receiver.url), traceparent="00-ab\r\nX-Injected: 1")
+
+    result = await sender.send(broken, timestamp=AT)
+
+    assert verdict(result) == (Outcome.UNSENDABLE, Fault.OURS, None)
+    assert "header" in result.error
+    assert receiver.arrivals.all == []
+
+
+@pytest.mark.parametrize(
+    "host", ["xn--bcher-kva.example", "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example"]
+)
+async def test_a_bus_with_a_name_beyond_ascii_introduces_itself_by_its_name_in_the_dns(
+    receiver: WebhookReceiver, host: str
+) -> None:
+    asking = replace(request_to(receiver.url), introduces=True)
+    async with WebhookSender(keyring=KEYRING, guard=LOCAL, base_url=f"https://{host}") as sender:
+        result = await sender.send(asking, timestamp=AT)
+
+    (arrival,) = receiver.arrivals.all
+    assert result.outcome is Outcome.DELIVERED
+    assert arrival.headers["webhook-request-origin"] == "xn--bcher-kva.example"
 
 
 async def test_retry_after_is_read_from_the_answer(
