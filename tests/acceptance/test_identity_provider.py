@@ -73,7 +73,8 @@ async def come_back(
 
 async def stored(console: Console) -> list[Any]:
     async with console.desk.database.read() as conn:
-        return list(await conn.execute(sa.select(users).order_by(users.c.created_at)))
+        in_order = sa.select(users).order_by(users.c.created_at, users.c.id)
+        return list(await conn.execute(in_order))
 
 
 async def test_newcomer_with_a_role_is_entered_and_signed_in(
