@@ -68,7 +68,6 @@ class WebhookRequest:
     delivery_id: str
     body: bytes = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
-    traceparent: str | None = None
     introduces: bool = False  # a handshake: it says who asks, and for how many requests a minute
     subscription_id: str = ""
     credentials: Credentials | None = None
@@ -209,8 +208,6 @@ class WebhookSender:
             secrets=request.secrets,
             keys=self._keyring.signing_keys,
         )
-        if request.traceparent is not None:
-            headers["traceparent"] = request.traceparent
         if request.introduces:
             headers |= self._introduction
         return headers

@@ -87,14 +87,12 @@ async def _found(
 ) -> Sequence[Any]:
     """Give the driver's own records of what a statement returns."""
     text, values = prepared.text, prepared.values(given)
+    found: Sequence[Any]
     if conn.dialect.name == "sqlite":
-        return cast(
-            "Sequence[Any]", await _send(conn, text, values, partial(_fetch_here, text, values))
-        )
-    return cast(
-        "Sequence[Any]",
-        await _send(conn, text, values, lambda driver: driver.fetch(text, *values)),
-    )
+        found = await _send(conn, text, values, partial(_fetch_here, text, values))
+    else:
+        found = await _send(conn, text, values, lambda driver: driver.fetch(text, *values))
+    return found
 
 
 async def run(conn: AsyncConnection, statement: sa.ClauseElement, given: Mapping[str, Any]) -> int:

@@ -67,7 +67,7 @@ async def test_the_request_is_what_is_asked_for_and_no_more(
     address = await serving(serve)
     exchange = Exchange(session, Target.of(f"http://{address}/notices/für uns?a=b c#part"))
 
-    answered = await exchange.begin({"webhook-id": "dlv_1", "traceparent": "00-ab"}, BODY)
+    answered = await exchange.begin({"webhook-id": "dlv_1", "webhook-timestamp": "5"}, BODY)
     exchange.end()
     await session.close()
     async with asyncio.timeout(5):
@@ -83,7 +83,7 @@ async def test_the_request_is_what_is_asked_for_and_no_more(
             "Content-Type: application/cloudevents+json\r\n"
             "User-Agent: noticebus\r\n"
             "webhook-id: dlv_1\r\n"
-            "traceparent: 00-ab\r\n"
+            "webhook-timestamp: 5\r\n"
             f"Content-Length: {len(BODY)}\r\n"
             "\r\n"
         ).encode()
@@ -114,9 +114,14 @@ async def test_a_value_that_would_break_out_of_its_header_is_not_sent(
 
 @pytest.mark.parametrize(
     "url",
-    ["https://user:word@county.example/", "https://user@county.example/", "https://:w@c.example/"],
+    [
+        "https://user:word@county.example/",
+        "https://user@county.example/",
+        "https://:w@c.example/",
+        "http://county\0.example/",
+    ],
 )
-def test_an_address_with_a_log_in_in_it_is_none_that_is_called(url: str) -> None:
+def test_an_address_with_a_log_in_or_no_text_in_it_is_none_that_is_called(url: str) -> None:
     with pytest.raises(aiohttp.InvalidURL):
         Target.of(url)
 
@@ -217,6 +222,39 @@ async def test_what_comes_late_and_unasked_is_no_answer_to_the_next_request(
 
     assert (first, second, third) == (200, 500, 500)
     assert len(opened) == 2
+
+
+async def test_a_server_that_speaks_unasked_on_three_connections_fails_once(
+    serving: Serving, session: aiohttp.ClientSession
+) -> None:
+    """Looking for a connection has a bound, and what was found is closed."""
+    opened: list[asyncio.StreamWriter] = []
+    all_asked = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
+        while True:
+            await request_from(reader)
+            if len(opened) == 3:
+                all_asked.set()
+            await all_asked.wait()
+            writer.write(OK)
+
+    target = Target.of(f"http://{await serving(serve)}/")
+    async with asyncio.TaskGroup() as tasks:
+        first = [tasks.create_task(posted(session, target)) for _ in range(3)]
+    for writer in opened:
+        writer.write(OK)
+        await writer.drain()
+    for _ in range(10):  # turns of the loop, in which it arrives
+        await asyncio.sleep(0)
+
+    with pytest.raises(aiohttp.ClientPayloadError):
+        await posted(session, target)
+
+    assert [one.result() for one in first] == [200, 200, 200]
+    assert await posted(session, target) == 200
+    assert len(opened) == 4
 
 
 async def test_who_waits_no_longer_hangs_up(
